@@ -1,0 +1,32 @@
+/* tfm/tfm.h - everything, and a tour.
+ *
+ * tfm runs transformers from the files that people have, in a library that a program links like any other.
+ *
+ *   base.h        version, errors, memory, cancel flags, files that are not files, threads (tfm_pool)
+ *   tokenizer.h   text to tokens and back: tfm_tokenize, tfm_detokenize, a streaming decoder
+ *   model.h       a parameter file, opened: tfm_model_load
+ *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
+ *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
+ *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
+ *
+ * Example: the shortest way from a file to text is at the top of generate.h; this one prints the version.
+ *
+ *     #include <tfm/tfm.h>
+ *     #include <stdio.h>
+ *
+ *     int main(void) {
+ *         printf("tfm %s (ABI %u)\n", tfm_version(), (unsigned)tfm_abi_version());
+ *         return 0;
+ *     }
+ */
+#ifndef TFM_TFM_H
+#define TFM_TFM_H
+
+#include "tfm/base.h"
+#include "tfm/tokenizer.h"
+#include "tfm/model.h"
+#include "tfm/session.h"
+#include "tfm/sampler.h"
+#include "tfm/generate.h"
+
+#endif

@@ -1,0 +1,84 @@
+/* api_session.c - the exported functions of tfm/session.h. */
+#include "forward.h"
+#include "model/state.h"
+
+#define DEFAULT_BATCH 512
+#define MOST_BATCH 65536
+
+int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options, tfm_session **out, tfm_error *error) {
+    static const uint32_t cache_types[] = {0, TFM__F32, TFM__F16, TFM__BF16};
+    tfm_session_options given;
+    if (out) *out = NULL;
+    if (!model || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_create: model or out is NULL");
+    int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_session_options", error);
+    if (status) return status;
+    const tfm__config *c = &model->config;
+    uint32_t context = given.context ? given.context : c->context;
+    if (context > TFM__MAX_CONTEXT || (c->positions == TFM__POSITIONS_LEARNED && context > c->context))
+        return tfm__fail(error, TFM_E_ARGUMENT, "a context of %u; this model allows %u", context,
+                         c->positions == TFM__POSITIONS_LEARNED ? c->context : (uint32_t)TFM__MAX_CONTEXT);
+    if (given.batch > MOST_BATCH)
+        return tfm__fail(error, TFM_E_ARGUMENT, "a batch of %u, at most %d", given.batch, MOST_BATCH);
+    if (given.cache_type < 0 || (size_t)given.cache_type >= TFM__COUNT(cache_types))
+        return tfm__fail(error, TFM_E_ARGUMENT, "there is no cache type %d", (int)given.cache_type);
+    return tfm__session_new(model, context, given.batch ? given.batch : DEFAULT_BATCH,
+                            given.cache_type ? cache_types[given.cache_type] : model->cache_type, out, error);
+}
+
+void tfm_session_destroy(tfm_session *session) {
+    if (!session) return;
+    tfm_model *model = session->model;
+    tfm__session_free(session);
+    tfm_model_release(model);
+}
+
+int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count, const tfm_forward_options *options,
+                    tfm_error *error) {
+    tfm_forward_options given;
+    if (!session || !tokens || !count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward: session or tokens is NULL, or count is 0");
+    int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_forward_options", error);
+    if (status) return status;
+    if (given.logits < TFM_LOGITS_LAST || given.logits > TFM_LOGITS_NONE)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward: logits is %d", (int)given.logits);
+    status = tfm__check_tokens(session, tokens, count, error);
+    if (status) return status;
+    tfm__watch watch = {.progress = given.progress, .progress_user = given.progress_user, .cancel = given.cancel};
+    return tfm__forward(session, tokens, count, given.logits, &watch, error);
+}
+
+int32_t tfm_logits(const tfm_session *session, size_t index, const float **logits, size_t *vocab, tfm_error *error) {
+    if (logits) *logits = NULL;
+    if (vocab) *vocab = 0;
+    if (!session || !logits) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_logits: session or logits is NULL");
+    if (session->logits_count == 0)
+        return tfm__fail(error, TFM_E_STATE, "the session has no logits: call tfm_forward first");
+    if (index >= session->logits_count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_logits: index %zu of %zu", index, session->logits_count);
+    *logits = session->logits + index * session->model->config.vocab;
+    if (vocab) *vocab = session->model->config.vocab;
+    return TFM_OK;
+}
+
+size_t tfm_logits_count(const tfm_session *session) { return session ? session->logits_count : 0; }
+size_t tfm_session_position(const tfm_session *session) { return session ? session->position : 0; }
+const tfm_token *tfm_session_tokens(const tfm_session *session) { return session ? session->tokens : NULL; }
+size_t tfm_session_context(const tfm_session *session) { return session ? session->context : 0; }
+tfm_model *tfm_session_model(const tfm_session *session) { return session ? session->model : NULL; }
+
+int32_t tfm_session_rewind(tfm_session *session, size_t position, tfm_error *error) {
+    if (!session) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_rewind: session is NULL");
+    if (position > session->position)
+        return tfm__fail(error, TFM_E_ARGUMENT, "cannot rewind to %zu: the session holds %zu tokens", position,
+                         session->position);
+    if (position == session->position) return TFM_OK;
+    session->position = position;
+    session->logits_count = 0;
+    return TFM_OK;
+}
+
+int32_t tfm_session_fork(const tfm_session *session, tfm_session **out, tfm_error *error) {
+    if (out) *out = NULL;
+    if (!session || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_fork: session or out is NULL");
+    return tfm__session_copy(session, out, error);
+}

@@ -1,0 +1,65 @@
+/* cpu.c - asks the processor (and the operating system, about register state) what may be used. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity */
+#else
+#define _POSIX_C_SOURCE 200809L
+#endif
+#include "base/cpu.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
+
+static bool has_avx2(void) {
+    unsigned eax, ebx, ecx, edx;
+    __builtin_cpu_init();
+    /* clang 14 does not know "f16c" as a feature's name, so that bit is read directly */
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+}
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#else
+static bool has_avx2(void) { return false; }
+static bool has_avx512(void) { return false; }
+#endif
+
+bool tfm__cpu_has_isa(int isa) {
+    switch (isa) {
+    case TFM__ISA_PORTABLE:
+        return true;
+    case TFM__ISA_AVX2:
+        return has_avx2();
+    case TFM__ISA_AVX512:
+        return has_avx512();
+    default:
+        return false;
+    }
+}
+
+int tfm__cpu_best_isa(void) {
+    int best = TFM__ISA_PORTABLE;
+    for (int isa = 0; isa < TFM__ISA_COUNT; isa++)
+        if (tfm__cpu_has_isa(isa)) best = isa;
+    return best;
+}
+
+const char *tfm__isa_name(int isa) {
+    static const char *const names[TFM__ISA_COUNT] = {"portable", "avx2", "avx512", "neon"};
+    return isa >= 0 && isa < TFM__ISA_COUNT ? names[isa] : "?";
+}
+
+uint32_t tfm__cpu_count(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+#if defined(CPU_COUNT)
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) > 0)
+        online = CPU_COUNT(&allowed);
+#endif
+    return online > 0 ? (uint32_t)online : 1;
+}

@@ -1,0 +1,163 @@
+/* attention.c - scaled dot-product attention (Vaswani et al. 2017) over key/value pages, with an online softmax
+ * (Milakov and Gimelshein 2018).
+ *
+ * Pages are grouped by absolute position into runs of TFM__RUN_PAGES. Each run is attended to from scratch (maximum m, 16
+ * partial sums l, unnormalised output o), and the runs that a query sees are combined in order. That order never changes;
+ * what changes is who does the work: for one token the runs are spread over the pool, for several tokens blocks of them
+ * are, each going through its runs in turn. The queries of all heads that share a key/value head make one tile. */
+#include <math.h>
+
+#include "base/elementary.h"
+#include "blocks/blocks.h"
+#include "model/runs.h"
+
+#define BLOCK_TOKENS 16 /* tokens of one piece in a long pass */
+
+typedef struct attend_job {
+    tfm__pass *pass;
+    uint32_t layer;
+    size_t group;                /* heads per key/value head */
+    size_t first_run, runs;      /* that any query of the pass sees */
+    size_t blocks;
+} attend_job;
+
+/* Keys that the token at a position may see: [first, position]. */
+static uint32_t first_key(const attend_job *job, size_t position) {
+    uint32_t window = job->pass->model->layers[job->layer].window;
+    return window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
+}
+
+/* One run for a tile of tokens of one key/value head; results at o [queries, value_dim], m, l. */
+static void attend_run(const attend_job *job, uint32_t head, size_t token, size_t tokens, size_t run, float *m, float *l,
+                       float *o) {
+    const tfm__pass *pass = job->pass;
+    const tfm__config *c = pass->config;
+    const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
+    size_t end = pass->position + token + tokens; /* one past the last key that the tile sees */
+    size_t page = run * TFM__RUN_PAGES, pages = 0;
+    for (; pages < TFM__RUN_PAGES && (page + pages) * TFM__PAGE_TOKENS < end; pages++) {
+        keys[pages] = tfm__page_keys(pass->session, job->layer, page + pages, head);
+        values[pages] = tfm__page_values(pass->session, job->layer, page + pages, head);
+    }
+    size_t query = (head * pass->tokens + token) * job->group;
+    tfm__attention_tile tile = {
+        .q = pass->s->tile_q + query * c->head_dim,
+        .q_stride = c->head_dim,
+        .queries = tokens * job->group,
+        .first = pass->s->first + query,
+        .last = pass->s->last + query,
+        .positions = pass->s->place + query,
+        .soft_cap = c->attn_soft_cap,
+        .k_pages = keys,
+        .v_pages = values,
+        .pages = pages,
+        .first_position = (uint32_t)(page * TFM__PAGE_TOKENS),
+        .kv_type = pass->session->cache_type,
+        .head_dim_k = c->head_dim,
+        .head_dim_v = c->value_dim,
+        .m = m,
+        .l = l,
+        .o = o,
+        .o_stride = c->value_dim,
+    };
+    pass->kernels->attention(&tile);
+}
+
+/* (m, l, o) of one query takes in the next run's. */
+static void combine(size_t value_dim, float *m, float *l, float *o, float run_m, const float *run_l, const float *run_o) {
+    if (run_m == -INFINITY) return; /* no key of that run is visible */
+    if (*m == -INFINITY) {
+        *m = run_m;
+        memcpy(l, run_l, 16 * sizeof *l);
+        memcpy(o, run_o, value_dim * sizeof *o);
+        return;
+    }
+    float top = run_m > *m ? run_m : *m;
+    float keep = tfm__exp(*m - top), take = tfm__exp(run_m - top);
+    *m = top;
+    for (size_t i = 0; i < 16; i++) l[i] = fmaf(run_l[i], take, l[i] * keep);
+    for (size_t i = 0; i < value_dim; i++) o[i] = fmaf(run_o[i], take, o[i] * keep);
+}
+
+/* Divides by the sum and puts query (head, t, g) where the output projection reads it. */
+static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, const float *l, const float *o) {
+    const tfm__pass *pass = job->pass;
+    const tfm__config *c = pass->config;
+    float sum[16];
+    memcpy(sum, l, sizeof sum);
+    for (size_t half = 8; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) sum[i] += sum[i + half];
+    float *to = pass->s->mixed + (t * c->heads + head * job->group + g) * c->value_dim;
+    for (size_t i = 0; i < c->value_dim; i++) to[i] = o[i] / sum[0];
+}
+
+/* One token: a piece is one run of one key/value head; its results wait in part_*. */
+static void run_piece(void *arg, size_t i) {
+    const attend_job *job = arg;
+    tfm__scratch *s = job->pass->s;
+    uint32_t head = (uint32_t)(i / job->runs);
+    size_t slot = i * job->group;
+    attend_run(job, head, 0, 1, job->first_run + i % job->runs, s->part_m + slot, s->part_l + slot * 16,
+               s->part_o + slot * job->pass->config->value_dim);
+}
+
+static void attend_one(attend_job *job) {
+    const tfm__config *c = job->pass->config;
+    tfm__scratch *s = job->pass->s;
+    tfm__parallel(job->pass->pool, c->kv_heads * job->runs, run_piece, job);
+    for (uint32_t head = 0; head < c->kv_heads; head++)
+        for (size_t g = 0; g < job->group; g++) {
+            size_t slot = head * job->runs * job->group + g;
+            for (size_t run = 1; run < job->runs; run++) {
+                size_t from = slot + run * job->group;
+                combine(c->value_dim, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim,
+                        s->part_m[from], s->part_l + from * 16, s->part_o + from * c->value_dim);
+            }
+            deliver(job, head, 0, g, s->part_l + slot * 16, s->part_o + slot * c->value_dim);
+        }
+}
+
+/* Several tokens: a piece is a block of them for one key/value head, run after run. */
+static void block_piece(void *arg, size_t i) {
+    const attend_job *job = arg;
+    const tfm__pass *pass = job->pass;
+    const tfm__config *c = pass->config;
+    tfm__scratch *s = pass->s;
+    uint32_t head = (uint32_t)(i / job->blocks);
+    size_t token = i % job->blocks * BLOCK_TOKENS, tokens = TFM__MIN(BLOCK_TOKENS, pass->tokens - token);
+    size_t slot = (head * pass->tokens + token) * job->group, queries = tokens * job->group;
+    size_t spare = slot + pass->tokens * c->heads; /* the second half of part_* */
+    size_t run = first_key(job, pass->position + token) / TFM__RUN_TOKENS;
+    size_t end = (pass->position + token + tokens - 1) / TFM__RUN_TOKENS + 1;
+    attend_run(job, head, token, tokens, run, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim);
+    for (run++; run < end; run++) {
+        attend_run(job, head, token, tokens, run, s->part_m + spare, s->part_l + spare * 16,
+                   s->part_o + spare * c->value_dim);
+        for (size_t q = 0; q < queries; q++)
+            combine(c->value_dim, s->part_m + slot + q, s->part_l + (slot + q) * 16, s->part_o + (slot + q) * c->value_dim,
+                    s->part_m[spare + q], s->part_l + (spare + q) * 16, s->part_o + (spare + q) * c->value_dim);
+    }
+    for (size_t q = 0; q < queries; q++)
+        deliver(job, head, token + q / job->group, q % job->group, s->part_l + (slot + q) * 16,
+                s->part_o + (slot + q) * c->value_dim);
+}
+
+void tfm__attend(tfm__pass *pass, uint32_t layer) {
+    const tfm__config *c = pass->config;
+    attend_job job = {.pass = pass, .layer = layer, .group = c->heads / c->kv_heads};
+    for (uint32_t head = 0; head < c->kv_heads; head++)
+        for (size_t t = 0; t < pass->tokens; t++)
+            for (size_t g = 0; g < job.group; g++) {
+                size_t query = (head * pass->tokens + t) * job.group + g;
+                pass->s->first[query] = first_key(&job, pass->position + t);
+                pass->s->last[query] = (uint32_t)(pass->position + t + 1);
+                pass->s->place[query] = (uint32_t)(pass->position + t);
+            }
+    job.first_run = first_key(&job, pass->position) / TFM__RUN_TOKENS;
+    job.runs = (pass->position + pass->tokens - 1) / TFM__RUN_TOKENS + 1 - job.first_run;
+    job.blocks = (pass->tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
+    if (pass->tokens == 1)
+        attend_one(&job);
+    else
+        tfm__parallel(pass->pool, c->kv_heads * job.blocks, block_piece, &job);
+}

@@ -1,0 +1,23 @@
+/* embed.c - tokens to vectors: rows of the embedding matrix, scaled where the family does, plus learned positions. */
+#include "blocks/blocks.h"
+
+static void read_row(const tfm__pass *pass, const tfm__view *view, size_t row, float *out) {
+    pass->kernels->weights[view->type].to_f32(view->data + row * view->row_stride, out, view->columns);
+}
+
+static void embed_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    const tfm__config *c = pass->config;
+    (void)arg;
+    for (size_t t = first; t < first + count; t++) {
+        float *row = pass->s->stream + t * c->width;
+        read_row(pass, &pass->model->embedding, (size_t)pass->ids[t], row);
+        if (c->embed_scale != 1.0f) pass->kernels->scale(row, row, c->embed_scale, c->width);
+        if (c->positions == TFM__POSITIONS_LEARNED) {
+            float *place = pass->s->normed + t * c->width;
+            read_row(pass, &pass->model->positions, pass->position + t, place);
+            pass->kernels->add(row, row, place, c->width);
+        }
+    }
+}
+
+void tfm__embed(tfm__pass *pass) { tfm__over_rows(pass, pass->tokens, embed_rows, NULL); }

@@ -1,0 +1,132 @@
+/* forward.c - the story of a pass: tokens in, logits out.
+ *
+ *     x = embed(tokens)                                    [T, D]
+ *     for each layer:
+ *         h = norm(x)                                      [T, D]
+ *         q, k, v = Wq h, Wk h, Wv h                       [T, H d], [T, K d], [T, K e]
+ *         q, k = rotate(q), rotate(k); k and v join the session's pages
+ *         a = softmax(q k^T * scale, past only) v          [T, H e]
+ *         x = x + Wo a                                     [T, D]
+ *         h = norm(x)                                      [T, D]
+ *         x = x + Wdown (activation(Wgate h) * Wup h)      [T, D]
+ *     logits = Wout norm(x)                                [T', V]
+ *
+ * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the sizes of a head
+ * of keys and of values, V vocabulary. Families differ in the description (model/config.h) and in which weights are there;
+ * what is fused, quantised or paged is decided in the parts (blocks/), not here.
+ *
+ * A call of any length is cut into batches; every value is computed in an order that does not depend on the cut. */
+#include "forward.h"
+
+#include "blocks/blocks.h"
+
+/* x + attention(norm(x)), through delta. */
+static void attention_half(tfm__pass *pass, uint32_t index) {
+    const tfm__config *c = pass->config;
+    const tfm__layer *layer = &pass->model->layers[index];
+    tfm__scratch *s = pass->s;
+    size_t tokens = pass->tokens;
+
+    tfm__norm_rows(pass, &layer->attn_norm, s->stream, s->normed, tokens); /* [T, D] */
+    tfm__show(pass, TFM__SITE_ATTN_NORM, index, s->normed, tokens, c->width);
+
+    const tfm__job qkv[3] = {{&layer->q, s->q}, {&layer->k, s->k}, {&layer->v, s->v}};
+    tfm__linear(pass, s->normed, tokens, qkv, 3); /* [T, H d], [T, K d], [T, K e] */
+    tfm__show(pass, TFM__SITE_Q, index, s->q, tokens, layer->q.rows);
+    tfm__show(pass, TFM__SITE_K, index, s->k, tokens, layer->k.rows);
+    tfm__show(pass, TFM__SITE_V, index, s->v, tokens, layer->v.rows);
+
+    tfm__place_qkv(pass, index); /* rotate q and k; k, v into the pages */
+    tfm__attend(pass, index);    /* [T, H e] */
+    tfm__show(pass, TFM__SITE_MIXED, index, s->mixed, tokens, layer->out.columns);
+
+    const tfm__job out = {&layer->out, s->delta};
+    tfm__linear(pass, s->mixed, tokens, &out, 1); /* [T, D] */
+    tfm__show(pass, TFM__SITE_ATTN_OUT, index, s->delta, tokens, c->width);
+
+    tfm__add_to_stream(pass, &layer->attn_post_norm);
+    tfm__show(pass, TFM__SITE_MIDDLE, index, s->stream, tokens, c->width);
+}
+
+/* x + feed_forward(norm(x)), through delta. */
+static void feed_forward_half(tfm__pass *pass, uint32_t index) {
+    const tfm__config *c = pass->config;
+    const tfm__layer *layer = &pass->model->layers[index];
+    tfm__scratch *s = pass->s;
+    size_t tokens = pass->tokens;
+
+    tfm__norm_rows(pass, &layer->ffn_norm, s->stream, s->normed, tokens); /* [T, D] */
+    tfm__show(pass, TFM__SITE_FFN_NORM, index, s->normed, tokens, c->width);
+
+    const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
+    tfm__linear(pass, s->normed, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
+    const float *inner = tfm__activate(pass, layer);                     /* [T, F] */
+    tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
+
+    const tfm__job down = {&layer->down, s->delta};
+    tfm__linear(pass, inner, tokens, &down, 1); /* [T, D] */
+    tfm__show(pass, TFM__SITE_FFN_OUT, index, s->delta, tokens, c->width);
+
+    tfm__add_to_stream(pass, &layer->ffn_post_norm);
+    tfm__show(pass, TFM__SITE_BLOCK, index, s->stream, tokens, c->width);
+}
+
+/* Logits of the last `wanted` tokens of the pass. */
+static void predict(tfm__pass *pass, size_t wanted, float *logits) {
+    const tfm__config *c = pass->config;
+    const float *last = pass->s->stream + (pass->tokens - wanted) * c->width;
+
+    tfm__norm_rows(pass, &pass->model->output_norm, last, pass->s->normed, wanted); /* [T', D] */
+    tfm__show(pass, TFM__SITE_OUTPUT_NORM, c->layers, pass->s->normed, wanted, c->width);
+
+    const tfm__job out = {&pass->model->output, logits};
+    tfm__linear(pass, pass->s->normed, wanted, &out, 1); /* [T', V] */
+    if (c->final_soft_cap != 0.0f)
+        for (size_t t = 0; t < wanted; t++)
+            pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap, c->vocab);
+    tfm__show(pass, TFM__SITE_LOGITS, c->layers, logits, wanted, c->vocab);
+}
+
+/* One batch, from ids to logits of its last `wanted` tokens. watch is looked at between layers. */
+static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm__watch *watch, uint64_t done,
+                             uint64_t total, tfm_error *error) {
+    tfm__embed(pass); /* [T, D] */
+    tfm__show(pass, TFM__SITE_EMBED, 0, pass->s->stream, pass->tokens, pass->config->width);
+    tfm__prepare_positions(pass);
+    for (uint32_t layer = 0; layer < pass->config->layers; layer++) {
+        uint64_t part = pass->tokens * layer / pass->config->layers;
+        int32_t status = tfm__watch_poll(watch, done + part, total, error);
+        if (status) return status;
+        attention_half(pass, layer);
+        feed_forward_half(pass, layer);
+    }
+    if (wanted) predict(pass, wanted, logits);
+    return TFM_OK;
+}
+
+int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits, tfm__watch *watch,
+                     tfm_error *error) {
+    tfm_model *model = session->model;
+    size_t start = session->position, vocab = model->config.vocab;
+    size_t wanted = logits == TFM_LOGITS_ALL ? count : logits == TFM_LOGITS_LAST ? 1 : 0;
+    session->logits_count = 0;
+    int32_t status = tfm__session_reserve(session, count, TFM__MIN(count, session->batch), wanted, error);
+    if (status) return status;
+    memcpy(session->tokens + start, tokens, count * sizeof *tokens);
+
+    for (size_t done = 0, ready = 0; done < count;) {
+        tfm__pass pass = {.session = session, .model = model, .config = &model->config, .kernels = &model->kernels,
+                          .s = &session->scratch, .pool = model->pool, .ids = session->tokens + start + done,
+                          .tokens = TFM__MIN(count - done, session->batch), .position = start + done};
+        bool last = done + pass.tokens == count;
+        size_t now = wanted == count ? pass.tokens : last ? wanted : 0;
+        status = forward_batch(&pass, now, session->logits + ready * vocab, watch, done, count, error);
+        if (status) return status;
+        done += pass.tokens;
+        ready += now;
+    }
+    session->position = start + count;
+    session->logits_count = wanted;
+    (void)tfm__watch_poll(watch, count, count, NULL); /* says that it is done; too late to stop */
+    return TFM_OK;
+}

@@ -1,0 +1,13 @@
+/* forward.h - tokens to logits; the story is in forward.c. */
+#ifndef TFM__FORWARD_H
+#define TFM__FORWARD_H
+
+#include "base/threads.h"
+#include "model/state.h"
+
+/* Appends tokens to the session and computes logits as asked (TFM_LOGITS_*). The arguments have been checked. On an error
+ * the session holds what it held before, without logits. watch may be NULL. */
+int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits, tfm__watch *watch,
+                     tfm_error *error);
+
+#endif

@@ -1,0 +1,222 @@
+/* bind.c - from tensors by name to views by role.
+ *
+ * Every matrix and vector that the description asks for is looked up under the family's name for it, its shape is
+ * checked against the description, and a view is made. Fused q/k/v matrices become three views into one tensor. */
+#include <stdio.h>
+
+#include "model/model.h"
+
+typedef struct binder {
+    tfm_model *model;
+    const tfm__names *names;
+    const char *prefix;
+    bool transposed; /* matrices of layers are stored [inputs, outputs] */
+    tfm_error *error;
+    int32_t status; /* the first failure */
+} binder;
+
+static bool name_of(const binder *b, int role, uint32_t layer, const char *ending, char *out, size_t size) {
+    const char *pattern = b->names->role[role];
+    if (!pattern) return false;
+    const char *hole = strstr(pattern, "%d");
+    const char *prefix = role == TFM__ROLE_OUTPUT ? "" : b->prefix;
+    if (hole)
+        snprintf(out, size, "%s%.*s%u%s%s", prefix, (int)(hole - pattern), pattern, layer, hole + 2, ending);
+    else
+        snprintf(out, size, "%s%s%s", prefix, pattern, ending);
+    return true;
+}
+
+static const tfm__tensor *find(binder *b, int role, uint32_t layer, const char *ending, bool required) {
+    char name[256] = "(unnamed)";
+    if (b->status) return NULL;
+    const tfm__tensor *tensor = NULL;
+    if (name_of(b, role, layer, ending, name, sizeof name)) tensor = tfm__container_tensor(&b->model->container, name);
+    if (!tensor && required)
+        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name, TFM__NO_OFFSET,
+                                 "the model needs this tensor");
+    return tensor;
+}
+
+static void wrong_shape(binder *b, const tfm__tensor *tensor, uint64_t rows, uint64_t columns) {
+    char shape[96] = "[";
+    size_t used = 1;
+    for (uint32_t i = 0; i < tensor->dims && used < 80; i++)
+        used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", i ? ", " : "",
+                                 (unsigned long long)tensor->shape[i]);
+    b->status = columns ? tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                                       tensor->name, tensor->offset, "the shape is %s], expected [%llu, %llu]", shape,
+                                       (unsigned long long)rows, (unsigned long long)columns)
+                        : tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                                       tensor->name, tensor->offset, "the shape is %s], expected [%llu]", shape,
+                                       (unsigned long long)rows);
+}
+
+/* A vector as f32 in the arena, plus offset; NULL when it is absent and not required. */
+static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t size, float offset) {
+    if (!tensor || b->status) return NULL;
+    if (!((tensor->dims == 1 && tensor->shape[0] == size) ||
+          (tensor->dims == 2 && tensor->shape[0] == 1 && tensor->shape[1] == size))) {
+        wrong_shape(b, tensor, size, 0);
+        return NULL;
+    }
+    const tfm__weight_kernels *kernels = &b->model->kernels.weights[tensor->type];
+    if (!kernels->to_f32) {
+        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor),
+                                 tensor->name, tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
+        return NULL;
+    }
+    size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
+    float *values = tfm__arena_alloc(&b->model->container.arena, bytes);
+    if (!values) {
+        b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
+        return NULL;
+    }
+    kernels->to_f32(tensor->data, values, size);
+    if (offset != 0.0f)
+        for (uint32_t i = 0; i < size; i++) values[i] += offset;
+    return values;
+}
+
+static void count_weights(binder *b, const tfm__tensor *tensor, uint64_t *by_type) {
+    uint64_t values = 1;
+    for (uint32_t i = 0; i < tensor->dims; i++) values *= tensor->shape[i]; /* checked when the file was opened */
+    b->model->parameters += values;
+    b->model->weight_bytes += tensor->bytes;
+    by_type[tensor->type] += values;
+}
+
+/* rows [first_row, first_row + rows) of a matrix of all_rows x columns. */
+static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows, uint32_t first_row,
+                         uint32_t rows, uint32_t columns) {
+    tfm__view view = {0};
+    if (!tensor || b->status) return view;
+    uint64_t expect0 = transposed ? columns : all_rows, expect1 = transposed ? all_rows : columns;
+    if (tensor->dims != 2 || tensor->shape[0] != expect0 || tensor->shape[1] != expect1) {
+        wrong_shape(b, tensor, expect0, expect1);
+        return view;
+    }
+    const tfm__dtype *dtype = tfm__dtype_of(tensor->type);
+    uint64_t stored_row;
+    if (!b->model->kernels.weights[tensor->type].product || (transposed && dtype->block != 1) ||
+        !tfm__row_bytes(tensor->type, expect1, &stored_row)) {
+        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor),
+                                 tensor->name, tensor->offset, "a %smatrix of type %s",
+                                 transposed ? "transposed " : "", dtype->name);
+        return view;
+    }
+    view.type = tensor->type;
+    view.transposed = transposed;
+    view.row_stride = (size_t)stored_row;
+    view.rows = rows;
+    view.columns = columns;
+    view.data = tensor->data + (transposed ? (size_t)first_row * dtype->block_bytes : (size_t)first_row * stored_row);
+    return view;
+}
+
+static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns, bool required) {
+    bool of_layer = role >= TFM__ROLE_ATTN_NORM;
+    const tfm__tensor *tensor = find(b, role, layer, ".weight", required);
+    tfm__view view = view_of(b, tensor, of_layer && b->transposed, rows, 0, rows, columns);
+    if (view.data) view.bias = bind_vector(b, find(b, role, layer, ".bias", false), rows, 0.0f);
+    return view;
+}
+
+static tfm__norm bind_norm(binder *b, int role, uint32_t layer, uint32_t size, bool required) {
+    tfm__norm norm = {0};
+    norm.weight = bind_vector(b, find(b, role, layer, ".weight", required), size, b->model->config.norm_offset);
+    norm.bias = bind_vector(b, find(b, role, layer, ".bias", false), size, 0.0f);
+    return norm;
+}
+
+static void bind_qkv(binder *b, uint32_t index, tfm__layer *layer) {
+    const tfm__config *c = &b->model->config;
+    uint32_t q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim, v = c->kv_heads * c->value_dim;
+    const tfm__tensor *fused = find(b, TFM__ROLE_QKV, index, ".weight", false);
+    if (!fused) {
+        /* neither: the error names q, or the fused tensor where the family only knows that */
+        bool only_fused = !b->names->role[TFM__ROLE_Q];
+        if (only_fused) find(b, TFM__ROLE_QKV, index, ".weight", true);
+        layer->q = bind_matrix(b, TFM__ROLE_Q, index, q, c->width, true);
+        layer->k = bind_matrix(b, TFM__ROLE_K, index, k, c->width, true);
+        layer->v = bind_matrix(b, TFM__ROLE_V, index, v, c->width, true);
+        return;
+    }
+    const float *bias = bind_vector(b, find(b, TFM__ROLE_QKV, index, ".bias", false), q + k + v, 0.0f);
+    layer->q = view_of(b, fused, b->transposed, q + k + v, 0, q, c->width);
+    layer->k = view_of(b, fused, b->transposed, q + k + v, q, k, c->width);
+    layer->v = view_of(b, fused, b->transposed, q + k + v, q + k, v, c->width);
+    if (bias) {
+        layer->q.bias = bias;
+        layer->k.bias = bias + q;
+        layer->v.bias = bias + q + k;
+    }
+}
+
+static void bind_layer(binder *b, uint32_t index, tfm__layer *layer) {
+    const tfm__config *c = &b->model->config;
+    layer->attn_norm = bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, true);
+    bind_qkv(b, index, layer);
+    if (c->qk_norm) {
+        layer->q_norm = bind_norm(b, TFM__ROLE_Q_NORM, index, c->head_dim, true);
+        layer->k_norm = bind_norm(b, TFM__ROLE_K_NORM, index, c->head_dim, true);
+    }
+    layer->out = bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
+    layer->ffn_norm = bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, true);
+    if (c->gated) layer->gate = bind_matrix(b, TFM__ROLE_GATE, index, c->feed_forward, c->width, true);
+    layer->up = bind_matrix(b, TFM__ROLE_UP, index, c->feed_forward, c->width, true);
+    layer->down = bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
+    if (c->post_norms) {
+        layer->attn_post_norm = bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
+        layer->ffn_post_norm = bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
+    }
+    bool windowed = c->window && c->windowed[index];
+    layer->window = windowed ? c->window : 0;
+    layer->rope = windowed ? TFM__ROPE_LOCAL : TFM__ROPE_GLOBAL;
+    layer->attn_scale = c->scale_by_layer ? c->attn_scale / (float)(index + 1) : c->attn_scale;
+}
+
+/* The prefix under which this file has its embedding ("model.", "transformer.", ...). */
+static void choose_prefix(binder *b) {
+    char name[256];
+    b->prefix = b->names->prefixes[0];
+    for (size_t i = 0; i < TFM__COUNT(b->names->prefixes) && b->names->prefixes[i]; i++) {
+        snprintf(name, sizeof name, "%s%s.weight", b->names->prefixes[i], b->names->role[TFM__ROLE_EMBED]);
+        if (tfm__container_tensor(&b->model->container, name)) {
+            b->prefix = b->names->prefixes[i];
+            return;
+        }
+    }
+}
+
+int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
+    tfm__config *c = &model->config;
+    bool hf = model->container.format == TFM__FORMAT_HF;
+    binder b = {.model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(), .error = error};
+    uint64_t by_type[TFM__DTYPE_COUNT] = {0};
+    b.transposed = b.names->matrices_transposed;
+    choose_prefix(&b);
+    model->layers = tfm__alloc_array(&model->heap, c->layers, sizeof *model->layers);
+    if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
+    model->embedding = bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
+    if (c->positions == TFM__POSITIONS_LEARNED)
+        model->positions = bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context, c->width, true);
+    for (uint32_t i = 0; i < c->layers && !b.status; i++) bind_layer(&b, i, &model->layers[i]);
+    model->output_norm = bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
+    /* GGUF files say "tied" by leaving the output out; elsewhere the description decides */
+    bool has_output = find(&b, TFM__ROLE_OUTPUT, 0, ".weight", false) != NULL;
+    if (hf ? !c->tied : has_output)
+        model->output = bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
+    else
+        model->output = model->embedding;
+    if (b.status) return b.status;
+    for (size_t i = 0; i < model->container.tensor_count; i++) {
+        uint32_t type = model->container.tensors[i].type;
+        if (type < TFM__DTYPE_COUNT && model->kernels.weights[type].product)
+            count_weights(&b, &model->container.tensors[i], by_type);
+    }
+    for (uint32_t type = 0; type < TFM__DTYPE_COUNT; type++)
+        if (by_type[type] > by_type[model->main_type]) model->main_type = type;
+    model->cache_type = model->main_type == TFM__F32 ? TFM__F32 : TFM__F16;
+    return TFM_OK;
+}

@@ -1,0 +1,114 @@
+/* config.c - reading a description: which reader, and the checks that hold for every family. */
+#include "model/config.h"
+#include "model/numbers.h"
+
+#include <math.h>
+
+int32_t tfm__config_from_llama2c(tfm__container *container, tfm__config *config, tfm_error *error) {
+    const tfm__llama2c_header *header = &container->llama2c;
+    static const tfm__text llama = {"llama", 5};
+    (void)error; /* the format's reader has checked the header's numbers already */
+    config->family = tfm__family_by_gguf(llama);
+    config->layers = (uint32_t)header->layers;
+    config->width = (uint32_t)header->dim;
+    config->heads = (uint32_t)header->heads;
+    config->kv_heads = (uint32_t)header->kv_heads;
+    config->feed_forward = (uint32_t)header->hidden_dim;
+    config->vocab = (uint32_t)header->vocab_size;
+    config->context = (uint32_t)header->seq_len;
+    config->head_dim = config->heads ? config->width / config->heads : 0;
+    config->value_dim = config->rotary_dim = config->head_dim;
+    config->epsilon = 1e-5f;
+    config->activation = config->family->activation;
+    config->interleaved = true;
+    config->tied = header->shared_classifier;
+    config->rope[TFM__ROPE_GLOBAL].base = 10000.0;
+    return TFM_OK;
+}
+
+static int32_t check_range(const char *file, const char *what, uint64_t value, uint64_t most, tfm_error *error) {
+    if (value >= 1 && value <= most) return TFM_OK;
+    return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%s is %llu, expected 1 to %llu", what,
+                        (unsigned long long)value, (unsigned long long)most);
+}
+
+static int32_t check(const tfm__config *config, const char *file, tfm_error *error) {
+    int32_t status = 0;
+    const struct {
+        const char *what;
+        uint64_t value, most;
+    } ranges[] = {
+        {"the number of layers", config->layers, TFM__MAX_LAYERS},
+        {"the width", config->width, TFM__MAX_WIDTH},
+        {"the number of heads", config->heads, 65536},
+        {"the number of key/value heads", config->kv_heads, config->heads},
+        {"the head size", config->head_dim, TFM__MAX_HEAD_DIM},
+        {"the head size of values", config->value_dim, TFM__MAX_HEAD_DIM},
+        {"the feed-forward width", config->feed_forward, TFM__MAX_WIDTH * 16u},
+        {"the vocabulary size", config->vocab, TFM__MAX_VOCAB},
+        {"the context", config->context, TFM__MAX_CONTEXT},
+    };
+    for (size_t i = 0; i < TFM__COUNT(ranges) && !status; i++)
+        status = check_range(file, ranges[i].what, ranges[i].value, ranges[i].most, error);
+    if (status) return status;
+    if (config->heads % config->kv_heads)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "%u heads cannot share %u key/value heads evenly", config->heads, config->kv_heads);
+    if ((uint64_t)config->heads * config->head_dim > TFM__MAX_WIDTH)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%u heads of %u are too wide",
+                            config->heads, config->head_dim);
+    if (!(config->epsilon >= 0.0f && config->epsilon < 1.0f))
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "the norm's epsilon is %g",
+                            (double)config->epsilon);
+    if (config->positions == TFM__POSITIONS_ROTARY) {
+        if (config->rotary_dim < 2 || config->rotary_dim > config->head_dim || config->rotary_dim % 2)
+            return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                                "%u rotary dimensions in heads of %u", config->rotary_dim, config->head_dim);
+        for (int kind = 0; kind < TFM__ROPE_KINDS; kind++) {
+            const tfm__rope *rope = &config->rope[kind];
+            if (!(rope->base > 1.0 && rope->base < 1e30) || !(rope->factor > 0.0 && rope->factor < 1e9))
+                return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                                    "rotary base %g, factor %g", rope->base, rope->factor);
+        }
+    }
+    if (!isfinite(config->attn_scale) || !isfinite(config->embed_scale) || !isfinite(config->attn_soft_cap) ||
+        !isfinite(config->final_soft_cap))
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "a scale is not a finite number");
+    return TFM_OK;
+}
+
+int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_error *error) {
+    const char *file = container->blob_count ? container->blobs[0].name : "model";
+    int32_t status;
+    memset(config, 0, sizeof *config);
+    config->embed_scale = 1.0f;
+    config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
+    config->rope[TFM__ROPE_GLOBAL].truncate = true;
+    switch (container->format) {
+    case TFM__FORMAT_GGUF: status = tfm__config_from_gguf(container, config, error); break;
+    case TFM__FORMAT_HF: status = tfm__config_from_hf(container, config, error); break;
+    case TFM__FORMAT_LLAMA2C: status = tfm__config_from_llama2c(container, config, error); break;
+    default:
+        return tfm__fail_at(error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET,
+                            "tensors without a description: a folder with config.json is needed");
+    }
+    if (status) return status;
+    const tfm__family *family = config->family;
+    config->norm = family->norm;
+    config->positions = family->positions;
+    config->gated = family->gated;
+    config->qk_norm = family->qk_norm;
+    config->post_norms = family->post_norms;
+    if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
+    if (!family->local_rope) config->rope[TFM__ROPE_LOCAL] = config->rope[TFM__ROPE_GLOBAL];
+    if (config->attn_scale == 0.0f && config->head_dim) config->attn_scale = 1.0f / sqrtf((float)config->head_dim);
+    if (!config->windowed) {
+        config->windowed = tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
+        if (!config->windowed) return tfm__fail_memory(error, container->heap, config->layers);
+    }
+    return check(config, file, error);
+}
+
+int32_t tfm__layers_bound(uint32_t layers, const char *file, tfm_error *error) {
+    return check_range(file, "the number of layers", layers, TFM__MAX_LAYERS, error);
+}

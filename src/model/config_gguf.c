@@ -1,0 +1,202 @@
+/* config_gguf.c - the description in GGUF's metadata: keys "<architecture>.<name>".
+ *
+ * Source: the GGUF specification (standardised key-value pairs). */
+#include <math.h>
+#include <stdio.h>
+
+#include "model/config.h"
+#include "model/numbers.h"
+
+typedef struct reader {
+    const tfm__container *container;
+    tfm__text architecture;
+    const char *file;
+    tfm_error *error;
+    int32_t status; /* the first failure; later reads do nothing */
+} reader;
+
+static const tfm__meta *find(const reader *r, const char *name) {
+    char key[160];
+    snprintf(key, sizeof key, "%.*s.%s", (int)TFM__MIN(r->architecture.size, 64), r->architecture.data, name);
+    return tfm__container_meta(r->container, key);
+}
+
+static void wrong_type(reader *r, const tfm__meta *meta) {
+    r->status = tfm__fail_at(r->error, TFM_E_FORMAT, r->file, meta->key, meta->offset, "a value of the wrong type");
+}
+
+/* An unsigned number; absent: keeps *out, or fails if it is required. An array (heads per layer) must be uniform. */
+static bool read_u32(reader *r, const char *name, bool required, uint32_t *out) {
+    if (r->status) return false;
+    const tfm__meta *meta = find(r, name);
+    if (!meta) {
+        if (required)
+            r->status = tfm__fail_at(r->error, TFM_E_MISSING, r->file, name, TFM__NO_OFFSET,
+                                     "the description lacks this key");
+        return false;
+    }
+    uint64_t value = 0, other;
+    if (meta->count < 1 || !tfm__meta_u64(meta, 0, &value) || value > UINT32_MAX) {
+        wrong_type(r, meta);
+        return false;
+    }
+    for (uint64_t i = 1; i < meta->count; i++)
+        if (!tfm__meta_u64(meta, i, &other) || other != value) {
+            r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, meta->key, meta->offset,
+                                     "layers of different shapes are not supported");
+            return false;
+        }
+    *out = (uint32_t)value;
+    return true;
+}
+
+static bool read_f64(reader *r, const char *name, double *out) {
+    if (r->status) return false;
+    const tfm__meta *meta = find(r, name);
+    if (!meta) return false;
+    if (meta->type == TFM__META_ARRAY || !tfm__meta_f64(meta, 0, out)) {
+        wrong_type(r, meta);
+        return false;
+    }
+    return true;
+}
+
+static bool read_f32(reader *r, const char *name, float *out) {
+    double value;
+    if (!read_f64(r, name, &value)) return false;
+    *out = (float)value;
+    return true;
+}
+
+static void read_rope(reader *r, tfm__config *config) {
+    tfm__rope *rope = &config->rope[TFM__ROPE_GLOBAL];
+    const tfm__meta *type = find(r, "rope.scaling.type");
+    tfm__text text;
+    double legacy;
+    rope->base = 10000.0;
+    read_f64(r, "rope.freq_base", &rope->base);
+    rope->original = config->context;
+    read_u32(r, "rope.scaling.original_context_length", false, &rope->original);
+    rope->beta_fast = 32.0;
+    rope->beta_slow = 1.0;
+    read_f64(r, "rope.scaling.yarn_beta_fast", &rope->beta_fast);
+    read_f64(r, "rope.scaling.yarn_beta_slow", &rope->beta_slow);
+    read_f64(r, "rope.scaling.attn_factor", &rope->attention_factor);
+    read_f64(r, "rope.scaling.factor", &rope->factor);
+    if (type && tfm__meta_text(type, 0, &text)) {
+        if (text.size == 4 && !memcmp(text.data, "yarn", 4))
+            rope->scaling = TFM__ROPE_YARN;
+        else if (text.size == 6 && !memcmp(text.data, "linear", 6))
+            rope->scaling = TFM__ROPE_LINEAR;
+        else if (text.size == 8 && !memcmp(text.data, "longrope", 8))
+            rope->scaling = TFM__ROPE_LONG;
+        else if (text.size == 4 && !memcmp(text.data, "none", 4))
+            rope->scaling = TFM__ROPE_DEFAULT;
+        else if (!r->status)
+            r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, type->key, type->offset,
+                                     "rotary scaling '%.*s'", (int)TFM__MIN(text.size, 32), text.data);
+    } else if (read_f64(r, "rope.scale_linear", &legacy)) { /* the key of 2023's files */
+        rope->scaling = TFM__ROPE_LINEAR;
+        rope->factor = legacy;
+    } else if (rope->factor != 1.0) {
+        rope->scaling = TFM__ROPE_LINEAR;
+    }
+    config->rope[TFM__ROPE_LOCAL] = (tfm__rope){.base = 10000.0, .factor = 1.0, .original = config->context};
+    read_f64(r, "rope.freq_base_swa", &config->rope[TFM__ROPE_LOCAL].base);
+}
+
+/* Which layers are windowed: an array of flags in the file, a period, or the family's rule. */
+static void read_windows(reader *r, tfm__config *config, tfm__container *container) {
+    const tfm__family *family = config->family;
+    const tfm__meta *pattern = find(r, "attention.sliding_window_pattern");
+    uint64_t period = (uint64_t)family->window_pattern, flag;
+    if (r->status || family->window == TFM__WINDOW_NEVER || !read_u32(r, "attention.sliding_window", false, &config->window))
+        return;
+    if (tfm__layers_bound(config->layers, r->file, r->error)) {
+        r->status = TFM_E_FORMAT;
+        return;
+    }
+    config->windowed = tfm__arena_alloc(&container->arena, config->layers);
+    if (!config->windowed) {
+        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
+        return;
+    }
+    bool by_flags = pattern && pattern->type == TFM__META_ARRAY && pattern->count == config->layers;
+    if (pattern && !by_flags && !(tfm__meta_u64(pattern, 0, &period) && period >= 1)) {
+        wrong_type(r, pattern);
+        return;
+    }
+    for (uint32_t i = 0; i < config->layers && !r->status; i++) {
+        if (by_flags) {
+            if (!tfm__meta_u64(pattern, i, &flag)) wrong_type(r, pattern);
+            config->windowed[i] = flag != 0;
+        } else if (family->window == TFM__WINDOW_EVEN) {
+            config->windowed[i] = i % 2 == 0;
+        } else if (family->window == TFM__WINDOW_PATTERN) {
+            config->windowed[i] = (i + 1) % period != 0;
+        } else {
+            config->windowed[i] = family->window == TFM__WINDOW_ALL;
+        }
+    }
+}
+
+static void read_name(const reader *r, tfm__config *config) {
+    const tfm__meta *meta = tfm__container_meta(r->container, "general.name");
+    tfm__text text;
+    if (meta && tfm__meta_text(meta, 0, &text))
+        snprintf(config->name, sizeof config->name, "%.*s", (int)TFM__MIN(text.size, 127), text.data);
+}
+
+int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tfm_error *error) {
+    reader r = {.container = container, .file = container->blobs[0].name, .error = error};
+    const tfm__meta *architecture = tfm__container_meta(container, "general.architecture");
+    if (!architecture || !tfm__meta_text(architecture, 0, &r.architecture))
+        return tfm__fail_at(error, TFM_E_MISSING, r.file, "general.architecture", TFM__NO_OFFSET,
+                            "the file does not say which family it is");
+    config->family = tfm__family_by_gguf(r.architecture);
+    if (!config->family)
+        return tfm__fail_at(error, TFM_E_UNSUPPORTED, r.file, "general.architecture", architecture->offset,
+                            "family '%.*s' is not supported", (int)TFM__MIN(r.architecture.size, 64),
+                            r.architecture.data);
+    read_name(&r, config);
+    read_u32(&r, "block_count", true, &config->layers);
+    read_u32(&r, "embedding_length", true, &config->width);
+    read_u32(&r, "attention.head_count", true, &config->heads);
+    config->kv_heads = config->heads;
+    read_u32(&r, "attention.head_count_kv", false, &config->kv_heads);
+    read_u32(&r, "feed_forward_length", true, &config->feed_forward);
+    config->context = 2048;
+    read_u32(&r, "context_length", false, &config->context);
+    config->head_dim = config->heads ? config->width / config->heads : 0;
+    read_u32(&r, "attention.key_length", false, &config->head_dim);
+    config->value_dim = config->head_dim;
+    read_u32(&r, "attention.value_length", false, &config->value_dim);
+    config->rotary_dim = config->head_dim;
+    read_u32(&r, "rope.dimension_count", false, &config->rotary_dim);
+    config->epsilon = 1e-5f;
+    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                                       : "attention.layer_norm_epsilon", &config->epsilon);
+    config->attn_soft_cap = config->family->default_attn_soft_cap;
+    config->final_soft_cap = config->family->default_final_soft_cap;
+    read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
+    read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
+    read_f32(&r, "attention.scale", &config->attn_scale);
+    if (config->attn_scale == 0.0f && config->family->wide_scale_layers &&
+        (int)config->layers == config->family->wide_scale_layers && config->heads) {
+        /* 1 / sqrt(width / heads), in double then rounded; sqrt is exact on every machine */
+        double ratio = (double)config->width / (double)config->heads;
+        config->attn_scale = (float)(1.0 / sqrt(ratio));
+    }
+    config->interleaved = config->family->gguf_interleaved;
+    config->activation = config->family->activation;
+    config->tied = true; /* unless there is an output tensor: bind.c looks */
+    read_rope(&r, config);
+    read_windows(&r, config, container);
+    if (r.status) return r.status;
+    const tfm__tensor *embedding = tfm__container_tensor(container, "token_embd.weight");
+    if (!embedding || embedding->dims != 2)
+        return tfm__fail_at(error, TFM_E_MISSING, r.file, "token_embd.weight", TFM__NO_OFFSET,
+                            "a model needs this matrix%s", container->tensor_count ? "" : " (the file holds no tensors)");
+    config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
+    return TFM_OK;
+}

@@ -1,0 +1,289 @@
+/* config_hf.c - the description in a Hugging Face config.json.
+ *
+ * Numbers that have had several names over the years are tried under each ("hidden_size", "n_embd"). Rotary settings
+ * are read both ways: `rope_parameters` (since 2025, possibly one object per layer type), and `rope_theta` with
+ * `rope_scaling` at the top level. Source: the configuration classes' documentation of Hugging Face transformers. */
+#include <math.h>
+#include <stdio.h>
+
+#include "kernels/kernels.h"
+#include "model/config.h"
+#include "model/numbers.h"
+
+typedef struct reader {
+    const tfm__json *json;
+    tfm__json_value root; /* the object that describes the text model */
+    const char *file;
+    tfm_error *error;
+    int32_t status;
+} reader;
+
+static tfm__json_value present(const reader *r, tfm__json_value object, const char *key) {
+    tfm__json_value value = tfm__json_get(r->json, object, key);
+    return tfm__json_kind(r->json, value) == TFM__JSON_NULL ? TFM__JSON_NONE : value;
+}
+
+static void fail_value(reader *r, tfm__json_value value, const char *key, const char *what) {
+    if (!r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_FORMAT, r->file, key, tfm__json_offset(r->json, value), "%s", what);
+}
+
+/* The first of up to three names that is there. */
+static bool read_u32(reader *r, const char *a, const char *b, bool required, uint32_t *out) {
+    tfm__json_value value = present(r, r->root, a);
+    int64_t number;
+    if (value == TFM__JSON_NONE && b) value = present(r, r->root, b);
+    if (value == TFM__JSON_NONE) {
+        if (required && !r->status)
+            r->status = tfm__fail_at(r->error, TFM_E_MISSING, r->file, a, TFM__NO_OFFSET,
+                                     "the description lacks this key");
+        return false;
+    }
+    if (!tfm__json_i64(r->json, value, &number) || number < 0 || number > UINT32_MAX) {
+        fail_value(r, value, a, "not a number in range");
+        return false;
+    }
+    *out = (uint32_t)number;
+    return true;
+}
+
+static bool read_f64_of(reader *r, tfm__json_value object, const char *key, double *out) {
+    tfm__json_value value = present(r, object, key);
+    if (value == TFM__JSON_NONE) return false;
+    if (tfm__json_f64(r->json, value, out)) return true;
+    fail_value(r, value, key, "not a number");
+    return false;
+}
+
+static bool read_f32(reader *r, const char *key, float *out) {
+    double value;
+    if (!read_f64_of(r, r->root, key, &value)) return false;
+    *out = (float)value;
+    return true;
+}
+
+static bool read_bool(reader *r, const char *key, bool *out) {
+    tfm__json_value value = present(r, r->root, key);
+    if (value == TFM__JSON_NONE) return false;
+    if (tfm__json_bool(r->json, value, out)) return true;
+    fail_value(r, value, key, "neither true nor false");
+    return false;
+}
+
+static void read_activation(reader *r, tfm__config *config) {
+    static const struct {
+        const char *name;
+        int activation;
+    } known[] = {{"silu", TFM__SILU},           {"swish", TFM__SILU},         {"gelu_new", TFM__GELU_TANH},
+                 {"gelu_pytorch_tanh", TFM__GELU_TANH}, {"gelu_fast", TFM__GELU_TANH}, {"gelu", TFM__GELU_ERF},
+                 {"relu", TFM__RELU}};
+    static const char *const keys[] = {"hidden_activation", "hidden_act", "activation_function"};
+    tfm__json_value value = TFM__JSON_NONE;
+    config->activation = config->family->activation;
+    for (size_t i = 0; i < TFM__COUNT(keys) && value == TFM__JSON_NONE; i++) value = present(r, r->root, keys[i]);
+    /* Gemma 1 was published with "gelu" in hidden_act while its code used the tanh form: hidden_activation decides,
+     * and without it the family's own */
+    if (value == TFM__JSON_NONE || (config->family->scale_embedding && tfm__json_equals(r->json, value, "gelu"))) return;
+    for (size_t i = 0; i < TFM__COUNT(known); i++)
+        if (tfm__json_equals(r->json, value, known[i].name)) {
+            config->activation = known[i].activation;
+            return;
+        }
+    if (!r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "hidden_act", tfm__json_offset(r->json, value),
+                                 "this activation is not supported");
+}
+
+static int rope_scaling_of(reader *r, tfm__json_value object) {
+    static const struct {
+        const char *name;
+        int scaling;
+    } known[] = {{"default", TFM__ROPE_DEFAULT}, {"linear", TFM__ROPE_LINEAR}, {"dynamic", TFM__ROPE_DYNAMIC},
+                 {"yarn", TFM__ROPE_YARN},       {"llama3", TFM__ROPE_LLAMA3}, {"longrope", TFM__ROPE_LONG},
+                 {"su", TFM__ROPE_LONG}};
+    tfm__json_value type = present(r, object, "rope_type");
+    if (type == TFM__JSON_NONE) type = present(r, object, "type");
+    if (type == TFM__JSON_NONE) return TFM__ROPE_DEFAULT;
+    for (size_t i = 0; i < TFM__COUNT(known); i++)
+        if (tfm__json_equals(r->json, type, known[i].name)) return known[i].scaling;
+    if (!r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, type),
+                                 "this rotary scaling is not supported");
+    return TFM__ROPE_DEFAULT;
+}
+
+/* One object of rotary settings into one rope. */
+static void read_rope(reader *r, tfm__json_value object, const tfm__config *config, tfm__rope *rope) {
+    double number;
+    rope->factor = 1.0;
+    rope->original = config->context;
+    rope->beta_fast = 32.0;
+    rope->beta_slow = 1.0;
+    rope->low_freq_factor = 1.0;
+    rope->high_freq_factor = 4.0;
+    rope->truncate = true;
+    if (object == TFM__JSON_NONE) return;
+    rope->scaling = rope_scaling_of(r, object);
+    read_f64_of(r, object, "rope_theta", &rope->base);
+    read_f64_of(r, object, "factor", &rope->factor);
+    read_f64_of(r, object, "beta_fast", &rope->beta_fast);
+    read_f64_of(r, object, "beta_slow", &rope->beta_slow);
+    read_f64_of(r, object, "low_freq_factor", &rope->low_freq_factor);
+    read_f64_of(r, object, "high_freq_factor", &rope->high_freq_factor);
+    read_f64_of(r, object, "attention_factor", &rope->attention_factor);
+    read_f64_of(r, object, "mscale", &rope->mscale);
+    read_f64_of(r, object, "mscale_all_dim", &rope->mscale_all_dim);
+    tfm__json_value truncate = present(r, object, "truncate");
+    if (truncate != TFM__JSON_NONE && !tfm__json_bool(r->json, truncate, &rope->truncate))
+        fail_value(r, truncate, "truncate", "neither true nor false");
+    if (read_f64_of(r, object, "original_max_position_embeddings", &number)) {
+        if (number >= 1 && number <= TFM__MAX_CONTEXT)
+            rope->original = (uint32_t)number;
+        else
+            fail_value(r, object, "original_max_position_embeddings", "out of range");
+    }
+    if (rope->scaling == TFM__ROPE_LLAMA3 && !(rope->high_freq_factor > rope->low_freq_factor && rope->low_freq_factor > 0))
+        fail_value(r, object, "high_freq_factor", "must be larger than low_freq_factor");
+    if (rope->scaling == TFM__ROPE_LONG && !r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, object),
+                                 "longrope tables in config.json are not supported yet (in GGUF files they are)");
+}
+
+static void read_ropes(reader *r, tfm__config *config) {
+    tfm__rope *global = &config->rope[TFM__ROPE_GLOBAL], *local = &config->rope[TFM__ROPE_LOCAL];
+    tfm__json_value parameters = present(r, r->root, "rope_parameters");
+    tfm__json_value full = present(r, parameters, "full_attention"), sliding = present(r, parameters, "sliding_attention");
+    global->base = 10000.0;
+    local->base = 10000.0;
+    read_f64_of(r, r->root, "rope_theta", &global->base);
+    read_f64_of(r, r->root, "rope_local_base_freq", &local->base);
+    if (parameters == TFM__JSON_NONE) {
+        read_rope(r, present(r, r->root, "rope_scaling"), config, global);
+        read_rope(r, TFM__JSON_NONE, config, local);
+    } else if (full != TFM__JSON_NONE || sliding != TFM__JSON_NONE) {
+        read_rope(r, full, config, global);
+        read_rope(r, sliding, config, local);
+        if (!config->family->local_rope && !r->status)
+            r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_parameters",
+                                     tfm__json_offset(r->json, parameters), "a rotary base per kind of layer");
+    } else {
+        read_rope(r, parameters, config, global);
+        read_rope(r, TFM__JSON_NONE, config, local);
+    }
+}
+
+/* layer_types if the file has it, otherwise the family's rule. */
+static void read_windows(reader *r, tfm__config *config, tfm__container *container) {
+    const tfm__family *family = config->family;
+    tfm__json_value types = present(r, r->root, "layer_types");
+    uint32_t period = (uint32_t)family->window_pattern, from = 0;
+    bool use = true;
+    if (r->status || family->window == TFM__WINDOW_NEVER) return;
+    if (!read_u32(r, "sliding_window", NULL, false, &config->window)) return;
+    if (family->window == TFM__WINDOW_FROM_LAYER) {
+        use = false;
+        read_bool(r, "use_sliding_window", &use);
+        read_u32(r, "max_window_layers", NULL, false, &from);
+    }
+    read_u32(r, "sliding_window_pattern", "_sliding_window_pattern", false, &period);
+    if (!use || config->window == 0) {
+        config->window = 0;
+        return;
+    }
+    if (tfm__layers_bound(config->layers, r->file, r->error)) {
+        r->status = TFM_E_FORMAT;
+        return;
+    }
+    config->windowed = tfm__arena_alloc(&container->arena, config->layers);
+    if (!config->windowed) {
+        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
+        return;
+    }
+    if (types != TFM__JSON_NONE && tfm__json_size(r->json, types) != config->layers)
+        fail_value(r, types, "layer_types", "not one entry per layer");
+    if (family->window == TFM__WINDOW_PATTERN && period == 0) fail_value(r, r->root, "sliding_window_pattern", "is 0");
+    if (r->status) return;
+    tfm__json_value type = tfm__json_first(r->json, types);
+    for (uint32_t i = 0; i < config->layers && !r->status; i++) {
+        if (types != TFM__JSON_NONE) {
+            config->windowed[i] = tfm__json_equals(r->json, type, "sliding_attention");
+            if (!config->windowed[i] && !tfm__json_equals(r->json, type, "full_attention"))
+                fail_value(r, type, "layer_types", "a kind of layer that is not supported");
+            type = tfm__json_next(r->json, types, type);
+        } else if (family->window == TFM__WINDOW_EVEN) {
+            config->windowed[i] = i % 2 == 0;
+        } else if (family->window == TFM__WINDOW_PATTERN) {
+            config->windowed[i] = (i + 1) % period != 0;
+        } else {
+            config->windowed[i] = family->window == TFM__WINDOW_ALL || i >= from;
+        }
+    }
+}
+
+/* Settings that change the arithmetic and that no family here uses: refuse rather than compute something else. */
+static void refuse_unknown(reader *r) {
+    bool flag = false;
+    if (read_bool(r, "use_bidirectional_attention", &flag) && flag && !r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention", TFM__NO_OFFSET,
+                                 "attention in both directions");
+    tfm__json_value quantization = tfm__json_get(r->json, tfm__json_root(r->json), "quantization_config");
+    if (tfm__json_kind(r->json, quantization) == TFM__JSON_OBJECT && !r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "quantization_config",
+                                 tfm__json_offset(r->json, quantization), "quantised Hugging Face weights");
+}
+
+int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_error *error) {
+    reader r = {.json = &container->config, .file = container->config.file, .error = error};
+    r.root = tfm__json_root(r.json);
+    tfm__json_value text = tfm__json_get(r.json, r.root, "text_config");
+    tfm__json_value type = tfm__json_get(r.json, r.root, "model_type");
+    if (tfm__json_kind(r.json, text) == TFM__JSON_OBJECT) {
+        r.root = text;
+        if (tfm__json_get(r.json, text, "model_type") != TFM__JSON_NONE) type = tfm__json_get(r.json, text, "model_type");
+    }
+    config->family = tfm__family_by_hf(r.json, type);
+    if (!config->family) {
+        char name[64] = "";
+        size_t length = tfm__json_size(r.json, type);
+        const char *raw;
+        if (tfm__json_raw(r.json, type, &raw, &length))
+            snprintf(name, sizeof name, "%.*s", (int)TFM__MIN(length, 63), raw);
+        return tfm__fail_at(error, name[0] ? TFM_E_UNSUPPORTED : TFM_E_MISSING, r.file, "model_type",
+                            tfm__json_offset(r.json, type), name[0] ? "family '%s' is not supported" : "no family is named%s",
+                            name);
+    }
+    read_u32(&r, "num_hidden_layers", "n_layer", true, &config->layers);
+    read_u32(&r, "hidden_size", "n_embd", true, &config->width);
+    read_u32(&r, "num_attention_heads", "n_head", true, &config->heads);
+    config->kv_heads = config->heads;
+    read_u32(&r, "num_key_value_heads", NULL, false, &config->kv_heads);
+    config->feed_forward = config->width <= TFM__MAX_WIDTH ? 4 * config->width : 0;
+    read_u32(&r, "intermediate_size", "n_inner", config->family->gated, &config->feed_forward);
+    read_u32(&r, "vocab_size", NULL, true, &config->vocab);
+    config->context = 2048;
+    read_u32(&r, "max_position_embeddings", "n_positions", false, &config->context);
+    config->head_dim = config->heads ? config->width / config->heads : 0;
+    read_u32(&r, "head_dim", NULL, false, &config->head_dim);
+    config->value_dim = config->rotary_dim = config->head_dim;
+    config->epsilon = 1e-5f;
+    if (config->family->norm == TFM__NORM_RMS) config->epsilon = 1e-6f; /* the classes' default */
+    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "rms_norm_eps" : "layer_norm_epsilon", &config->epsilon);
+    read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
+    read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
+    config->norm_offset = config->family->norm_plus_one ? 1.0f : 0.0f;
+    config->tied = config->family->tied;
+    read_bool(&r, "tie_word_embeddings", &config->tied);
+    read_bool(&r, "scale_attn_by_inverse_layer_idx", &config->scale_by_layer);
+    double scalar;
+    if (config->family->query_scalar && read_f64_of(&r, r.root, "query_pre_attn_scalar", &scalar)) {
+        if (!(scalar > 0)) fail_value(&r, r.root, "query_pre_attn_scalar", "must be positive");
+        config->attn_scale = (float)(1.0 / sqrt(scalar));
+    }
+    bool scaled = true;
+    if (read_bool(&r, "scale_attn_weights", &scaled) && !scaled) config->attn_scale = 1.0f;
+    read_activation(&r, config);
+    read_ropes(&r, config);
+    read_windows(&r, config, container);
+    refuse_unknown(&r);
+    return r.status;
+}

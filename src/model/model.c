@@ -1,0 +1,27 @@
+/* model.c - opening and closing: container, description, weights, rotary frequencies, tokenizer, in that order. */
+#include "model/model.h"
+
+int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
+    int32_t status = tfm__container_open(&model->store, &model->container, error);
+    if (!status) status = tfm__config_read(&model->container, &model->config, error);
+    if (!status) status = tfm__model_bind(model, error);
+    if (!status) status = tfm__model_rope(model, error);
+    if (status) return status;
+    status = tfm__tokenizer_from_model(&model->store, &model->container, &model->heap, &model->tokenizer, error);
+    if (status == TFM_E_MISSING || status == TFM_E_UNSUPPORTED) {
+        /* the model still runs on ids; what the tokenizer lacks is said in the log */
+        if (model->log) model->log(model->log_user, TFM_LOG_WARNING, "no usable tokenizer in the model's files");
+        model->tokenizer = NULL;
+        return TFM_OK;
+    }
+    if (!status && tfm__tokenizer_vocab_size(model->tokenizer) > (int32_t)model->config.vocab && model->log)
+        model->log(model->log_user, TFM_LOG_WARNING, "the tokenizer has more tokens than the model");
+    return status;
+}
+
+void tfm__model_close(tfm_model *model) {
+    tfm__tokenizer_free(model->tokenizer);
+    tfm__free(&model->heap, model->layers);
+    tfm__container_release(&model->container);
+    tfm__store_close(&model->store);
+}

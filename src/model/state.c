@@ -1,0 +1,227 @@
+/* state.c - sessions: pages of keys and values, working space, forking. */
+#include "model/state.h"
+
+/* Positions are grouped for attention in runs of this many pages; partial results of runs are combined in order. */
+#include "model/runs.h"
+
+static void page_drop(tfm_session *session, tfm__page *page) {
+    if (page && atomic_fetch_sub_explicit(&page->owners, 1, memory_order_acq_rel) == 1)
+        tfm__free(&session->model->heap, page);
+}
+
+static tfm__page *page_new(tfm_session *session) {
+    tfm__page *page = tfm__alloc(&session->model->heap, sizeof *page + session->page_bytes);
+    if (!page) return NULL;
+    atomic_init(&page->owners, 1);
+    memset(page->data, 0, session->page_bytes);
+    return page;
+}
+
+int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type, tfm_session **out,
+                         tfm_error *error) {
+    const tfm__config *c = &model->config;
+    tfm_session *session = tfm__alloc_zero(&model->heap, sizeof *session);
+    *out = NULL;
+    if (!session) return tfm__fail_memory(error, &model->heap, sizeof *session);
+    session->model = model;
+    session->context = context;
+    session->batch = batch;
+    session->cache_type = cache_type;
+    session->page_bytes = tfm__round_up(c->kv_heads * tfm__page_head_bytes(c, cache_type), 64);
+    atomic_fetch_add(&model->references, 1);
+    *out = session;
+    return TFM_OK;
+}
+
+void tfm__session_free(tfm_session *session) {
+    tfm__heap *heap = &session->model->heap;
+    for (size_t i = 0; i < session->page_count * session->model->config.layers; i++)
+        page_drop(session, session->pages[i]);
+    tfm__free(heap, session->pages);
+    tfm__free(heap, session->tokens);
+    tfm__free(heap, session->logits);
+    tfm__free(heap, session->scratch.memory);
+    tfm__free(heap, session);
+}
+
+/* ---- Room ---------------------------------------------------------------------------------------------- */
+
+static int32_t reserve_tokens(tfm_session *session, size_t total, tfm_error *error) {
+    if (total <= session->token_capacity) return TFM_OK;
+    size_t capacity = TFM__MAX(TFM__MAX(total, 64), 2 * session->token_capacity);
+    tfm_token *tokens = tfm__resize(&session->model->heap, session->tokens, capacity * sizeof *tokens);
+    if (!tokens) return tfm__fail_memory(error, &session->model->heap, capacity * sizeof *tokens);
+    session->tokens = tokens;
+    session->token_capacity = capacity;
+    return TFM_OK;
+}
+
+/* Replaces every page from `first` on that somebody else owns too by a copy. */
+static int32_t own_pages(tfm_session *session, size_t first, tfm_error *error) {
+    size_t layers = session->model->config.layers;
+    for (size_t i = first * layers; i < session->page_count * layers; i++) {
+        tfm__page *old = session->pages[i];
+        if (atomic_load_explicit(&old->owners, memory_order_acquire) == 1) continue;
+        tfm__page *copy = page_new(session);
+        if (!copy) return tfm__fail_memory(error, &session->model->heap, session->page_bytes);
+        memcpy(copy->data, old->data, session->page_bytes);
+        session->pages[i] = copy;
+        page_drop(session, old);
+    }
+    return TFM_OK;
+}
+
+static int32_t reserve_pages(tfm_session *session, size_t total, tfm_error *error) {
+    size_t layers = session->model->config.layers;
+    size_t wanted = (total + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
+    if (wanted > session->page_capacity) {
+        size_t capacity = TFM__MAX(TFM__MAX(wanted, 4), 2 * session->page_capacity), bytes;
+        if (!tfm__mul_size(capacity, layers * sizeof(tfm__page *), &bytes))
+            return tfm__fail(error, TFM_E_CONTEXT, "a context of %zu positions", total);
+        tfm__page **pages = tfm__resize(&session->model->heap, session->pages, bytes);
+        if (!pages) return tfm__fail_memory(error, &session->model->heap, bytes);
+        session->pages = pages;
+        session->page_capacity = capacity;
+    }
+    int32_t status = own_pages(session, session->position / TFM__PAGE_TOKENS, error);
+    if (status) return status;
+    while (session->page_count < wanted) {
+        tfm__page **row = session->pages + session->page_count * layers;
+        for (size_t layer = 0; layer < layers; layer++) {
+            row[layer] = page_new(session);
+            if (row[layer]) continue;
+            while (layer > 0) page_drop(session, row[--layer]);
+            return tfm__fail_memory(error, &session->model->heap, session->page_bytes);
+        }
+        session->page_count++;
+    }
+    return TFM_OK;
+}
+
+/* Lays out one block of memory twice: first with memory NULL to learn its size. */
+static size_t lay_out(tfm__scratch *s, const tfm_model *model, size_t tokens, size_t runs, uint8_t *memory) {
+    const tfm__config *c = &model->config;
+    size_t used = 0, pairs = c->rotary_dim / 2;
+    size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
+    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, (size_t)c->feed_forward), mixed);
+    size_t parts = TFM__MAX(2 * tokens, runs) * c->heads; /* attention: result and one more, or one per run */
+#define PLACE(field, count, type)                                                                                \
+    do {                                                                                                         \
+        s->field = memory ? (void *)(memory + used) : NULL;                                                      \
+        used += tfm__round_up((count) * sizeof(type), 64);                                                       \
+    } while (0)
+    PLACE(stream, tokens * c->width, float);
+    PLACE(normed, tokens * c->width, float);
+    PLACE(delta, tokens * c->width, float);
+    PLACE(q, tokens * q, float);
+    PLACE(k, tokens * c->kv_heads * c->head_dim, float);
+    PLACE(v, tokens * c->kv_heads * c->value_dim, float);
+    PLACE(mixed, tokens * mixed, float);
+    PLACE(gate, tokens * c->feed_forward, float);
+    PLACE(up, tokens * c->feed_forward, float);
+    for (int kind = 0; kind < TFM__ROPE_KINDS; kind++) {
+        PLACE(cosine[kind], tokens * pairs, float);
+        PLACE(sine[kind], tokens * pairs, float);
+    }
+    size_t row = 0;
+    for (int format = 0; format < TFM__ACT_COUNT; format++) row += tfm__activation_bytes(format, widest);
+    PLACE(quantised, tokens * row, uint8_t);
+    PLACE(tile_q, tokens * q, float);
+    PLACE(part_o, parts * c->value_dim, float);
+    PLACE(part_m, parts, float);
+    PLACE(part_l, parts * 16, float);
+    PLACE(first, tokens * c->heads, uint32_t);
+    PLACE(last, tokens * c->heads, uint32_t);
+    PLACE(place, tokens * c->heads, uint32_t);
+#undef PLACE
+    return used;
+}
+
+static int32_t reserve_scratch(tfm_session *session, size_t rows, tfm_error *error) {
+    tfm__heap *heap = &session->model->heap;
+    if (rows <= session->scratch.tokens) return TFM_OK;
+    size_t runs = (session->context + TFM__RUN_TOKENS - 1) / TFM__RUN_TOKENS;
+    tfm__scratch fresh = {.tokens = rows};
+    size_t bytes = lay_out(&fresh, session->model, rows, runs, NULL);
+    uint8_t *memory = tfm__alloc(heap, bytes);
+    if (!memory) return tfm__fail_memory(error, heap, bytes);
+    lay_out(&fresh, session->model, rows, runs, memory);
+    tfm__free(heap, session->scratch.memory);
+    fresh.memory = memory;
+    session->scratch = fresh;
+    return TFM_OK;
+}
+
+static int32_t reserve_logits(tfm_session *session, size_t count, tfm_error *error) {
+    size_t bytes;
+    if (count <= session->logits_capacity) return TFM_OK;
+    if (!tfm__mul_size(count, (size_t)session->model->config.vocab * sizeof(float), &bytes))
+        return tfm__fail(error, TFM_E_ARGUMENT, "logits of %zu tokens at once", count);
+    float *logits = tfm__alloc(&session->model->heap, bytes);
+    if (!logits) return tfm__fail_memory(error, &session->model->heap, bytes);
+    tfm__free(&session->model->heap, session->logits);
+    session->logits = logits;
+    session->logits_capacity = count;
+    session->logits_count = 0;
+    return TFM_OK;
+}
+
+int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits, tfm_error *error) {
+    int32_t status = reserve_tokens(session, session->position + count, error);
+    if (!status) status = reserve_pages(session, session->position + count, error);
+    if (!status) status = reserve_scratch(session, rows, error);
+    if (!status) status = reserve_logits(session, logits, error);
+    return status;
+}
+
+int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count, tfm_error *error) {
+    uint32_t vocab = session->model->config.vocab;
+    if (count > session->context - session->position)
+        return tfm__fail(error, TFM_E_CONTEXT, "%zu tokens after %zu do not fit a context of %u", count,
+                         session->position, session->context);
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= vocab)
+            return tfm__fail(error, TFM_E_TOKEN, "token %zu of the call is %d, the vocabulary has %u", i,
+                             (int)tokens[i], vocab);
+    return TFM_OK;
+}
+
+/* ---- Forking ------------------------------------------------------------------------------------------- */
+
+static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_error *error) {
+    size_t layers = session->model->config.layers, vocab = session->model->config.vocab;
+    size_t held = (session->position + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
+    int32_t status = reserve_tokens(fork, session->position, error);
+    if (status) return status;
+    memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
+    if (held) {
+        fork->pages = tfm__alloc(&session->model->heap, held * layers * sizeof *fork->pages);
+        if (!fork->pages) return tfm__fail_memory(error, &session->model->heap, held * layers * sizeof *fork->pages);
+        fork->page_capacity = held;
+        for (size_t i = 0; i < held * layers; i++) {
+            fork->pages[i] = session->pages[i];
+            atomic_fetch_add_explicit(&fork->pages[i]->owners, 1, memory_order_relaxed);
+        }
+        fork->page_count = held;
+    }
+    fork->position = session->position;
+    if (session->logits_count) {
+        status = reserve_logits(fork, 1, error);
+        if (status) return status;
+        memcpy(fork->logits, session->logits + (session->logits_count - 1) * vocab, vocab * sizeof(float));
+        fork->logits_count = 1;
+    }
+    return TFM_OK;
+}
+
+int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_error *error) {
+    int32_t status = tfm__session_new(session->model, session->context, session->batch, session->cache_type, out, error);
+    if (status) return status;
+    status = copy_into(session, *out, error);
+    if (!status) return TFM_OK;
+    tfm_model *model = session->model;
+    tfm__session_free(*out);
+    atomic_fetch_sub(&model->references, 1);
+    *out = NULL;
+    return status;
+}

@@ -1,0 +1,121 @@
+/* decode.c - ids to text, one token at a time. The exported decoder hands out what each token completes; detokenizing
+ * is a decoder run over all tokens. Called by api_tokenizer.c and by the layers above.
+ *
+ * State between tokens: at most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space that some
+ * tokenizers put in front of every text and take off again (enum tfm__strip). A maximal ill-formed part becomes one
+ * U+FFFD (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
+#include "tokenizer/decode.h"
+
+void tfm__decoder_reset(struct tfm_decoder *decoder) {
+    decoder->any = decoder->said = decoder->mark_taken = decoder->after_bos = false;
+    decoder->pending = decoder->needed = 0;
+}
+
+void tfm__decoder_continue(struct tfm_decoder *decoder) { decoder->any = decoder->said = decoder->mark_taken = true; }
+
+/* One ill-formed part. */
+static size_t put_replacement(uint8_t *out) {
+    memcpy(out, "\xef\xbf\xbd", 3);
+    return 3;
+}
+
+/* Passes bytes through the check for UTF-8; returns how many were written: at most 3 per byte and 3 more. */
+static size_t put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t length, uint8_t *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++) {
+        uint8_t b = bytes[i];
+        if (decoder->needed) {
+            if (b >= decoder->low && b <= decoder->high) {
+                decoder->bytes[decoder->pending++] = b;
+                decoder->low = 0x80;
+                decoder->high = 0xbf;
+                if (--decoder->needed == 0) {
+                    memcpy(out + n, decoder->bytes, decoder->pending);
+                    n += decoder->pending;
+                    decoder->pending = 0;
+                }
+                continue;
+            }
+            n += put_replacement(out + n);
+            decoder->pending = decoder->needed = 0;
+        }
+        if (b < 0x80) {
+            out[n++] = b;
+            continue;
+        }
+        if (b < 0xc2 || b > 0xf4) {
+            n += put_replacement(out + n);
+            continue;
+        }
+        decoder->bytes[0] = b;
+        decoder->pending = 1;
+        decoder->needed = b < 0xe0 ? 1 : b < 0xf0 ? 2 : 3;
+        decoder->low = b == 0xe0 ? 0xa0 : b == 0xf0 ? 0x90 : 0x80;
+        decoder->high = b == 0xed ? 0x9f : b == 0xf4 ? 0x8f : 0xbf;
+    }
+    return n;
+}
+
+/* How many bytes of a token's text fall away at the front, given what came before. Marks are spaces in the text. */
+static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8_t *text, size_t length) {
+    const tfm_tokenizer *tokenizer = decoder->tokenizer;
+    const uint8_t kind = tokenizer->kind[token];
+    bool space = length > 0 && text[0] == ' ', piece = kind != TFM_TOKEN_CONTROL && kind != TFM_TOKEN_UNKNOWN;
+    switch (tokenizer->strip) {
+    case TFM__STRIP_SPACE: return !decoder->said && space ? 1 : 0;
+    case TFM__STRIP_MARK:
+    case TFM__STRIP_MARK_EACH:
+        if (decoder->said || decoder->mark_taken || !piece || kind == TFM_TOKEN_BYTE) return 0;
+        if (space && tokenizer->strip == TFM__STRIP_MARK) decoder->mark_taken = true;
+        return space ? 1 : 0;
+    case TFM__STRIP_AFTER_BOS: return (!decoder->any || decoder->after_bos) && space ? 1 : 0;
+    default: return 0;
+    }
+}
+
+/* Metaspace drops every mark of the first token. Returns the bytes left, written to out. */
+static size_t without_marks(const uint8_t *text, size_t length, uint8_t *out) {
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++)
+        if (text[i] != ' ') out[n++] = text[i];
+    return n;
+}
+
+size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *out) {
+    const tfm_tokenizer *tokenizer = decoder->tokenizer;
+    const uint8_t *text = tfm__slice_at(tokenizer, tokenizer->text[token]);
+    size_t length = tokenizer->text[token].length, front, n = 0;
+    if (tokenizer->flags[token] & TFM__TOKEN_SKIP && !decoder->special) {
+        decoder->after_bos = token == tokenizer->bos;
+        return 0;
+    }
+    if (tokenizer->strip == TFM__STRIP_FIRST_MARKS && !decoder->any &&
+        !(tokenizer->flags[token] & TFM__TOKEN_ADDED)) {
+        /* the shortened text goes to the far end of out, from where it is read again; raw needs only one pass */
+        uint8_t *far = out + 2 * length + 4;
+        length = without_marks(text, length, far);
+        text = far;
+    } else {
+        front = stripped(decoder, token, text, length);
+        text += front;
+        length -= front;
+    }
+    decoder->any = true;
+    decoder->after_bos = token == tokenizer->bos;
+    if (length) decoder->said = true;
+    if (decoder->raw) {
+        memmove(out, text, length);
+        n = length;
+    } else {
+        n = put_text(decoder, text, length, out);
+    }
+    return n;
+}
+
+size_t tfm__decoder_end(struct tfm_decoder *decoder, uint8_t *out) {
+    size_t n = decoder->needed ? put_replacement(out) : 0;
+    tfm__decoder_reset(decoder);
+    return n;
+}
+
+size_t tfm__decoder_room(const tfm_tokenizer *tokenizer) { return 3 * (size_t)tokenizer->longest_text + 16; }

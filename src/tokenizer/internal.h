@@ -1,0 +1,279 @@
+/* internal.h - the one immutable form that every loader fills and the encoder and decoder read; private to this folder.
+ *
+ * Loaders: load.c (which kind of file), load_gguf.c, load_hf.c (with hf_parts.c), load_spm.c, load_tiktoken.c,
+ * load_llama2c.c. They call vocab.c to build. Encoding: encode.c (segments, normalising, pieces) -> split.c ->
+ * merge.c. Decoding: decode.c.
+ *
+ * Merging knows three orders, all "the best neighbouring pair first, the leftmost of equals":
+ *   LISTED  a pair of ids stands in a list; its place in the list is its rank (GPT-2's merges.txt and after)
+ *   RANKS   the pair's bytes are a token; the token's id is the rank (tiktoken)
+ *   SCORES  the pair's text is a token; the highest score first (SentencePiece, llama2.c)
+ * Initial symbols are single bytes (bytes) or characters. */
+#ifndef TFM__TOKENIZER_INTERNAL_H
+#define TFM__TOKENIZER_INTERNAL_H
+
+#include "tokenizer/split.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/unicode.h"
+
+typedef struct tfm__slice {
+    uint32_t offset, length; /* in the tokenizer's blob */
+} tfm__slice;
+
+enum tfm__token_flag {
+    TFM__TOKEN_PRESENT = 1, /* the id is in use */
+    TFM__TOKEN_MATCH = 2,   /* merging may produce it: its key is in the key table */
+    TFM__TOKEN_SELF = 4,    /* its key, merged on its own, gives this one token */
+    TFM__TOKEN_SKIP = 8,    /* left out of decoded text unless asked for */
+    TFM__TOKEN_ENDS = 16,   /* ends a generated text */
+    TFM__TOKEN_ADDED = 32   /* matched whole in the text */
+};
+
+enum tfm__merge_order { TFM__MERGE_LISTED, TFM__MERGE_RANKS, TFM__MERGE_SCORES };
+enum tfm__whole_piece { TFM__WHOLE_NEVER, TFM__WHOLE_ALWAYS, TFM__WHOLE_SELF };
+enum tfm__prepend { TFM__PREPEND_NEVER, TFM__PREPEND_ALWAYS, TFM__PREPEND_FIRST };
+
+/* What decoding takes off the front of a text. */
+enum tfm__strip {
+    TFM__STRIP_NONE,
+    TFM__STRIP_SPACE,      /* one space, if the text begins with it */
+    TFM__STRIP_MARK,       /* one mark of the first pieces that say anything (SentencePiece) */
+    TFM__STRIP_MARK_EACH,  /* the same, but of every piece until something was said (remove_extra_whitespaces) */
+    TFM__STRIP_FIRST_MARKS, /* all marks of the first token (Metaspace) */
+    TFM__STRIP_AFTER_BOS   /* one space of the first token and of any that follows bos (run.c) */
+};
+
+/* A token that is looked for whole, before anything else is done to the text. */
+typedef struct tfm__added {
+    tfm__slice text;  /* its name */
+    tfm__slice match; /* what is sought: the name, or for normalized ones its normal form */
+    int32_t id;
+    bool special, single_word, lstrip, rstrip, normalized;
+} tfm__added;
+
+/* Open addressing from u64 to u64; UINT64_MAX is no key. */
+typedef struct tfm__map {
+    uint64_t *slots; /* [2 * (mask + 1)]: key, value */
+    size_t mask, count;
+} tfm__map;
+
+/* Byte tree over added tokens or user-defined pieces. */
+typedef struct tfm__trie {
+    tfm__map children; /* node << 8 | byte -> node */
+    int32_t *value;    /* [nodes] what ends here, or -1 */
+    size_t nodes, capacity;
+    bool first[256]; /* bytes that begin something */
+} tfm__trie;
+
+typedef struct tfm__key_slot {
+    uint32_t hash;
+    int32_t id; /* -1: empty */
+} tfm__key_slot;
+
+/* One step of normalising. */
+enum tfm__normal_kind { TFM__NORMAL_NFC, TFM__NORMAL_PREPEND, TFM__NORMAL_REPLACE, TFM__NORMAL_SPM };
+typedef struct tfm__normal_step {
+    uint8_t kind;
+    tfm__slice from, to; /* REPLACE; PREPEND uses to */
+} tfm__normal_step;
+
+/* SentencePiece's normaliser (normalize_spm.c). */
+typedef struct tfm__spm_rules {
+    bool dummy_prefix, remove_extra, escape, suffix; /* suffix: white space ends a piece instead of beginning it */
+    bool keep_invalid;                               /* ill-formed bytes stay; otherwise each becomes U+FFFD */
+    uint32_t *units;                                 /* [unit_count] double array of the character map, or NULL */
+    size_t unit_count;
+    char *replacements; /* NUL-terminated texts, the last one too */
+    size_t replacement_bytes;
+} tfm__spm_rules;
+
+#define TFM__NORMAL_STEPS 8
+#define TFM__AFFIX 16
+
+struct tfm_tokenizer {
+    tfm__heap *heap;
+    bool standalone; /* loaded through tfm_tokenizer_load: owns its heap */
+
+    /* vocabulary, by id */
+    int32_t vocab_size;
+    tfm__buffer blob;   /* all texts */
+    tfm__slice *key;    /* what merging compares (SentencePiece: with U+2581) */
+    tfm__slice *text;   /* what the token decodes to in the middle of a text */
+    uint8_t *kind;      /* TFM_TOKEN_* */
+    uint8_t *flags;     /* TFM__TOKEN_* */
+    uint32_t *order;    /* SCORES: 0 is the best; UINT32_MAX never merges */
+    uint32_t longest_key, longest_text;
+    tfm__key_slot *keys; /* [key_mask + 1] key -> id */
+    size_t key_mask;
+    int32_t *finds; /* [find_mask + 1] text -> id, for tfm_token_find; -1: empty */
+    size_t find_mask;
+    tfm__map pairs; /* LISTED: left << 32 | right -> rank << 32 | merged id */
+
+    /* merging */
+    uint8_t order_kind, whole;
+    bool bytes;            /* initial symbols are bytes */
+    int32_t byte_id[256];  /* -1: none */
+    bool byte_fallback;    /* characters without a token become byte tokens */
+    bool fuse_unknown;     /* HF: neighbouring unknowns of one piece are one */
+    bool merge_unknown;    /* SentencePiece: neighbouring unknowns of one text are one */
+    bool run_c_characters; /* characters as run.c cuts them: a byte and up to three continuation bytes */
+    bool has_unused;       /* SCORES: pieces that are taken apart again */
+    bool tail_as_bytes;    /* tiktoken: from the last piece before an ill-formed byte on, all is one piece */
+
+    /* text to pieces */
+    tfm__added *added;
+    size_t added_count;
+    tfm__trie raw, normal; /* added tokens sought before and after normalising */
+    tfm__trie frozen;      /* SentencePiece: user-defined pieces, never merged; values are ids */
+    bool has_frozen;
+    tfm__normal_step steps[TFM__NORMAL_STEPS];
+    uint32_t step_count;
+    tfm__spm_rules spm;
+    bool prefix_space;     /* ByteLevel's add_prefix_space */
+    bool metaspace, metaspace_split;
+    uint8_t metaspace_prepend;
+    bool cut_at_marks;     /* no token holds a mark behind another character: text may be cut before marks */
+    tfm__splitter splitter;
+
+    /* around the text */
+    int32_t before[TFM__AFFIX], behind[TFM__AFFIX];
+    uint32_t before_count, behind_count;
+    bool adds_bos, adds_eos;
+    int32_t bos, eos, unknown, padding, end_of_turn;
+
+    uint8_t strip;
+    char kind_name[32];
+};
+
+/* U+2581, which stands for a space. */
+#define TFM__MARK "\xe2\x96\x81"
+#define TFM__MARK_BYTES 3
+
+static inline const uint8_t *tfm__slice_at(const tfm_tokenizer *tokenizer, tfm__slice slice) {
+    return tokenizer->blob.data + slice.offset;
+}
+
+/* ---- vocab.c: building and looking up ---- */
+
+/* A new, empty tokenizer. */
+int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *error);
+
+/* Room for ids 0 .. size - 1, none in use. */
+int32_t tfm__vocab_begin(tfm_tokenizer *tokenizer, size_t size, tfm_error *error);
+
+/* Copies bytes into the blob. */
+int32_t tfm__vocab_store(tfm_tokenizer *tokenizer, const void *bytes, size_t length, tfm__slice *out, tfm_error *error);
+
+/* Sets one token; text NULL: the same as key. */
+int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length, const void *text,
+                       size_t text_length, int kind, int flags, tfm_error *error);
+
+/* Puts every token with TFM__TOKEN_MATCH into the key table. Two tokens of one key: TFM_E_FORMAT, or the lower id
+ * where first_counts. */
+int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char *file, tfm_error *error);
+
+/* The token whose key these bytes are, or -1. */
+int32_t tfm__vocab_find(const tfm_tokenizer *tokenizer, const uint8_t *bytes, size_t length);
+
+/* Adds the pair (left, right) to the list; of equal pairs the later counts. */
+int32_t tfm__vocab_pair(tfm_tokenizer *tokenizer, int32_t left, int32_t right, uint32_t rank, int32_t merged,
+                        tfm_error *error);
+
+/* Turns scores into order; refuses those that are not numbers. floor: scores at or below it never merge. */
+int32_t tfm__vocab_scores(tfm_tokenizer *tokenizer, const float *scores, float floor, const char *file,
+                          tfm_error *error);
+
+/* A token to be matched whole. */
+int32_t tfm__vocab_add(tfm_tokenizer *tokenizer, const tfm__added *added, tfm_error *error);
+
+/* What remains once everything is filled: tries, byte ids, self-encoding tokens, ends, the table for finding. */
+int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error);
+
+/* The added token whose text this is, or NULL. */
+const tfm__added *tfm__vocab_added(const tfm_tokenizer *tokenizer, const char *text);
+
+/* The token with this text, whatever its kind, or -1 (after tfm__vocab_finish). */
+int32_t tfm__vocab_find_text(const tfm_tokenizer *tokenizer, const char *bytes, size_t length);
+
+/* Marks a token as ending a text; -1 and ids outside the vocabulary are ignored. */
+void tfm__vocab_end(tfm_tokenizer *tokenizer, int64_t id);
+
+/* ---- table.c: the maps ---- */
+
+bool tfm__map_put(tfm__map *map, tfm__heap *heap, uint64_t key, uint64_t value); /* false: memory refused */
+bool tfm__map_reserve(tfm__map *map, tfm__heap *heap, size_t count);
+uint64_t tfm__map_get(const tfm__map *map, uint64_t key); /* UINT64_MAX: absent */
+uint32_t tfm__hash_bytes(const uint8_t *bytes, size_t length);
+bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_t length, int32_t value);
+/* Length of the longest entry that the text begins with, its value in *value; 0: none. */
+size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t length, int32_t *value);
+
+/* ---- The byte alphabet of GPT-2 (bytes.c) ---- */
+
+/* Turns a text in the byte alphabet into bytes; false (and nothing appended) if a character is outside it. */
+bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused);
+/* The value of "<0x41>", or -1. */
+int tfm__byte_token(const char *text, size_t length);
+
+/* ---- merge.c ---- */
+
+typedef struct tfm__symbol {
+    uint32_t start, length; /* of its text in the piece */
+    int32_t id;             /* -1: no token; -2 - id: a frozen one */
+    uint32_t previous, next;
+} tfm__symbol;
+
+typedef struct tfm__candidate {
+    uint64_t key; /* rank << 32 | place of the left symbol */
+    uint32_t length;
+    int32_t id;
+} tfm__candidate;
+
+/* What one call needs besides its output; grows, freed at the end of the call. */
+typedef struct tfm__scratch {
+    tfm__heap *heap;
+    tfm__symbol *symbols;
+    size_t symbol_capacity;
+    tfm__candidate *candidates;
+    size_t candidate_count, candidate_capacity;
+    tfm__buffer texts[3];  /* normalising: two in turn; pieces that get something in front */
+    uint32_t *unused_cut;  /* [vocab] where an UNUSED piece was last put together, or NULL */
+    tfm__buffer resegment; /* stack of slices */
+    bool after_unknown;    /* the last id written was an unknown that the next one melts into */
+} tfm__scratch;
+
+void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap);
+void tfm__scratch_free(tfm__scratch *scratch);
+
+/* Merges one piece and appends its ids. */
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *piece, size_t length,
+                   tfm__buffer *ids, tfm_error *error);
+
+/* ---- normalize.c ---- */
+
+/* All steps; the result is in one of the scratch's texts or the text itself. */
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, size_t length,
+                       const uint8_t **out, size_t *out_length, tfm_error *error);
+/* Takes SentencePiece's precompiled_charsmap. */
+int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t size, const char *file,
+                          tfm_error *error);
+
+/* ---- Loaders: each fills a new tokenizer, to be finished by the caller ---- */
+
+typedef struct tfm__loaded_text {
+    const uint8_t *data;
+    size_t size;
+    const char *name;
+} tfm__loaded_text;
+
+int32_t tfm__load_gguf(tfm_tokenizer *tokenizer, const tfm__container *container, tfm_error *error);
+int32_t tfm__load_hf(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
+bool tfm__is_spm(const uint8_t *data, size_t size);
+int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
+bool tfm__is_tiktoken(const uint8_t *data, size_t size);
+int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const char *pattern,
+                           tfm_error *error);
+bool tfm__is_llama2c(const uint8_t *data, size_t size);
+int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
+
+#endif

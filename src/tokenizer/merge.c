@@ -1,0 +1,332 @@
+/* merge.c - merging one piece of text into tokens. Called by encode.c for every piece that is not a token already,
+ * and by vocab.c to learn which tokens come out of their own text.
+ *
+ * Start with single bytes or characters; while some neighbouring pair can be merged, merge the best one, the leftmost
+ * of equals (internal.h says what "best" is). Short pieces: all pairs kept in arrays, least rank searched each time.
+ * Long ones: a binary heap of candidates over a linked list of symbols. A candidate is stale if its left symbol is gone
+ * or the pair there has another length now: a symbol only ever grows, so equal length means the same pair. At most
+ * three candidates per symbol are made: n log n.
+ * Sources: Sennrich et al. 2016 (BPE); the merge loops of tiktoken, Hugging Face tokenizers, SentencePiece, run.c. */
+#include "tokenizer/internal.h"
+
+#define SHORT_PIECE 40
+#define NO_SYMBOL UINT32_MAX
+
+void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap) {
+    memset(scratch, 0, sizeof *scratch);
+    scratch->heap = heap;
+    for (size_t i = 0; i < TFM__COUNT(scratch->texts); i++) tfm__buffer_init(&scratch->texts[i], heap);
+    tfm__buffer_init(&scratch->resegment, heap);
+}
+
+void tfm__scratch_free(tfm__scratch *scratch) {
+    tfm__free(scratch->heap, scratch->symbols);
+    tfm__free(scratch->heap, scratch->candidates);
+    tfm__free(scratch->heap, scratch->unused_cut);
+    for (size_t i = 0; i < TFM__COUNT(scratch->texts); i++) tfm__buffer_free(&scratch->texts[i]);
+    tfm__buffer_free(&scratch->resegment);
+}
+
+/* ---- Initial symbols ---- */
+
+static bool reserve_symbols(tfm__scratch *scratch, size_t n) {
+    tfm__symbol *bigger;
+    size_t capacity = TFM__MAX(n, scratch->symbol_capacity * 2), bytes;
+    if (n <= scratch->symbol_capacity) return true;
+    capacity = TFM__MAX(capacity, 256u);
+    if (!tfm__mul_size(capacity, sizeof *bigger, &bytes)) return false;
+    bigger = tfm__resize(scratch->heap, scratch->symbols, bytes);
+    if (!bigger) return false;
+    scratch->symbols = bigger;
+    scratch->symbol_capacity = capacity;
+    return true;
+}
+
+/* Length of the character at text[0]: well-formed UTF-8, or one ill-formed byte; or as run.c has it. */
+static uint32_t character(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
+    uint32_t used = 1;
+    if (tokenizer->run_c_characters) {
+        while (used < 4 && used < length && (text[used] & 0xc0u) == 0x80) used++;
+        return used;
+    }
+    (void)tfm__utf8_read(text, length, &used);
+    return used;
+}
+
+typedef struct building {
+    tfm__symbol *symbols;
+    size_t count;
+    uint32_t unknown_start, unknown_length; /* HF: an unknown not written yet; length 0: none */
+} building;
+
+static void put_symbol(building *b, uint32_t start, uint32_t length, int32_t id) {
+    b->symbols[b->count++] = (tfm__symbol){.start = start, .length = length, .id = id};
+}
+
+static void put_unknown(const tfm_tokenizer *tokenizer, building *b) {
+    if (b->unknown_length) put_symbol(b, b->unknown_start, b->unknown_length, tokenizer->unknown);
+    b->unknown_length = 0;
+}
+
+/* A character without a token, LISTED: bytes if all have tokens, else unknown (perhaps one with its neighbour), else
+ * nothing. An unknown waits until the next known character, even if bytes come between: so does the reference. */
+static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, const uint8_t *text, uint32_t start,
+                               uint32_t length) {
+    bool all = tokenizer->byte_fallback;
+    for (uint32_t i = 0; i < length && all; i++) all = tokenizer->byte_id[text[start + i]] >= 0;
+    if (all) {
+        for (uint32_t i = 0; i < length; i++) put_symbol(b, start + i, 1, tokenizer->byte_id[text[start + i]]);
+        return;
+    }
+    if (tokenizer->unknown < 0) return;
+    if (b->unknown_length && tokenizer->fuse_unknown) {
+        b->unknown_length += length;
+        return;
+    }
+    put_unknown(tokenizer, b);
+    b->unknown_start = start;
+    b->unknown_length = length;
+}
+
+/* Fills scratch->symbols, which has room for length of them. Returns how many. */
+static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                            uint32_t length) {
+    building b = {scratch->symbols, 0, 0, 0};
+    for (uint32_t i = 0; i < length;) {
+        uint32_t used = 1;
+        int32_t id = -1;
+        if (tokenizer->bytes) {
+            id = tokenizer->byte_id[text[i]];
+        } else if (tokenizer->has_frozen &&
+                   (used = (uint32_t)tfm__trie_longest(&tokenizer->frozen, text + i, length - i, &id)) != 0) {
+            put_symbol(&b, i, used, -2 - id);
+            i += used;
+            continue;
+        } else {
+            used = character(tokenizer, text + i, length - i);
+            id = tfm__vocab_find(tokenizer, text + i, used);
+        }
+        if (tokenizer->order_kind != TFM__MERGE_LISTED) {
+            put_symbol(&b, i, used, id);
+        } else if (id >= 0) {
+            put_unknown(tokenizer, &b);
+            put_symbol(&b, i, used, id);
+        } else {
+            unlisted_character(tokenizer, &b, text, i, used);
+        }
+        i += used;
+    }
+    put_unknown(tokenizer, &b);
+    return b.count;
+}
+
+/* ---- Pairs ---- */
+
+/* Whether two neighbours merge; rank and result. */
+static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                             const tfm__symbol *a, const tfm__symbol *b, uint32_t *rank, int32_t *id) {
+    uint64_t value;
+    if (tokenizer->order_kind == TFM__MERGE_LISTED) {
+        if (a->id < 0 || b->id < 0) return false;
+        value = tfm__map_get(&tokenizer->pairs, (uint64_t)(uint32_t)a->id << 32 | (uint32_t)b->id);
+        if (value == UINT64_MAX) return false;
+        *rank = (uint32_t)(value >> 32);
+        *id = (int32_t)(uint32_t)value;
+        return true;
+    }
+    if (a->id < -1 || b->id < -1) return false; /* frozen */
+    if (tokenizer->longest_key - a->length < b->length || tokenizer->longest_key < a->length) return false;
+    *id = tfm__vocab_find(tokenizer, text + a->start, a->length + b->length);
+    if (*id < 0) return false;
+    if (tokenizer->order_kind == TFM__MERGE_RANKS) {
+        *rank = (uint32_t)*id;
+        return true;
+    }
+    *rank = tokenizer->order[*id];
+    if (*rank == UINT32_MAX) return false;
+    if (scratch->unused_cut && tokenizer->kind[*id] == TFM_TOKEN_UNUSED) scratch->unused_cut[*id] = a->length;
+    return true;
+}
+
+/* Up to SHORT_PIECE symbols, packed; returns how many are left. */
+static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, size_t n) {
+    tfm__symbol *symbols = scratch->symbols;
+    uint32_t rank[SHORT_PIECE];
+    int32_t id[SHORT_PIECE];
+    rank[n - 1] = UINT32_MAX; /* behind the last symbol nothing merges */
+    id[n - 1] = -1;
+    for (size_t i = 0; i + 1 < n; i++)
+        if (!find_pair(tokenizer, scratch, text, &symbols[i], &symbols[i + 1], &rank[i], &id[i]))
+            rank[i] = UINT32_MAX;
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++)
+            if (rank[i] < rank[best]) best = i;
+        if (rank[best] == UINT32_MAX) break;
+        symbols[best].length += symbols[best + 1].length;
+        symbols[best].id = id[best];
+        for (size_t i = best + 1; i + 1 < n; i++) {
+            symbols[i] = symbols[i + 1];
+            rank[i] = rank[i + 1];
+            id[i] = id[i + 1];
+        }
+        n--;
+        if (best > 0 && !find_pair(tokenizer, scratch, text, &symbols[best - 1], &symbols[best], &rank[best - 1],
+                                   &id[best - 1]))
+            rank[best - 1] = UINT32_MAX;
+        if (best + 1 < n &&
+            !find_pair(tokenizer, scratch, text, &symbols[best], &symbols[best + 1], &rank[best], &id[best]))
+            rank[best] = UINT32_MAX;
+    }
+    return n;
+}
+
+/* ---- Heap of candidates, least key first ---- */
+
+static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t left,
+                 uint32_t right) {
+    tfm__symbol *symbols = scratch->symbols;
+    tfm__candidate made, *heap;
+    uint32_t rank;
+    size_t i;
+    if (!find_pair(tokenizer, scratch, text, &symbols[left], &symbols[right], &rank, &made.id)) return true;
+    made.key = (uint64_t)rank << 32 | left;
+    made.length = symbols[left].length + symbols[right].length;
+    if (scratch->candidate_count == scratch->candidate_capacity) {
+        size_t capacity = TFM__MAX(scratch->candidate_capacity * 2, 256u), bytes;
+        if (!tfm__mul_size(capacity, sizeof *heap, &bytes)) return false;
+        heap = tfm__resize(scratch->heap, scratch->candidates, bytes);
+        if (!heap) return false;
+        scratch->candidates = heap;
+        scratch->candidate_capacity = capacity;
+    }
+    heap = scratch->candidates;
+    i = scratch->candidate_count++;
+    while (i > 0 && heap[(i - 1) / 2].key > made.key) {
+        heap[i] = heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    heap[i] = made;
+    return true;
+}
+
+static tfm__candidate pop(tfm__scratch *scratch) {
+    tfm__candidate *heap = scratch->candidates, top = heap[0], last = heap[--scratch->candidate_count];
+    size_t n = scratch->candidate_count, i = 0;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= n) break;
+        if (child + 1 < n && heap[child + 1].key < heap[child].key) child++;
+        if (heap[child].key >= last.key) break;
+        heap[i] = heap[child];
+        i = child;
+    }
+    if (n) heap[i] = last;
+    return top;
+}
+
+/* Any number of symbols, linked from the first on. False: memory refused. */
+static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t n) {
+    tfm__symbol *symbols = scratch->symbols;
+    for (uint32_t i = 0; i < n; i++) {
+        symbols[i].previous = i ? i - 1 : NO_SYMBOL;
+        symbols[i].next = i + 1 < n ? i + 1 : NO_SYMBOL;
+    }
+    scratch->candidate_count = 0;
+    for (uint32_t i = 0; i + 1 < n; i++)
+        if (!push(tokenizer, scratch, text, i, i + 1)) return false;
+    while (scratch->candidate_count) {
+        tfm__candidate best = pop(scratch);
+        uint32_t left = (uint32_t)best.key, right = symbols[left].next;
+        if (symbols[left].length == 0 || right == NO_SYMBOL) continue;
+        if (symbols[left].length + symbols[right].length != best.length) continue;
+        symbols[left].length = best.length;
+        symbols[left].id = best.id;
+        symbols[left].next = symbols[right].next;
+        symbols[right].length = 0;
+        if (symbols[left].next != NO_SYMBOL) symbols[symbols[left].next].previous = left;
+        if (symbols[left].previous != NO_SYMBOL && !push(tokenizer, scratch, text, symbols[left].previous, left))
+            return false;
+        if (symbols[left].next != NO_SYMBOL && !push(tokenizer, scratch, text, left, symbols[left].next))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Output ---- */
+
+static bool put_id(tfm__buffer *ids, int32_t id) { return tfm__buffer_append(ids, &id, sizeof id); }
+
+/* One symbol that is left over: a token, or what stands in for it. */
+static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t length,
+                     int32_t id, tfm__buffer *ids) {
+    bool after_unknown = scratch->after_unknown;
+    scratch->after_unknown = false;
+    if (id < -1) return put_id(ids, -2 - id);
+    if (id >= 0) return put_id(ids, id);
+    if (tokenizer->byte_fallback) {
+        for (uint32_t i = 0; i < length; i++)
+            if (tokenizer->byte_id[text[i]] >= 0 && !put_id(ids, tokenizer->byte_id[text[i]])) return false;
+        return true;
+    }
+    if (tokenizer->unknown < 0) return true;
+    scratch->after_unknown = tokenizer->merge_unknown;
+    return after_unknown || put_id(ids, tokenizer->unknown);
+}
+
+/* An UNUSED piece is taken apart where it was last put together, and so are its parts. */
+static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, tfm__symbol symbol,
+                       tfm__buffer *ids) {
+    tfm__slice part = {symbol.start, symbol.length};
+    tfm__buffer *stack = &scratch->resegment;
+    stack->size = 0;
+    if (!tfm__buffer_append(stack, &part, sizeof part)) return false;
+    while (stack->size) {
+        int32_t id;
+        uint32_t cut = 0;
+        stack->size -= sizeof part;
+        memcpy(&part, stack->data + stack->size, sizeof part);
+        id = tfm__vocab_find(tokenizer, text + part.offset, part.length);
+        if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED) cut = scratch->unused_cut[id];
+        if (cut == 0 || cut >= part.length) {
+            if (!put_left(tokenizer, scratch, text + part.offset, part.length, id, ids)) return false;
+        } else {
+            tfm__slice left = {part.offset, cut}, right = {part.offset + cut, part.length - cut};
+            if (!tfm__buffer_append(stack, &right, sizeof right) || !tfm__buffer_append(stack, &left, sizeof left))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool put_symbol_ids(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                           const tfm__symbol *symbol, tfm__buffer *ids) {
+    if (scratch->unused_cut && symbol->id >= 0 && tokenizer->kind[symbol->id] == TFM_TOKEN_UNUSED)
+        return put_unused(tokenizer, scratch, text, *symbol, ids);
+    return put_left(tokenizer, scratch, text + symbol->start, symbol->length, symbol->id, ids);
+}
+
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *piece, size_t length,
+                   tfm__buffer *ids, tfm_error *error) {
+    size_t n;
+    bool ok = true;
+    if (length >= UINT32_MAX) return tfm__fail(error, TFM_E_ARGUMENT, "a piece of text of %zu bytes", length);
+    if (!reserve_symbols(scratch, length)) return tfm__fail_memory(error, scratch->heap, length * sizeof(tfm__symbol));
+    if (tokenizer->has_unused) {
+        size_t count = (size_t)tokenizer->vocab_size;
+        if (!scratch->unused_cut &&
+            !(scratch->unused_cut = tfm__alloc_array(scratch->heap, count, sizeof *scratch->unused_cut)))
+            return tfm__fail_memory(error, scratch->heap, count * sizeof *scratch->unused_cut);
+    }
+    n = first_symbols(tokenizer, scratch, piece, (uint32_t)length);
+    if (n == 0) return TFM_OK;
+    if (n <= SHORT_PIECE) {
+        n = merge_short(tokenizer, scratch, piece, n);
+        for (size_t i = 0; i < n && ok; i++) ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
+    } else {
+        ok = merge_long(tokenizer, scratch, piece, (uint32_t)n);
+        for (uint32_t i = 0; ok && i != NO_SYMBOL; i = scratch->symbols[i].next)
+            ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
+    }
+    return ok ? TFM_OK : tfm__fail_memory(error, scratch->heap, 0);
+}
