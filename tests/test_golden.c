@@ -1,0 +1,154 @@
+/* test_golden.c - every family against PyTorch: logits, hidden states after each layer, greedy continuation.
+ *
+ * A few families' goldens are in tests/data/golden; the others are run when the collection lies beside the repository.
+ * Allowed: 1e-4 of the largest golden value, for every tensor that is compared. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "model/state.h"
+#include "tfm/tfm.h"
+
+#define ROWS 2
+#define TOKENS 29
+#define GREEDY 24
+#define TOLERANCE 1e-4
+
+typedef struct golden {
+    tfm__heap heap;
+    tfm__store store;
+    tfm__container container;
+    size_t row; /* that is being computed */
+    uint32_t layers;
+} golden;
+
+static bool exists(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+static const float *values_of(const golden *g, const char *name, size_t row, size_t *per_row) {
+    const tfm__tensor *tensor = tfm__container_tensor(&g->container, name);
+    if (!tensor) fail_msg("no golden tensor %s", name);
+    *per_row = (size_t)(tensor->bytes / sizeof(float) / tensor->shape[0]);
+    return (const float *)(const void *)tensor->data + row * *per_row;
+}
+
+static void compare(const golden *g, const char *name, const float *ours) {
+    size_t n;
+    const float *theirs = values_of(g, name, g->row, &n);
+    double largest = 0, worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        largest = fmax(largest, fabs((double)theirs[i]));
+        double difference = fabs((double)theirs[i] - (double)ours[i]);
+        if (!(difference <= worst)) worst = difference; /* NaN counts */
+    }
+    if (!(worst <= TOLERANCE * largest)) fail_msg("%s, row %zu: off by %g of %g", name, g->row, worst, largest);
+}
+
+static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns, size_t stride) {
+    const golden *g = user;
+    char name[32];
+    assert_int_equal(stride, columns);
+    if (rows != TOKENS) return; /* the greedy continuation */
+    if (site == TFM__SITE_EMBED)
+        compare(g, "hidden.0", values);
+    else if (site == TFM__SITE_BLOCK && layer + 1 < g->layers) {
+        snprintf(name, sizeof name, "hidden.%u", layer + 1);
+        compare(g, name, values);
+    } else if (site == TFM__SITE_OUTPUT_NORM) {
+        snprintf(name, sizeof name, "hidden.%u", g->layers);
+        compare(g, name, values);
+    }
+}
+
+static void check_row(golden *g, tfm_model *model, size_t row) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_forward_options all = TFM_FORWARD_OPTIONS_INIT;
+    tfm_session *session = NULL;
+    const float *logits;
+    const tfm__tensor *ids = tfm__container_tensor(&g->container, "input_ids");
+    assert_non_null(ids);
+    g->row = row;
+    g->layers = model->config.layers;
+    all.logits = TFM_LOGITS_ALL;
+    if (tfm_session_create(model, NULL, &session, &error)) fail_msg("%s", error.message);
+    session->observer.see = see;
+    session->observer.user = g;
+    if (tfm_forward(session, (const int32_t *)(const void *)ids->data + row * TOKENS, TOKENS, &all, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(tfm_logits(session, 0, &logits, NULL, &error), TFM_OK);
+    compare(g, "logits", logits);
+    if (row == 0) {
+        const tfm__tensor *greedy = tfm__container_tensor(&g->container, "greedy");
+        assert_non_null(greedy);
+        for (size_t i = 0; i < GREEDY; i++) {
+            tfm_token token;
+            assert_int_equal(tfm_sample_next(session, NULL, &token, &error), TFM_OK);
+            assert_int_equal(token, (tfm_token)tfm__u32_le(greedy->data + 4 * i));
+            assert_int_equal(tfm_forward(session, &token, 1, NULL, &error), TFM_OK);
+        }
+    }
+    tfm_session_destroy(session);
+}
+
+static void check_file(golden *g, const char *path) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *model = NULL;
+    if (tfm_model_load(path, NULL, &model, &error)) fail_msg("%s", error.message);
+    for (size_t row = 0; row < ROWS; row++) check_row(g, model, row);
+    tfm_model_release(model);
+}
+
+/* The Hugging Face folder, and the GGUF file where there is one. */
+static void check_folder(const char *folder) {
+    tfm_error error = TFM_ERROR_INIT;
+    golden *g = calloc(1, sizeof *g);
+    tfm__read_options read = {0};
+    char path[600];
+    assert_non_null(g);
+    tfm__heap_init(&g->heap, NULL, 0);
+    snprintf(path, sizeof path, "%s/golden.safetensors", folder);
+    if (tfm__store_open_path(&g->store, &g->heap, path, &read, &error) ||
+        tfm__container_open(&g->store, &g->container, &error))
+        fail_msg("%s", error.message);
+    check_file(g, folder);
+    snprintf(path, sizeof path, "%s/model-f32.gguf", folder);
+    if (exists(path)) check_file(g, path);
+    tfm__container_release(&g->container);
+    tfm__store_close(&g->store);
+    assert_int_equal(g->heap.live, 0);
+    free(g);
+}
+
+static void test_bundled(void **state) {
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/golden/%s", TFM_TEST_DATA, (const char *)*state);
+    check_folder(folder);
+}
+
+static void test_shared(void **state) {
+    char folder[512];
+    snprintf(folder, sizeof folder, "%s/golden/forward/%s", TFM_SHARED, (const char *)*state);
+    if (!exists(folder)) skip();
+    check_folder(folder);
+}
+
+#define BUNDLED(name) {"bundled " name, test_bundled, NULL, NULL, name}
+#define SHARED(name) {name, test_shared, NULL, NULL, name}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        BUNDLED("mistral"),     BUNDLED("qwen3"),       BUNDLED("gpt2"),    SHARED("llama"),
+        SHARED("llama-linear"), SHARED("llama-yarn"),   SHARED("llama3-rope"), SHARED("mistral"),
+        SHARED("qwen2"),        SHARED("qwen3"),        SHARED("gemma"),    SHARED("gemma2"),
+        SHARED("gemma3"),       SHARED("gpt2"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
