@@ -284,13 +284,19 @@ static void test_absurd_counts(void **state) {
     put_data(&m, 64);
     assert_int_equal(refused(&m, "bytes are needed"), TFM_E_TRUNCATED);
     for (uint32_t item = 0; item <= 14; item++) { /* arrays of that many of each type, and of unknown types */
+        int32_t status;
         put_head(&m, 0, 1);
         put_text(&m, "k");
         put32(&m, TFM__META_ARRAY);
         put32(&m, item);
         put64(&m, UINT64_MAX / 2);
         put_data(&m, 64);
-        assert_int_equal(refused(&m, ""), item > TFM__META_F64 ? TFM_E_FORMAT : TFM_E_TRUNCATED);
+        status = refused(&m, "");
+        if (item ==
+            TFM__META_ARRAY) /* the data is then read as headers of arrays, of which some are malformed */
+            assert_true(status == TFM_E_FORMAT || status == TFM_E_TRUNCATED);
+        else
+            assert_int_equal(status, item > TFM__META_F64 ? TFM_E_FORMAT : TFM_E_TRUNCATED);
     }
     put_head(&m, 0, 1);
     put_text(&m, "k");
@@ -504,6 +510,13 @@ static void test_wrong_parts(void **state) {
                 p[15] = 3;
             }
         }
+        bytes vocabulary =
+            load(FIXTURE("split/m-00001-of-00003.gguf")); /* right in itself, but without tensors */
+        for (size_t at = 0; at + 32 < vocabulary.size; at++)
+            if (!memcmp(vocabulary.data + at, "split.no", 8)) vocabulary.data[at + 12] = 2;
+        store_bytes(path, vocabulary.data, vocabulary.size);
+        assert_int_equal(refused_path(other, "split.tensors.count is 8"), TFM_E_FORMAT);
+        free(vocabulary.data);
         store_bytes(path, "not a model", 11);
         assert_int_equal(refused_path(other, part_names[2]), TFM_E_FORMAT);
         snprintf(path, sizeof path, "%s/renamed.gguf", folder);

@@ -240,6 +240,23 @@ static void test_integers(void **state) {
     }
 }
 
+static void test_booleans(void **state) {
+    tfm__heap heap;
+    tfm__json json;
+    bool b = false;
+    (void)state;
+    tfm__heap_init(&heap, NULL, 0);
+    assert_int_equal(parse(&json, &heap, "[true, false, null, 1, \"true\"]"), TFM_OK);
+    assert_true(tfm__json_bool(&json, 1, &b) && b);
+    assert_true(tfm__json_bool(&json, 2, &b) && !b);
+    for (tfm__json_value v = 3; v < 6; v++) assert_false(tfm__json_bool(&json, v, &b));
+    assert_false(tfm__json_bool(&json, TFM__JSON_NONE, &b));
+    assert_int_equal(tfm__json_kind(&json, 3), TFM__JSON_NULL);
+    tfm__json_release(&json);
+    /* a size that is refused before a byte is looked at */
+    assert_int_equal(tfm__json_parse(&json, &heap, "", (size_t)INT32_MAX + 1, NULL, NULL), TFM_E_FORMAT);
+}
+
 /* strtod of the C library rounds correctly; in the C locale, which tests run in, it reads the same grammar.
  */
 static void check_decimal(const char *text) {
@@ -308,6 +325,15 @@ static void test_decimals(void **state) {
     check_decimal(text);
     text[999] = '1';
     check_decimal(text);
+    /* more digits than are kept, with and without something behind them that breaks a tie */
+    for (int digits = 700; digits <= 1050; digits += 50) {
+        memset(text, '9', (size_t)digits);
+        memcpy(text, "0.", 2);
+        strcpy(text + digits, "e-320");
+        check_decimal(text);
+        strcpy(text + digits, "1e300");
+        check_decimal(text);
+    }
     for (int i = 0; i < 60000; i++) {
         double value;
         seed = seed * 6364136223846793005u + 1442695040888963407u;
@@ -486,10 +512,10 @@ static void test_shared_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts), cmocka_unit_test(test_refuses),      cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_walk),    cmocka_unit_test(test_integers),     cmocka_unit_test(test_decimals),
-        cmocka_unit_test(test_strings), cmocka_unit_test(test_large),        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_memory),  cmocka_unit_test(test_shared_files),
+        cmocka_unit_test(test_accepts),  cmocka_unit_test(test_refuses),  cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_walk),     cmocka_unit_test(test_integers), cmocka_unit_test(test_booleans),
+        cmocka_unit_test(test_decimals), cmocka_unit_test(test_strings),  cmocka_unit_test(test_large),
+        cmocka_unit_test(test_damage),   cmocka_unit_test(test_memory),   cmocka_unit_test(test_shared_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,11 +43,11 @@ MAX_CHARS = 200          # longer poems are cut into pieces at sentence ends
 # Old forms that the OpenCC conversion leaves alone, and their usual forms.
 VARIANTS = str.maketrans(
     "劒鴈猨遶簷鬬徧谿蘂堦褭覩臯皐珮廻飜髪煖暎歛桮隣呌遰顇顦燄罇荅鏁羇逈鵶僊嚬讐隄緜壻栢粧棃鸎筯帬碁牕邨悮"
-    "椀虵輭畧効欵衞穉諠姪怱犂鼈嵒擡輙鎗厓塲鳯盌窓鉏椶嵓敧鷰菓撃碪嗁駮悤窻謌羗濶荳慙疎嬾媿斾櫂幷竝垆螘迳馀螀胷埽"
-    "澘揜汚旛篴衮狥箇槩贑蠭絃",
+    "椀虵輭畧効欵衞穉諠姪怱犂鼈嵒擡輙鎗厓塲鳯盌窓鉏椶嵓敧鷰菓撃碪嗁駮悤窻謌羗濶荳慙疎嬾媿斾櫂幷竝螘迳馀胷埽"
+    "澘揜汚旛篴狥箇槩贑蠭絃",
     "剑雁猿绕檐斗遍溪蕊阶袅睹皋皋佩回翻发暖映敛杯邻叫递悴憔焰樽答锁羁迥鸦仙颦仇堤绵婿柏妆梨莺箸裙棋窗村误"
-    "碗蛇软略效款卫稚喧侄匆犁鳖岩抬辄枪崖场凤碗窗锄棕岩欹燕果击砧啼驳匆窗歌羌阔豆惭疏懒愧旆棹并并炉蚁径余螿胸扫"
-    "潸掩污幡笛滚徇个概赣蜂弦")
+    "碗蛇软略效款卫稚喧侄匆犁鳖岩抬辄枪崖场凤碗窗锄棕岩欹燕果击砧啼驳匆窗歌羌阔豆惭疏懒愧旆棹并并蚁径余胸扫"
+    "潸掩污幡笛徇个概赣蜂弦")
 
 
 # ---------------------------------------------------------------- the poems
@@ -56,7 +56,7 @@ def clean(text, convert):
     """Simplified characters; editors' notes out, editors' [additions] in."""
     text = re.sub(r"（[^）]*）|\([^)]*\)|〈[^〉]*〉|\{[^}]*\}", "", text)
     text = convert(re.sub(r"[\[\]\s“”‘’「」『』\"'《》〖〗]", "", text))
-    return text.translate(VARIANTS).replace(",", "，").replace("：", "，")
+    return re.sub("。+", "。", text.translate(VARIANTS).replace(",", "，").replace("：", "，"))
 
 
 def load_corpus(folder):
@@ -87,14 +87,14 @@ def load_anthology(poems):
     """
     by_start = collections.defaultdict(list)
     for _, title, text in poems:
-        by_start[text[:4]].append((title, text))
+        by_start[text[:2]].append((title, text))
     found, missing = [], []
     with open(os.path.join(HERE, "tang300.txt"), encoding="utf-8") as f:
         for line in f:
             if not line.strip() or line.startswith("#"):
                 continue
             stars, author, title, start, fixes = (line.rstrip("\n").split("\t") + [""])[:5]
-            hits = [t for t in by_start[start[:4]] if t[1].startswith(start)]
+            hits = [t for t in by_start[start[:2]] if t[1].startswith(start)]
             if not hits:
                 missing.append(start)
                 continue
@@ -163,7 +163,7 @@ def train_tokenizer(poems, anthology, folder):
             f.write((header(author, title) + text + "\n") * weight)
         for author, title, text in poems:
             f.write(text + "\n")
-    must.discard(" ")
+    must.add("\u2581")                  # how SentencePiece writes a space
     spm.SentencePieceTrainer.train(
         input=path, model_prefix=os.path.join(folder, "tang"), model_type="bpe",
         vocab_size=VOCAB, byte_fallback=True, character_coverage=0.985,
@@ -282,13 +282,16 @@ def build_model():
             self.ffn_up = nn.Linear(DIM, FFN, bias=False)
             self.ffn_down = nn.Linear(FFN, DIM, bias=False)
 
-        def forward(self, x, cos, sin):
+        def forward(self, x, cos, sin, mask):
             h = self.attn_norm(x)
             q, k, v = (m(h).unflatten(-1, (-1, HEAD_DIM)).transpose(1, 2)
                        for m in (self.attn_q, self.attn_k, self.attn_v))
             q, k = rope(q, cos, sin).to(v.dtype), rope(k, cos, sin).to(v.dtype)
             k, v = (t.repeat_interleave(HEADS // KV_HEADS, 1) for t in (k, v))
-            h = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            # Written out: for such short sequences it is faster on a CPU than
+            # the fused kernel, whose backward pass is slow.
+            s = q @ k.transpose(-1, -2) * HEAD_DIM ** -0.5 + mask
+            h = s.softmax(-1).to(v.dtype) @ v
             x = x + self.attn_output(h.transpose(1, 2).flatten(2))
             h = self.ffn_norm(x)
             return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
@@ -311,9 +314,10 @@ def build_model():
             # The embedding is also the output matrix (tied), so its entries
             # are small; the factor-free form is what "llama" prescribes.
             x = self.token_embd(ids)
-            cos, sin = self.cos[:ids.shape[1]], self.sin[:ids.shape[1]]
+            n = ids.shape[1]
+            mask = torch.full((n, n), float("-inf")).triu(1)
             for block in self.blk:
-                x = block(x, cos, sin)
+                x = block(x, self.cos[:n], self.sin[:n], mask)
             x = self.output_norm(x)
             if targets is None:
                 return F.linear(x[:, -1], self.token_embd.weight)
@@ -330,38 +334,43 @@ def train(args, samples, save):
     torch.manual_seed(args.seed)
     model = build_model()
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
-    matrices = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    opt = torch.optim.AdamW([{"params": matrices, "weight_decay": args.decay},
-                             {"params": others, "weight_decay": 0.0}],
-                            lr=args.lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
-    start, step, total, recent = time.time(), 0, 0, []
-    while step < args.steps:
+    # Muon for the matrices inside the blocks, AdamW for the rest.
+    inner = [p for p in model.blk.parameters() if p.dim() == 2]
+    rest = [p for p in model.parameters() if not any(p is q for q in inner)]
+    opts = [torch.optim.Muon(inner, lr=args.lr, weight_decay=args.decay,
+                             adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, lr=args.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)]
+    start, step, total, recent, done = time.time(), 0, 0, [], 0.0
+    while done < 1:
         # The anthology's share of the tokens rises in the last part.
-        share = args.share if step < 0.6 * args.steps else args.final_share
+        share = args.share if done < 0.6 else args.final_share
         for x, y in samples.batches(args.batch, share):
-            t = step / args.steps
-            lr = args.lr * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * t)))
-            for group in opt.param_groups:
-                group["lr"] = lr
+            spent = (time.time() - start) / 60
+            done = max(step / args.steps, spent / args.minutes if args.minutes else 0)
+            if done >= 1:
+                break
+            if args.save_every and step and step % args.save_every == 0:
+                save(model)
+            # Warm up, then a cosine down to a fiftieth.
+            lr = args.lr * min(1.0, (step + 1) / 100) * (0.51 + 0.49 * math.cos(math.pi * done))
+            for opt in opts:
+                for group in opt.param_groups:
+                    group["lr"] = lr
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not args.float32):
                 loss = model(torch.from_numpy(x), torch.from_numpy(y))
-            opt.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            opt.step()
+            for opt in opts:
+                opt.step()
+                opt.zero_grad(set_to_none=True)
             step += 1
             total += int((y != -100).sum())
             recent.append(loss.item())
             if step % 50 == 0:
-                secs = time.time() - start
                 print(f"step {step:5d}  loss {sum(recent) / len(recent):.3f}  lr {lr:.5f}  "
-                      f"{total / secs:.0f} tok/s  {secs / 60:.1f} min", flush=True)
+                      f"{total / spent / 60:.0f} tok/s  {spent:.1f} min", flush=True)
                 recent = []
-            if args.save_every and step % args.save_every == 0 and step < args.steps:
-                save(model)
-            if step >= args.steps:
-                break
+    print(f"{step} steps, {total} tokens, {(time.time() - start) / 60:.1f} minutes")
     save(model)
     return model
 
@@ -529,6 +538,8 @@ def main():
     ap.add_argument("--check", metavar="FILE", help="recite from FILE instead of training; "
                     "with --corpus, try the whole anthology")
     ap.add_argument("--steps", type=int, default=6000)
+    ap.add_argument("--minutes", type=float, help="stop after this time if that comes sooner; "
+                    "the learning rate is planned for it")
     ap.add_argument("--batch", type=int, default=2048, help="tokens in a batch")
     ap.add_argument("--lr", type=float, default=3e-3)
     ap.add_argument("--decay", type=float, default=0.05)

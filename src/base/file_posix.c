@@ -16,8 +16,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 
-#define TFM__READ_CHUNK ((size_t)4 << 20) /* between two polls of the watch: about a millisecond of reading  \
-                                           */
+#define TFM__READ_CHUNK ((size_t)4 << 20)     /* between two polls: about a millisecond of reading */
 #define TFM__WRITE_BUFFER ((size_t)256 << 10) /* small writes gather here */
 
 enum { TFM__BLOB_NONE = 0, TFM__BLOB_MAPPED, TFM__BLOB_HEAP, TFM__BLOB_BORROWED, TFM__BLOB_SOURCE };

@@ -126,8 +126,8 @@ void *tfm__resize(tfm__heap *heap, void *ptr, size_t new_size) {
     if (total > old_total && !charge(heap, total - old_total)) return NULL;
     block = call_allocator(heap, header_of(ptr), old_total, total);
     if (block && (uintptr_t)block % TFM__BLOCK_ALIGN) {
-        /* The old block is gone already: put the content into a well-aligned one if the allocator has any. It
-         * broke its contract, so losing alignment is answered with an aligned copy or not at all. */
+        /* An allocator that forgets align when it changes a size: the old block is gone, so copy the content
+         * to a fresh one; if there is none, what we have must do. */
         unsigned char *aligned = call_allocator(heap, NULL, 0, total);
         if (aligned && (uintptr_t)aligned % TFM__BLOCK_ALIGN == 0) {
             memcpy(aligned, block, total);

@@ -139,6 +139,7 @@ int32_t tfm__give_struct(void *out, const void *full, size_t known_size, const c
     if (size < sizeof(size_t) || (size > known_size && size - known_size > TFM__STRUCT_SLACK))
         return tfm__fail(error, TFM_E_ARGUMENT, "%s: struct_size is %llu; set it with the _INIT macro", what,
                          (unsigned long long)size);
-    memcpy((char *)out + sizeof size, (const char *)full + sizeof size, TFM__MIN(size, known_size) - sizeof size);
+    memcpy((char *)out + sizeof size, (const char *)full + sizeof size,
+           TFM__MIN(size, known_size) - sizeof size);
     return TFM_OK;
 }

@@ -11,7 +11,8 @@
 #include "blocks/blocks.h"
 #include "model/runs.h"
 
-#define BLOCK_TOKENS 16 /* tokens of one piece in a long pass */
+#define BLOCK_TOKENS 16    /* tokens of one piece in a long pass */
+#define ALONE_VALUES 32768 /* of keys and values seen by one token: less is done before another thread could join in */
 
 typedef struct attend_job {
     tfm__pass *pass;
@@ -104,7 +105,9 @@ static void run_piece(void *arg, size_t i) {
 static void attend_one(attend_job *job) {
     const tfm__config *c = job->pass->config;
     tfm__scratch *s = job->pass->s;
-    tfm__parallel(job->pass->pool, c->kv_heads * job->runs, run_piece, job);
+    size_t position = job->pass->position, seen = position + 1 - first_key(job, position);
+    bool alone = seen * c->kv_heads * (c->head_dim + c->value_dim) < ALONE_VALUES;
+    tfm__parallel(alone ? NULL : job->pass->pool, c->kv_heads * job->runs, run_piece, job);
     for (uint32_t head = 0; head < c->kv_heads; head++)
         for (size_t g = 0; g < job->group; g++) {
             size_t slot = head * job->runs * job->group + g;

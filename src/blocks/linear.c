@@ -7,10 +7,10 @@
 #define MOST_JOBS 4
 #define PIECE_BYTES 49152 /* of weights, for one token: long enough to stream, short enough to balance */
 #define PANEL_ROWS 64
+#define ALONE_BYTES 65536 /* of weights times tokens: less is done before another thread could join in */
 
 typedef struct linear_plan {
     const tfm__kernels *kernels;
-    size_t jobs;
     tfm__product products[MOST_JOBS];
     size_t outputs[MOST_JOBS];
     size_t rows_per_piece[MOST_JOBS];
@@ -55,7 +55,8 @@ static const void *input_of(tfm__pass *pass, const float *x, size_t rows, size_t
 }
 
 void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count) {
-    linear_plan plan = {.kernels = pass->kernels, .jobs = job_count};
+    linear_plan plan = {.kernels = pass->kernels};
+    size_t work = 0;
     uint8_t *made[TFM__ACT_COUNT] = {NULL}, *free_space = pass->s->quantised;
     for (size_t j = 0; j < job_count; j++) {
         const tfm__view *view = jobs[j].view;
@@ -76,6 +77,7 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
         plan.outputs[j] = view->rows;
         plan.rows_per_piece[j] = panel;
         plan.first_piece[j + 1] = plan.first_piece[j] + (view->rows + panel - 1) / panel;
+        work += view->row_stride * (view->transposed ? view->columns : view->rows) * rows;
     }
-    tfm__parallel(pass->pool, plan.first_piece[job_count], product_piece, &plan);
+    tfm__parallel(work < ALONE_BYTES ? NULL : pass->pool, plan.first_piece[job_count], product_piece, &plan);
 }

@@ -82,16 +82,17 @@ typedef struct tfm__container {
     tfm__llama2c_header llama2c;
     tfm__blob *blobs; /* every file in use */
     size_t blob_count;
-    uint32_t *tensor_index; /* private hash tables over names */
+    uint32_t *tensor_index; /* private: both lists sorted by name */
     uint32_t *meta_index;
     size_t tensor_slots, meta_slots;
 } tfm__container;
 
 /* Opens what the store holds. *container is zeroed on error. What: GGUF 1-3 (all splits, checked against each
- * other: split.no, split.count, split.tensors.count), a Hugging Face folder (or a config.json /
- * model.safetensors / model.safetensors.index.json named directly), a bare .safetensors file
- * (FORMAT_SAFETENSORS: tensors only), llama2.c .bin. llama2.c version 2's int8 groups of 32, 64, ... become
- * Q8_0 blocks or F32 in the arena (see llama2c.c). */
+ * other: split.no, split.count, split.tensors.count); a Hugging Face folder, or its config.json,
+ * model.safetensors.index.json or a .safetensors file named directly (with a config.json beside it, unless
+ * the name begins with "adapter"); any other .safetensors file (FORMAT_SAFETENSORS: tensors only); llama2.c
+ * .bin, of which version 2's int8 groups become F32 in the arena (see llama2c.c). U8 and BOOL tensors are
+ * given as I8. */
 int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_error *error);
 void tfm__container_release(tfm__container *container);
 

@@ -22,10 +22,11 @@ static int32_t open_named(tfm__store *store, tfm__container *container, const ch
         return tfm__fail_at(error, missing, detail.file[0] ? detail.file : name, NULL, TFM__NO_OFFSET,
                             "a Hugging Face model needs this file");
     }
-    if (status) {
-        if (error) tfm__fail_at(error, status, NULL, NULL, TFM__NO_OFFSET, "%s", detail.message);
-        return status;
+    if (status && error) { /* as far as the caller's struct reaches */
+        detail.struct_size = error->struct_size;
+        memcpy(error, &detail, TFM__MIN(error->struct_size, sizeof detail));
     }
+    if (status) return status;
     return tfm__container_add_blob(container, &blob, file, error);
 }
 

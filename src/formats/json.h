@@ -1,6 +1,7 @@
 /* json.h - a read-only view of a JSON text, on jsmn's tokens: no allocation but the token array, numbers stay
- * text until asked for, strings are unescaped on request. Depth is bounded (64), and jsmn is built strict,
- * parent links on. Used for config.json, safetensors headers and tokenizer.json. */
+ * text until asked for, strings are unescaped on request. Depth is bounded (64); a strict check of the
+ * grammar and of the UTF-8 comes before jsmn. Used for config.json, safetensors headers and tokenizer.json.
+ */
 #ifndef TFM__JSON_H
 #define TFM__JSON_H
 
@@ -55,7 +56,7 @@ tfm__json_value tfm__json_member_value(const tfm__json *json, tfm__json_value ke
 bool tfm__json_bool(const tfm__json *json, tfm__json_value value, bool *out);
 bool tfm__json_i64(const tfm__json *json, tfm__json_value value,
                    int64_t *out); /* false for fractions, overflow */
-bool tfm__json_f64(const tfm__json *json, tfm__json_value value, double *out); /* locale-independent */
+bool tfm__json_f64(const tfm__json *json, tfm__json_value value, double *out); /* false: too large */
 bool tfm__json_equals(const tfm__json *json, tfm__json_value value,
                       const char *text); /* an unescaped string */
 

@@ -158,15 +158,13 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *x, v16 *y) {
     *y = mix(even.b, odd.b);
 }
 
-/* ---- Blocks of 16 rows x 16 columns of weights, row r at rows[r] + offset ------------------------------- */
+/* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
 
-/* Eight rows, eight columns: block[j] = column j. */
-static INLINE void load_block(uint32_t type, const char *const *rows, size_t offset, __m256 block[8]) {
+/* Blocks are 16 rows x 64 bytes, a cache line of each row, taken as 8 x 8 elements of 32 bits: block[j] = column j.
+ * Halves are transposed in pairs. */
+static INLINE void load_block(const char *const *rows, size_t offset, __m256 block[8]) {
     __m256 r[8], t[8];
-    UNROLL for (int i = 0; i < 8; i++) {
-        const char *p = rows[i] + offset;
-        r[i] = type == TFM__F16 ? load_f16(p) : type == TFM__BF16 ? load_bf16(p) : load_f32(p);
-    }
+    UNROLL for (int i = 0; i < 8; i++) r[i] = load_f32(rows[i] + offset);
     UNROLL for (int q = 0; q < 2; q++) { /* t[4 q + c], lane L: column 4 L + c of rows 4 q .. 4 q + 3 */
         __m256 t0 = _mm256_unpacklo_ps(r[4 * q], r[4 * q + 1]), t1 = _mm256_unpackhi_ps(r[4 * q], r[4 * q + 1]);
         __m256 t2 = _mm256_unpacklo_ps(r[4 * q + 2], r[4 * q + 3]), t3 = _mm256_unpackhi_ps(r[4 * q + 2], r[4 * q + 3]);
@@ -181,27 +179,65 @@ static INLINE void load_block(uint32_t type, const char *const *rows, size_t off
     }
 }
 
-/* sum[r] + the chain of row r's sixteen products with x, in order. */
-static INLINE v16 block_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, v16 sum) {
-    const size_t eight = type == TFM__F32 ? 32 : 16;
-    UNROLL for (int half = 0; half < 2; half++, offset += eight, x += 8) {
-        __m256 block[8];
-        load_block(type, rows, offset, block);
-        UNROLL for (int j = 0; j < 8; j++) sum.a = _mm256_fmadd_ps(block[j], _mm256_set1_ps(x[j]), sum.a);
-        load_block(type, rows + 8, offset, block);
-        UNROLL for (int j = 0; j < 8; j++) sum.b = _mm256_fmadd_ps(block[j], _mm256_set1_ps(x[j]), sum.b);
+/* Eight pairs of halves, a pair in each lane, to two vectors of f32. */
+static INLINE void split_pairs(uint32_t type, __m256 pairs, __m256 *first, __m256 *second) {
+    __m256i bits = _mm256_castps_si256(pairs);
+    if (type == TFM__BF16) {
+        *first = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+        *second = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32((int)0xffff0000u)));
+        return;
     }
+    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12,
+                                           13, 2, 3, 6, 7, 10, 11, 14, 15);
+    bits = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(bits, order), 0xd8);
+    *first = _mm256_cvtph_ps(_mm256_castsi256_si128(bits));
+    *second = _mm256_cvtph_ps(_mm256_extracti128_si256(bits, 1));
+}
+
+/* sum[r] + the chain of row r's 8 (F32) or 16 products with x, in order, for eight rows. */
+static INLINE __m256 eight_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, __m256 sum) {
+    __m256 block[8];
+    load_block(rows, offset, block);
+    UNROLL for (int j = 0; j < 8; j++) {
+        if (type == TFM__F32) {
+            sum = _mm256_fmadd_ps(block[j], _mm256_set1_ps(x[j]), sum);
+        } else {
+            __m256 first, second;
+            split_pairs(type, block[j], &first, &second);
+            sum = _mm256_fmadd_ps(first, _mm256_set1_ps(x[2 * j]), sum);
+            sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x[2 * j + 1]), sum);
+        }
+    }
+    return sum;
+}
+
+/* The same for sixteen rows and 64 bytes of each. */
+static INLINE v16 block_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, v16 sum) {
+    const size_t half = type == TFM__F32 ? 8 : 16;
+    sum.a = eight_chain(type, rows, offset, x, sum.a);
+    sum.b = eight_chain(type, rows + 8, offset, x, sum.b);
+    sum.a = eight_chain(type, rows, offset + 32, x + half, sum.a);
+    sum.b = eight_chain(type, rows + 8, offset + 32, x + half, sum.b);
     return sum;
 }
 
 /* out[j][r] = element j of row r, as f32. */
 static INLINE void block_pack(uint32_t type, const char *const *rows, size_t offset, float *out) {
-    const size_t eight = type == TFM__F32 ? 32 : 16;
     UNROLL for (int quarter = 0; quarter < 4; quarter++) {
-        const size_t row = (size_t)(quarter & 1) * 8, column = (size_t)(quarter >> 1) * 8;
+        const size_t row = (size_t)(quarter & 1) * 8, half = (size_t)(quarter >> 1);
         __m256 block[8];
-        load_block(type, rows + row, offset + (column ? eight : 0), block);
-        UNROLL for (int j = 0; j < 8; j++) _mm256_storeu_ps(out + (column + (size_t)j) * PANEL_ROWS + row, block[j]);
+        load_block(rows + row, offset + half * 32, block);
+        float *to = out + half * (type == TFM__F32 ? 8 : 16) * PANEL_ROWS + row;
+        UNROLL for (int j = 0; j < 8; j++) {
+            if (type == TFM__F32) {
+                _mm256_storeu_ps(to + j * PANEL_ROWS, block[j]);
+            } else {
+                __m256 first, second;
+                split_pairs(type, block[j], &first, &second);
+                _mm256_storeu_ps(to + 2 * j * PANEL_ROWS, first);
+                _mm256_storeu_ps(to + (2 * j + 1) * PANEL_ROWS, second);
+            }
+        }
     }
 }
 

@@ -68,6 +68,7 @@ INLINE void tile_of_blocks(const int form, const int group, const int tokens, co
     begin_totals(totals, tokens, to);
     for (size_t b = 0; b < width / 32; b++) {
         vec sums[TILE][VECTORS];
+        prefetch_ahead(x, b);
         UNROLL for (int t = 0; t < tokens; t++)
             sums[t][0] = sums[t][1] = form == FORM_32_MINIMUMS ? v_zero() : v_set32(x->start[t][b]);
         dot_steps(sums, w, x, tokens, b * 8, 8, group, ones);
@@ -101,8 +102,10 @@ INLINE void tile_of_subs(const int form, const int group, const int bias_bits, c
         } else {
             UNROLL for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] = v_zero();
         }
-        for (size_t i = b * subs; i < (b + 1) * subs; i++)
+        for (size_t i = b * subs; i < (b + 1) * subs; i++) {
+            if (steps == 8 || i % 2 == 0) prefetch_ahead(x, i * steps / 8);
             dot_steps(sums, w, x, tokens, i * steps, (int)steps, group, w->sub + i * VECTORS);
+        }
         UNROLL for (int t = 0; t < tokens; t++) {
             fvec dx = f_set(x->scales[t][b]);
             UNROLL for (int v = 0; v < VECTORS; v++)
@@ -133,7 +136,7 @@ TILE_KERNELS(kernels_q6_k, tile_of_subs, FORM_SUB_16, 2, 5)
 TILE_KERNELS(kernels_iq4_xs, tile_of_subs, FORM_SUB_32, 0, 0)
 
 bool tfm__avx2_quant_matrix(const tfm__product *product, size_t row0, size_t row1) {
-    if (row1 < PANEL_ROWS || product->tokens < 2) return false;
+    if (row1 < PANEL_ROWS || product->tokens < 3) return false;
     switch (product->type) {
     case TFM__Q4_0: matrix_product(product, row0, row1, FORM_32, 8, kernels_4); break;
     case TFM__Q4_1: matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_4_minimums); break;

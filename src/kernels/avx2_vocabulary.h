@@ -129,3 +129,14 @@ WORD vec v_rows_from(size_t from) {
 /* Rows from `from` on (the others are zero, or left alone). */
 WORD fvec f_load_rows(const float *y, size_t from) { return _mm256_maskload_ps(y, v_rows_from(from)); }
 WORD void f_store_rows(float *y, fvec total, size_t from) { _mm256_maskstore_ps(y, v_rows_from(from), total); }
+WORD fvec f_sub(fvec a, fvec b) { return _mm256_sub_ps(a, b); }
+WORD void f_store(float *y, fvec a) { _mm256_storeu_ps(y, a); }
+/* Half the bytes of the first lane (signed, or below 128), widened. */
+WORD vec v_bytes(vec a, int part) {
+    __m128i lane = _mm256_castsi256_si128(a);
+    return _mm256_cvtepi8_epi32(part ? _mm_srli_si128(lane, 8) : lane);
+}
+/* 16-bit integers of the first lane of low (part 0) or of high, as floats. */
+WORD fvec f_shorts(vec low, vec high, int part) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm256_castsi256_si128(part ? high : low)));
+}

@@ -103,7 +103,7 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *a, v16 *b) {
     *b = _mm512_permutex2var_ps(even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), odd);
 }
 
-/* ---- Blocks of 16 rows x 16 columns of weights, row r at rows[r] + offset ------------------------------- */
+/* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
 
 /* 16 x 16: 4 x 4 blocks inside the 128-bit lanes, then the lanes among registers. */
 static INLINE void v16_transpose(v16 r[16]) {
@@ -127,27 +127,59 @@ static INLINE void v16_transpose(v16 r[16]) {
     }
 }
 
-static INLINE void load_block(uint32_t type, const char *const *rows, size_t offset, v16 block[16]) {
-    UNROLL for (int r = 0; r < 16; r++) {
-        const char *p = rows[r] + offset;
-        block[r] = type == TFM__F16 ? v16_load_f16(p) : type == TFM__BF16 ? v16_load_bf16(p) : v16_load_bytes(p);
-    }
+/* Blocks are 16 rows x 64 bytes: a cache line of each row, read once. Halves are transposed in pairs. */
+static INLINE void load_block(const char *const *rows, size_t offset, v16 block[16]) {
+    UNROLL for (int r = 0; r < 16; r++) block[r] = v16_load_bytes(rows[r] + offset);
     v16_transpose(block);
 }
 
-/* sum[r] + the chain of row r's sixteen products with x, in order. */
+/* Sixteen pairs of halves, a pair in each lane, to two vectors of f32. */
+static INLINE void split_pairs(uint32_t type, v16 pairs, v16 *first, v16 *second) {
+    __m512i bits = _mm512_castps_si512(pairs);
+    if (type == TFM__BF16) {
+        *first = _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+        *second = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000u)));
+        return;
+    }
+    const __m512i order = _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005,
+                                           0x030001, 0x1e001c, 0x1a0018, 0x160014, 0x120010, 0x0e000c, 0x0a0008,
+                                           0x060004, 0x020000);
+    bits = _mm512_permutexvar_epi16(order, bits);
+    *first = _mm512_cvtph_ps(_mm512_castsi512_si256(bits));
+    *second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1));
+}
+
+/* sum[r] + the chain of row r's 16 (F32) or 32 products with x, in order. */
 static INLINE v16 block_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, v16 sum) {
     v16 block[16];
-    load_block(type, rows, offset, block);
-    UNROLL for (int j = 0; j < 16; j++) sum = v16_fma(block[j], v16_set(x[j]), sum);
+    load_block(rows, offset, block);
+    UNROLL for (int j = 0; j < 16; j++) {
+        if (type == TFM__F32) {
+            sum = v16_fma(block[j], v16_set(x[j]), sum);
+        } else {
+            v16 first, second;
+            split_pairs(type, block[j], &first, &second);
+            sum = v16_fma(first, v16_set(x[2 * j]), sum);
+            sum = v16_fma(second, v16_set(x[2 * j + 1]), sum);
+        }
+    }
     return sum;
 }
 
 /* out[j][r] = element j of row r, as f32. */
 static INLINE void block_pack(uint32_t type, const char *const *rows, size_t offset, float *out) {
     v16 block[16];
-    load_block(type, rows, offset, block);
-    UNROLL for (int j = 0; j < 16; j++) v16_store(out + j * PANEL_ROWS, block[j]);
+    load_block(rows, offset, block);
+    UNROLL for (int j = 0; j < 16; j++) {
+        if (type == TFM__F32) {
+            v16_store(out + j * PANEL_ROWS, block[j]);
+        } else {
+            v16 first, second;
+            split_pairs(type, block[j], &first, &second);
+            v16_store(out + 2 * j * PANEL_ROWS, first);
+            v16_store(out + (2 * j + 1) * PANEL_ROWS, second);
+        }
+    }
 }
 
 /* 64 outputs x 6 tokens are 24 of the 32 registers. */

@@ -59,8 +59,10 @@ INLINE void tile_of_blocks(const int form, const int tokens, const panel *w, con
         vec sums[TILE][VECTORS];
         UNROLL for (int t = 0; t < tokens; t++)
             sums[t][0] = sums[t][1] = form == FORM_32 || form == FORM_256 ? v_set32(x->start[t][b]) : v_zero();
-        if (block == 32) dot_steps(sums, w, x, tokens, b * 8, 8);
-        else for (size_t s = 0; s < 64; s += 8) dot_steps(sums, w, x, tokens, b * 64 + s, 8);
+        for (size_t s = 0; s < (size_t)block / 4; s += 8) {
+            prefetch_ahead(x, b * (size_t)block / 32 + s / 8);
+            dot_steps(sums, w, x, tokens, b * (size_t)block / 4 + s, 8);
+        }
         UNROLL for (int t = 0; t < tokens; t++) {
             fvec dx = f_set(x->scales[t][b]);
             UNROLL for (int v = 0; v < VECTORS; v++) {
@@ -87,6 +89,7 @@ INLINE void tile_of_subs(const int form, const int tokens, const panel *w, const
         UNROLL for (int t = 0; t < tokens; t++) scaled[t][0] = scaled[t][1] = v_zero();
         for (size_t i = b * subs; i < (b + 1) * subs; i++) {
             vec sums[TILE][VECTORS];
+            if (steps == 8 || i % 2 == 0) prefetch_ahead(x, i * (size_t)steps / 8);
             UNROLL for (int t = 0; t < tokens; t++)
                 sums[t][0] = sums[t][1] = form == FORM_SUB_32_MINIMUMS ? v_zero() : v_set32(x->start[t][i]);
             dot_steps(sums, w, x, tokens, i * (size_t)steps, steps);
@@ -124,7 +127,7 @@ TILE_KERNELS(kernels_sub_32_minimums, tile_of_subs, FORM_SUB_32_MINIMUMS)
 TILE_KERNELS(kernels_sub_16, tile_of_subs, FORM_SUB_16)
 
 bool tfm__avx512_quant_matrix(const tfm__product *product, size_t row0, size_t row1) {
-    if (row1 < PANEL_ROWS || product->tokens < 2) return false;
+    if (row1 < PANEL_ROWS || product->tokens < 3) return false;
     switch (product->type) {
     case TFM__Q4_1: case TFM__Q5_1:
         matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_32_minimums);

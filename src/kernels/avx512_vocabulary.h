@@ -121,3 +121,16 @@ WORD void f_store_rows(float *y, fvec total, size_t from) {
     _mm512_mask_storeu_ps(y, (__mmask16)(0xffffu << from), total);
 }
 WORD fvec f_add(fvec a, fvec b) { return _mm512_add_ps(a, b); }
+WORD fvec f_sub(fvec a, fvec b) { return _mm512_sub_ps(a, b); }
+WORD void f_store(float *y, fvec a) { _mm512_storeu_ps(y, a); }
+/* Bytes of the first lane (all 16: there is one part), widened. */
+WORD vec v_bytes(vec a, int part) {
+    (void)part;
+    return _mm512_cvtepu8_epi32(_mm512_castsi512_si128(a));
+}
+/* 16-bit integers of the first lane of low, then of high, as floats. */
+WORD fvec f_shorts(vec low, vec high, int part) {
+    (void)part;
+    __m256i both = _mm256_inserti128_si256(_mm512_castsi512_si256(low), _mm512_castsi512_si128(high), 1);
+    return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(both));
+}

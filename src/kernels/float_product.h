@@ -9,9 +9,11 @@
 
 #define TILE_TOKENS 6 /* tokens that advance together through a panel */
 
+#define BLOCK_MOST 32 /* columns in 64 bytes of a row: 16 of F32, 32 of halves */
+
 /* The last columns of sixteen rows: block[j] = column j < n, through memory. */
 static inline void tail_columns(uint32_t type, const char *const *rows, size_t offset, size_t n, v16 *block) {
-    float columns[VECTOR][VECTOR], row[VECTOR];
+    float columns[BLOCK_MOST][VECTOR], row[BLOCK_MOST];
     for (size_t r = 0; r < VECTOR; r++) {
         if (type == TFM__F16) f16_to_f32(rows[r] + offset, row, n);
         else if (type == TFM__BF16) bf16_to_f32(rows[r] + offset, row, n);
@@ -66,33 +68,62 @@ static INLINE void add_total(float *y, const float *bias, v16 sums, size_t count
     v16_store_n(y, total, count);
 }
 
-/* Rows row .. row + 16 * GROUPS - 1; count of them exist, the others repeat the last one and are not stored. */
-static INLINE void vector_rows(uint32_t type, const tfm__product *p, size_t row, size_t count, int groups) {
-    const size_t element = size_of(type), line = 64 / element;
-    const char *rows[2 * VECTOR];
-    for (size_t r = 0; r < (size_t)groups * VECTOR; r++) {
-        rows[r] = (const char *)p->weights + (row + TFM__MIN(r, count - 1)) * p->row_stride;
+/* Fetching ahead of a vector product: while TFM__K_RESTART columns of its rows are multiplied, the next ones are
+ * fetched row by row, for memory wants longer runs than the cache line of each row in turn that the product reads. */
+#define FETCH_RUN 512 /* bytes fetched at once */
+
+typedef struct fetch {
+    const char *row; /* where the next run lies: row + at */
+    size_t at, bytes, stride, rows_left, runs; /* bytes of each row; runs for each step of 16 columns */
+} fetch;
+
+/* The next piece of the height rows at first, or else the first piece of the rows below them. */
+static INLINE void start_fetch(fetch *f, const tfm__product *p, const char *first, size_t height, size_t k0,
+                               size_t element) {
+    size_t next = k0 + TFM__K_RESTART < p->k ? k0 + TFM__K_RESTART : 0;
+    size_t steps = TFM__MIN(p->k - k0, TFM__K_RESTART) * element / 64 + 1;
+    f->row = next ? first + next * element : first + height * p->row_stride;
+    f->at = 0;
+    f->bytes = TFM__MIN(p->k - next, TFM__K_RESTART) * element;
+    f->stride = p->row_stride;
+    f->rows_left = height;
+    f->runs = (height * ((f->bytes + FETCH_RUN - 1) / FETCH_RUN) + steps - 1) / steps;
+}
+
+static INLINE void fetch_step(fetch *f) {
+    for (size_t run = 0; run < f->runs && f->rows_left > 0; run++) {
+        UNROLL for (size_t line = 0; line < FETCH_RUN; line += 64) PREFETCH(f->row + f->at + line);
+        f->at += FETCH_RUN;
+        if (f->at < f->bytes) continue;
+        f->at = 0;
+        f->row += f->stride;
+        f->rows_left--;
     }
+}
+
+/* Rows row .. row + 16 * groups - 1; count of them exist, the others repeat the last one and are not stored. */
+static INLINE void vector_rows(uint32_t type, const tfm__product *p, size_t row, size_t count, int groups) {
+    const size_t element = size_of(type), height = (size_t)groups * VECTOR, block = 64 / element;
+    const char *rows[2 * VECTOR], *first = (const char *)p->weights + row * p->row_stride;
+    for (size_t r = 0; r < height; r++) rows[r] = first + TFM__MIN(r, count - 1) * p->row_stride;
     const float *x = p->x;
     v16 total[2] = {v16_set(0.0f), v16_set(0.0f)};
+    fetch ahead;
     for (size_t k0 = 0; k0 < p->k; k0 += TFM__K_RESTART) {
         size_t n = TFM__MIN(p->k - k0, TFM__K_RESTART), i = 0;
+        start_fetch(&ahead, p, first, height, k0, element);
         v16 sums[2] = {v16_set(0.0f), v16_set(0.0f)};
-        /* what comes after this piece: the next piece of these rows, or the first of the next rows */
-        ptrdiff_t ahead = k0 + TFM__K_RESTART < p->k ? (ptrdiff_t)((k0 + TFM__K_RESTART) * element)
-                                                  : (ptrdiff_t)((size_t)groups * VECTOR * p->row_stride);
-        for (; i + VECTOR <= n; i += VECTOR) {
+        for (; i + block <= n; i += block) {
+            fetch_step(&ahead);
             UNROLL for (int g = 0; g < groups; g++) {
-                const char *next = rows[(size_t)g * VECTOR + i / VECTOR] + ahead;
-                for (size_t b = 0; b < TFM__K_RESTART; b += line) PREFETCH(next + b * element);
                 sums[g] = block_chain(type, rows + g * VECTOR, (k0 + i) * element, x + k0 + i, sums[g]);
             }
         }
         if (i < n) {
             for (int g = 0; g < groups; g++) {
-                v16 block[VECTOR];
-                tail_columns(type, rows + g * VECTOR, (k0 + i) * element, n - i, block);
-                for (size_t j = 0; j < n - i; j++) sums[g] = v16_fma(block[j], v16_set(x[k0 + i + j]), sums[g]);
+                v16 columns[BLOCK_MOST];
+                tail_columns(type, rows + g * VECTOR, (k0 + i) * element, n - i, columns);
+                for (size_t j = 0; j < n - i; j++) sums[g] = v16_fma(columns[j], v16_set(x[k0 + i + j]), sums[g]);
             }
         }
         UNROLL for (int g = 0; g < groups; g++) total[g] = v16_add(total[g], sums[g]);
@@ -107,7 +138,9 @@ static INLINE void vector_rows(uint32_t type, const tfm__product *p, size_t row,
 
 static INLINE void vector_product(uint32_t type, const tfm__product *p, size_t row0, size_t row1) {
     size_t row = row0;
-    for (; row + 2 * VECTOR <= row1; row += 2 * VECTOR) vector_rows(type, p, row, 2 * VECTOR, 2);
+    if (type != TFM__F32) { /* one group of halves would wait for its chains */
+        for (; row + 2 * VECTOR <= row1; row += 2 * VECTOR) vector_rows(type, p, row, 2 * VECTOR, 2);
+    }
     for (; row < row1; row += VECTOR) vector_rows(type, p, row, TFM__MIN(row1 - row, VECTOR), 1);
 }
 
@@ -153,7 +186,7 @@ static INLINE void vector_transposed(uint32_t type, const tfm__product *p, size_
 /* panel[i][r] = W[row + r][k0 + i] for i < n, r < PANEL_ROWS; rows from count on are copies or zeros, never used. */
 static INLINE void pack_panel(uint32_t type, const tfm__product *p, size_t row, size_t count, size_t k0, size_t n,
                               float *panel) {
-    const size_t element = size_of(type);
+    const size_t element = size_of(type), block = 64 / element;
     const char *weights = p->weights;
     if (p->transposed) {
         for (size_t i = 0; i < n; i++) {
@@ -170,15 +203,15 @@ static INLINE void pack_panel(uint32_t type, const tfm__product *p, size_t row, 
     for (size_t group = 0; group < PANEL_ROWS; group += VECTOR) {
         const char *rows[VECTOR];
         for (size_t r = 0; r < VECTOR; r++) rows[r] = weights + (row + TFM__MIN(group + r, count - 1)) * p->row_stride;
-        for (size_t i = 0; i < n; i += VECTOR) {
+        for (size_t i = 0; i < n; i += block) {
             float *out = panel + i * PANEL_ROWS + group;
             size_t offset = (k0 + i) * element;
-            if (i + VECTOR <= n) {
+            if (i + block <= n) {
                 block_pack(type, rows, offset, out);
             } else {
-                v16 block[VECTOR];
-                tail_columns(type, rows, offset, n - i, block);
-                for (size_t j = 0; j < n - i; j++) v16_store(out + j * PANEL_ROWS, block[j]);
+                v16 columns[BLOCK_MOST];
+                tail_columns(type, rows, offset, n - i, columns);
+                for (size_t j = 0; j < n - i; j++) v16_store(out + j * PANEL_ROWS, columns[j]);
             }
         }
     }

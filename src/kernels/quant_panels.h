@@ -8,6 +8,8 @@
 #define VECTORS 2
 #define PANEL_ROWS (VECTORS * ROWS)
 #define SLAB 512 /* values of k in a panel */
+#define PREFETCH_STEP 32
+#define PREFETCH_MIN 128
 
 /* How sums and scales go together in a product. */
 enum {
@@ -125,7 +127,15 @@ typedef struct tile {
     int32_t start[TILE][SLAB / 16];   /* -bias * sum over each run of values that shares a scale */
     int32_t pairs[TILE][SLAB / 32];   /* two 16-bit sums each, to go with panel.pairs */
     float sums[TILE][SLAB / 32];      /* Q4_1, Q5_1: sums of the blocks */
+    const uint8_t *ahead;             /* weights to prefetch, so many bytes per 32 values of k */
+    size_t ahead_bytes;
 } tile;
+
+/* Asks for the weights of the next panel while this one is multiplied; i counts 32 values of k. */
+INLINE void prefetch_ahead(const tile *x, size_t i) {
+    const uint8_t *p = x->ahead + i * x->ahead_bytes, *end = p + x->ahead_bytes;
+    for (; p < end; p += PREFETCH_STEP) __builtin_prefetch(p, 0, 3);
+}
 
 INLINE int32_t two_shorts(int low, int high) { return (int32_t)((uint32_t)(uint16_t)low | (uint32_t)high << 16); }
 
@@ -252,6 +262,10 @@ static void matrix_product(const tfm__product *product, size_t row0, size_t row1
         const uint8_t *weights = (const uint8_t *)product->weights + start * product->row_stride;
         for (size_t k0 = 0; k0 < product->k; k0 += SLAB) {
             size_t width = TFM__MIN(product->k - k0, (size_t)SLAB);
+            size_t slab_bytes = PANEL_ROWS * (width / block * bytes), part = slab_bytes / tiles;
+            const uint8_t *next = weights + PANEL_ROWS * (product->row_stride + k0 / block * bytes);
+            const uint8_t *next_end = next + slab_bytes;
+            if (part < width / 32 * PREFETCH_MIN) part = width / 32 * PREFETCH_MIN;
             pack(product->type, weights + k0 / block * bytes, product->row_stride, width / block, &w);
             for (size_t i = 0, token = 0; i < tiles; i++) { /* tiles of equal size, but for one token */
                 size_t size = tokens / tiles + (i < tokens % tiles);
@@ -259,6 +273,9 @@ static void matrix_product(const tfm__product *product, size_t row0, size_t row1
                              product->bias && k0 + width == product->k ? product->bias + start : NULL, k0 == 0,
                              row - start};
                 prepare_tile(product, form, bias, token, size, k0, width, &x);
+                x.ahead = next;
+                x.ahead_bytes = next < next_end ? (part + width / 32 - 1) / (width / 32) : 0;
+                next += part;
                 kernels[size](&w, &x, width, &to);
                 token += size;
             }

@@ -62,7 +62,10 @@ static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8
     const uint8_t kind = tokenizer->kind[token];
     bool space = length > 0 && text[0] == ' ', piece = kind != TFM_TOKEN_CONTROL && kind != TFM_TOKEN_UNKNOWN;
     switch (tokenizer->strip) {
-    case TFM__STRIP_SPACE: return !decoder->said && space ? 1 : 0;
+    case TFM__STRIP_SPACE:
+        if (decoder->said || !space) return 0;
+        decoder->said = true; /* even if nothing is left of the token */
+        return 1;
     case TFM__STRIP_MARK:
     case TFM__STRIP_MARK_EACH:
         if (decoder->said || decoder->mark_taken || !piece || kind == TFM_TOKEN_BYTE) return 0;

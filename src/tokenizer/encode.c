@@ -28,7 +28,8 @@ static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key) {
         int32_t id = tfm__vocab_find(tokenizer, piece, length);
-        if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS || tokenizer->flags[id] & TFM__TOKEN_SELF)) {
+        if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
+                                                              : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
             j->scratch.after_unknown = false;
             return put_id(j, id);
         }

@@ -113,6 +113,7 @@ struct tfm_tokenizer {
     uint8_t order_kind, whole;
     bool bytes;            /* initial symbols are bytes */
     int32_t byte_id[256];  /* -1: none */
+    int32_t stand_in;      /* what a character without a token becomes; -1: nothing */
     bool byte_fallback;    /* characters without a token become byte tokens */
     bool fuse_unknown;     /* HF: neighbouring unknowns of one piece are one */
     bool merge_unknown;    /* SentencePiece: neighbouring unknowns of one text are one */
@@ -139,6 +140,7 @@ struct tfm_tokenizer {
     int32_t before[TFM__AFFIX], behind[TFM__AFFIX];
     uint32_t before_count, behind_count;
     bool adds_bos, adds_eos;
+    bool has_template; /* tokenizer.json says what stands around a text */
     int32_t bos, eos, unknown, padding, end_of_turn;
 
     uint8_t strip;

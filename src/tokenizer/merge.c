@@ -64,7 +64,7 @@ static void put_symbol(building *b, uint32_t start, uint32_t length, int32_t id)
 }
 
 static void put_unknown(const tfm_tokenizer *tokenizer, building *b) {
-    if (b->unknown_length) put_symbol(b, b->unknown_start, b->unknown_length, tokenizer->unknown);
+    if (b->unknown_length) put_symbol(b, b->unknown_start, b->unknown_length, tokenizer->stand_in);
     b->unknown_length = 0;
 }
 
@@ -78,7 +78,7 @@ static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, cons
         for (uint32_t i = 0; i < length; i++) put_symbol(b, start + i, 1, tokenizer->byte_id[text[start + i]]);
         return;
     }
-    if (tokenizer->unknown < 0) return;
+    if (tokenizer->stand_in < 0) return;
     if (b->unknown_length && tokenizer->fuse_unknown) {
         b->unknown_length += length;
         return;
@@ -269,9 +269,9 @@ static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, cons
             if (tokenizer->byte_id[text[i]] >= 0 && !put_id(ids, tokenizer->byte_id[text[i]])) return false;
         return true;
     }
-    if (tokenizer->unknown < 0) return true;
+    if (tokenizer->stand_in < 0) return true;
     scratch->after_unknown = tokenizer->merge_unknown;
-    return after_unknown || put_id(ids, tokenizer->unknown);
+    return after_unknown || put_id(ids, tokenizer->stand_in);
 }
 
 /* An UNUSED piece is taken apart where it was last put together, and so are its parts. */

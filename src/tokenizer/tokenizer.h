@@ -33,6 +33,9 @@ int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap, const 
                          tfm_decoder **out, tfm_error *error);
 void tfm__decoder_free(tfm_decoder *decoder); /* NULL is fine */
 
+/* Tells a fresh decoder that its text is the continuation of another one, so that nothing is taken off its front. */
+void tfm__decoder_continue(tfm_decoder *decoder);
+
 /* Facts for the layers above. */
 int32_t tfm__tokenizer_vocab_size(const tfm_tokenizer *tokenizer);
 void tfm__tokenizer_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *info);

@@ -11,6 +11,7 @@ int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *erro
     if (!tokenizer) return tfm__fail_memory(error, heap, sizeof *tokenizer);
     tokenizer->heap = heap;
     tfm__buffer_init(&tokenizer->blob, heap);
+    tokenizer->stand_in = -1;
     tokenizer->bos = tokenizer->eos = tokenizer->unknown = tokenizer->padding = tokenizer->end_of_turn = -1;
     for (int i = 0; i < 256; i++) tokenizer->byte_id[i] = -1;
     *out = tokenizer;
@@ -178,7 +179,58 @@ int32_t tfm__vocab_add(tfm_tokenizer *tokenizer, const tfm__added *added, tfm_er
     return TFM_OK;
 }
 
+/* ---- Facts ---- */
+
+int32_t tfm__tokenizer_vocab_size(const tfm_tokenizer *tokenizer) { return tokenizer->vocab_size; }
+
+bool tfm__tokenizer_is_end(const tfm_tokenizer *tokenizer, tfm_token token) {
+    return token >= 0 && token < tokenizer->vocab_size && tokenizer->flags[token] & TFM__TOKEN_ENDS;
+}
+
+void tfm__tokenizer_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *info) {
+    size_t size = info->struct_size;
+    memset(info, 0, sizeof *info);
+    info->struct_size = size;
+    info->vocab_size = tokenizer->vocab_size;
+    info->bos = tokenizer->bos;
+    info->eos = tokenizer->eos;
+    info->unknown = tokenizer->unknown;
+    info->padding = tokenizer->padding;
+    info->end_of_turn = tokenizer->end_of_turn;
+    info->adds_bos = tokenizer->adds_bos;
+    info->adds_eos = tokenizer->adds_eos;
+    memcpy(info->kind, tokenizer->kind_name, sizeof info->kind);
+    memcpy(info->pattern, tokenizer->splitter.name, sizeof info->pattern);
+}
+
 /* ---- Finishing ---- */
+
+/* Whether merging could put a text together: some cut leaves two parts that are tokens or single characters. */
+static bool can_be_merged(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
+    uint32_t used;
+    for (size_t i = 0; i < length; i += used) {
+        size_t right = length - i;
+        uint32_t last;
+        (void)tfm__utf8_read(text + i, right, &used);
+        if (i == 0) continue;
+        (void)tfm__utf8_read(text + i, right, &last);
+        (void)tfm__utf8_read(text, i, &used);
+        if ((used == i || tfm__vocab_find(tokenizer, text, i) >= 0) &&
+            (last == right || tfm__vocab_find(tokenizer, text + i, right) >= 0))
+            return true;
+        used = last;
+    }
+    return false;
+}
+
+/* SCORES: whether there are UNUSED pieces that merging can arrive at, which then have to be taken apart again. */
+static bool has_reachable_unused(const tfm_tokenizer *tokenizer) {
+    for (int32_t id = 0; id < tokenizer->vocab_size; id++)
+        if (tokenizer->kind[id] == TFM_TOKEN_UNUSED && tokenizer->flags[id] & TFM__TOKEN_MATCH &&
+            can_be_merged(tokenizer, tfm__slice_at(tokenizer, tokenizer->key[id]), tokenizer->key[id].length))
+            return true;
+    return false;
+}
 
 /* No key holds a mark behind another character, and the mark itself is a token: then no merge reaches across the
  * front of a mark that follows something else, and texts may be cut there. */
@@ -318,6 +370,8 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
             tokenizer->byte_id[i] = tfm__vocab_find(tokenizer, &byte, 1);
         }
     }
+    if (tokenizer->order_kind == TFM__MERGE_SCORES) tokenizer->has_unused = has_reachable_unused(tokenizer);
+    if (tokenizer->has_unused) tokenizer->whole = TFM__WHOLE_NEVER;
     if (tokenizer->cut_at_marks) tokenizer->cut_at_marks = !tokenizer->has_unused && marks_only_lead(tokenizer);
     if (tokenizer->whole == TFM__WHOLE_SELF && (rc = mark_self(tokenizer, error)) != 0) return rc;
     mark_ends(tokenizer);

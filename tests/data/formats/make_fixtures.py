@@ -1,6 +1,6 @@
 """Writes the small model files that the tests of src/formats read. Python 3, nothing but its standard library:
 
-    python3 make_fixtures.py        (writes beside itself; the same bytes every time)
+    python3 make_fixtures.py        (writes beside itself; the same bytes every time, here and in the seed folders of tests/fuzz)
 
 Element i of a tensor with salt s is value(i, s), which every float type holds exactly."""
 import json
@@ -19,6 +19,11 @@ def write(name, data):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as f:
         f.write(data)
+
+
+def seed(corpus, name, data):
+    """a first input for the fuzzing harness of that name"""
+    write(os.path.join("..", "..", "fuzz", "corpus", corpus, name), data)
 
 
 def f32(n, salt):
@@ -62,7 +67,7 @@ def gguf(version, metas, tensors, alignment=32, end="<"):
     head = b"GGUF" + struct.pack("<I", version) + struct.pack(count, len(tensors)) + struct.pack(count, len(metas))
     for key, kind, v in metas:
         head += text(key) + struct.pack("<I", kind) + item(kind, v)
-    offset, body = 0, b""
+    body = b""
     for name, shape, kind, data in tensors:
         body += bytes(-len(body) % alignment)
         head += text(name) + struct.pack("<I", len(shape)) + b"".join(struct.pack(count, n) for n in reversed(shape))
@@ -216,3 +221,43 @@ write("llama2c-v2-early.bin", version2(True, True))
 pieces = [b"<unk>", b"\n<s>\n", b"\n</s>\n", b"a", b"b", b"ab"]
 write("llama2c-tokenizer.bin", struct.pack("<i", max(map(len, pieces))) +
       b"".join(struct.pack("<fi", -float(i), len(p)) + p for i, p in enumerate(pieces)))
+
+# ---- Seeds for fuzzing -----------------------------------------------------------------------------------------------
+
+for version in (1, 2, 3):
+    seed("gguf", "v%d" % version, gguf(version, METAS[:5] + METAS[13:], TENSORS[:3]))
+seed("gguf", "types", gguf(3, [], TENSORS))
+seed("gguf", "align", gguf(3, [("general.alignment", U32, 8)], TENSORS[:2], 8))
+seed("gguf", "vocab", gguf(3, METAS, []))
+seed("gguf", "part", split(0, 1, 2, [], TENSORS[:2]))
+
+
+def folder(main, config, weights, index=b""):
+    """what fuzz_safetensors.c takes apart: which of the three is opened, two lengths, the three files"""
+    return struct.pack("<BHH", main, len(config), len(weights)) + config + weights + index
+
+
+SMALL = safetensors(SAFE[:2], False)
+INDEX = json.dumps({"weight_map": {"x.weight": "a.safetensors", "y.half": "a.safetensors"}}).encode()
+seed("safetensors", "alone", folder(1, b"", safetensors(SAFE)))
+seed("safetensors", "with-config", folder(1, CONFIG, SMALL))
+seed("safetensors", "from-config", folder(0, CONFIG, SMALL))
+seed("safetensors", "index", folder(2, CONFIG, SMALL, INDEX))
+seed("safetensors", "no-tensors", folder(1, b"{}", safetensors([], False)))
+
+DIM, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCAB, SEQ, GROUP = 2, 2, 1, 1, 1, 2, 1, 2
+KV = 2
+LAYER = {"attn_norm": DIM, "ffn_norm": DIM, "wq": DIM * DIM, "wk": KV * DIM, "wv": KV * DIM, "wo": DIM * DIM,
+         "w1": HIDDEN * DIM, "w2": DIM * HIDDEN, "w3": HIDDEN * DIM}
+SIZES = [DIM, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCAB, SEQ]
+for shared in (True, False):
+    name = "shared" if shared else "unshared"
+    seed("llama2c", "v0-" + name, version0(shared, True))
+    seed("llama2c", "v1-" + name, version1(shared))
+    seed("llama2c", "v2-" + name, version2(shared))
+seed("llama2c", "v2-early", version2(True, True))
+
+for i, text in enumerate([CONFIG, INDEX, b"[]", b"[1,-2.5e-3,true,false,null,{\"a\":[{}]}]",
+                          b"[\"\\ud83d\\ude00\\n\\\\\", \"\xc3\xa9\", \"\\udc00\"]",
+                          b"[9007199254740993, 1e-320, 1e308, 0.1, 9223372036854775807, 123456789012345678901234567890]"]):
+    seed("json", "%d" % i, text)

@@ -1,0 +1,262 @@
+/* api_tokenizer.c - the exported functions of tfm/tokenizer.h: arguments are checked here, the work is done in
+ * src/tokenizer/. A tokenizer loaded on its own owns a heap, which is taken from the allocator it counts. */
+#include "tokenizer/decode.h"
+
+/* ---- Loading ---- */
+
+/* A heap that lives in memory of its own allocator. */
+static tfm__heap *make_heap(const tfm_tokenizer_options *options, tfm_error *error) {
+    tfm__heap boot, *heap;
+    tfm__heap_init(&boot, options->allocator, 0);
+    heap = tfm__alloc(&boot, sizeof *heap);
+    if (!heap) {
+        (void)tfm__fail_memory(error, &boot, sizeof *heap);
+        return NULL;
+    }
+    tfm__heap_init(heap, options->allocator, options->byte_budget);
+    return heap;
+}
+
+static void free_heap(tfm__heap *heap) {
+    tfm__heap boot;
+    tfm_allocator allocator = heap->allocator;
+    tfm__heap_init(&boot, &allocator, 0);
+    tfm__free(&boot, heap);
+}
+
+static int32_t check_allocator(const tfm_allocator *allocator, tfm_error *error) {
+    if (allocator && (allocator->struct_size < sizeof *allocator || !allocator->realloc))
+        return tfm__fail(error, TFM_E_ARGUMENT, "options: an allocator without a function");
+    return TFM_OK;
+}
+
+/* Reads a tokenizer from an opened store and takes the store down; the heap passes to the tokenizer or goes. */
+static int32_t load_from(tfm__store *store, int32_t opened, const tfm_tokenizer_options *options, tfm__heap *heap,
+                         tfm_tokenizer **out, tfm_error *error) {
+    int32_t rc = opened;
+    if (rc == TFM_OK) {
+        rc = tfm__tokenizer_from_store(store, options->pattern, heap, out, error);
+        tfm__store_close(store);
+    }
+    if (rc) {
+        *out = NULL;
+        free_heap(heap);
+        return rc;
+    }
+    (*out)->standalone = true;
+    return TFM_OK;
+}
+
+int32_t tfm_tokenizer_load(const char *path, const tfm_tokenizer_options *options, tfm_tokenizer **out,
+                           tfm_error *error) {
+    tfm_tokenizer_options taken;
+    tfm__read_options read = {0};
+    tfm__store store;
+    tfm__heap *heap;
+    int32_t rc;
+    if (out) *out = NULL;
+    if (!path || !out) return tfm__fail(error, TFM_E_ARGUMENT, "path and out must not be NULL");
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0) return rc;
+    if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
+    if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
+    rc = tfm__store_open_path(&store, heap, path, &read, error);
+    return load_from(&store, rc, &taken, heap, out, error);
+}
+
+int32_t tfm_tokenizer_load_memory(const void *data, size_t size, const tfm_tokenizer_options *options,
+                                  tfm_tokenizer **out, tfm_error *error) {
+    tfm_tokenizer_options taken;
+    tfm__store store;
+    tfm__heap *heap;
+    int32_t rc;
+    if (out) *out = NULL;
+    if (!data || !out) return tfm__fail(error, TFM_E_ARGUMENT, "data and out must not be NULL");
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0) return rc;
+    if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
+    if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
+    rc = tfm__store_open_memory(&store, heap, data, size, error);
+    return load_from(&store, rc, &taken, heap, out, error);
+}
+
+void tfm_tokenizer_release(tfm_tokenizer *tokenizer) {
+    tfm__heap *heap;
+    if (!tokenizer || !tokenizer->standalone) return;
+    heap = tokenizer->heap;
+    tfm__tokenizer_free(tokenizer);
+    free_heap(heap);
+}
+
+/* ---- Facts ---- */
+
+int32_t tfm_tokenizer_get_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *info, tfm_error *error) {
+    tfm_tokenizer_info full = TFM_TOKENIZER_INFO_INIT;
+    size_t size;
+    if (!tokenizer || !info) return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer and info must not be NULL");
+    size = info->struct_size;
+    if (size < sizeof size || size > sizeof full + 4096)
+        return tfm__fail(error, TFM_E_ARGUMENT, "info: struct_size is not set");
+    tfm__tokenizer_info(tokenizer, &full);
+    full.struct_size = size;
+    memset(info, 0, size);
+    memcpy(info, &full, TFM__MIN(size, sizeof full));
+    return TFM_OK;
+}
+
+static bool in_vocabulary(const tfm_tokenizer *tokenizer, tfm_token token) {
+    return token >= 0 && token < tokenizer->vocab_size && tokenizer->flags[token] & TFM__TOKEN_PRESENT;
+}
+
+/* Ids without a token are inside the vocabulary: they decode to nothing. */
+static int32_t check_token(const tfm_tokenizer *tokenizer, tfm_token token, tfm_error *error) {
+    if (token >= 0 && token < tokenizer->vocab_size) return TFM_OK;
+    return tfm__fail(error, TFM_E_TOKEN, "the token %d is outside the vocabulary of %d", (int)token,
+                     (int)tokenizer->vocab_size);
+}
+
+int32_t tfm_token_bytes(const tfm_tokenizer *tokenizer, tfm_token token, const char **bytes, size_t *length,
+                        tfm_error *error) {
+    int32_t rc;
+    if (bytes) *bytes = NULL;
+    if (length) *length = 0;
+    if (!tokenizer || !bytes || !length)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, bytes and length must not be NULL");
+    if ((rc = check_token(tokenizer, token, error)) != 0) return rc;
+    *bytes = (const char *)tfm__slice_at(tokenizer, tokenizer->text[token]);
+    *length = tokenizer->text[token].length;
+    return TFM_OK;
+}
+
+int32_t tfm_token_kind(const tfm_tokenizer *tokenizer, tfm_token token) {
+    if (!tokenizer || token < 0 || token >= tokenizer->vocab_size) return 0;
+    return in_vocabulary(tokenizer, token) ? tokenizer->kind[token] : TFM_TOKEN_UNUSED;
+}
+
+tfm_token tfm_token_find(const tfm_tokenizer *tokenizer, const char *bytes, size_t length) {
+    if (!tokenizer || !bytes) return -1;
+    return tfm__vocab_find_text(tokenizer, bytes, length);
+}
+
+/* ---- Text to tokens ---- */
+
+static bool is_choice(int32_t value) { return value >= TFM_DEFAULT && value <= TFM_NO; }
+
+int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t length,
+                     const tfm_tokenize_options *options, tfm_token *ids, size_t capacity, size_t *count,
+                     tfm_error *error) {
+    tfm_tokenize_options taken;
+    tfm__buffer buffer;
+    bool bos, eos;
+    int32_t rc;
+    if (count) *count = 0;
+    if (!tokenizer || !count || (!text && length) || (!ids && capacity))
+        return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, text, ids and count must not be NULL");
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenize_options", error)) != 0) return rc;
+    if (!is_choice(taken.add_bos) || !is_choice(taken.add_eos) || taken.parse_special < 0 || taken.parse_special > 1 ||
+        taken.reserved != 0)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_tokenize_options: a field has a value that it does not know");
+    bos = taken.add_bos == TFM_DEFAULT ? tokenizer->adds_bos : taken.add_bos == TFM_YES;
+    eos = taken.add_eos == TFM_DEFAULT ? tokenizer->adds_eos : taken.add_eos == TFM_YES;
+    tfm__buffer_init(&buffer, tokenizer->heap);
+    rc = tfm__tokenizer_encode(tokenizer, text, length, bos, eos, taken.parse_special == 1, &buffer, error);
+    if (rc == TFM_OK) {
+        *count = buffer.size / sizeof(tfm_token);
+        if (*count <= capacity) {
+            if (buffer.size) memcpy(ids, buffer.data, buffer.size);
+        } else if (capacity) {
+            rc = tfm__fail(error, TFM_E_BUFFER, "%zu tokens do not fit in %zu", *count, capacity);
+        }
+    }
+    tfm__buffer_free(&buffer);
+    return rc;
+}
+
+/* ---- Tokens to text ---- */
+
+static int32_t take_detokenize(const tfm_detokenize_options *options, tfm_detokenize_options *taken, tfm_error *error) {
+    int32_t rc = tfm__take_options(options, taken, sizeof *taken, "tfm_detokenize_options", error);
+    if (rc) return rc;
+    if (taken->special < 0 || taken->special > 1 || taken->raw < 0 || taken->raw > 1)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_detokenize_options: a field has a value that it does not know");
+    return TFM_OK;
+}
+
+/* Adds a piece of text to what has been counted; copies it while it fits. */
+static void hand_out(const uint8_t *piece, size_t n, char *text, size_t capacity, size_t *length) {
+    if (n && *length <= capacity && n <= capacity - *length) memcpy(text + *length, piece, n);
+    *length += n;
+}
+
+int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, size_t count,
+                       const tfm_detokenize_options *options, char *text, size_t capacity, size_t *length,
+                       tfm_error *error) {
+    tfm_detokenize_options taken;
+    struct tfm_decoder decoder = {0};
+    int32_t rc;
+    if (length) *length = 0;
+    if (!tokenizer || !length || (!ids && count) || (!text && capacity))
+        return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, ids, text and length must not be NULL");
+    if ((rc = take_detokenize(options, &taken, error)) != 0) return rc;
+    for (size_t i = 0; i < count; i++)
+        if ((rc = check_token(tokenizer, ids[i], error)) != 0) return rc;
+    decoder.tokenizer = tokenizer;
+    decoder.special = taken.special == 1;
+    decoder.raw = taken.raw == 1;
+    decoder.out = tfm__alloc(tokenizer->heap, tfm__decoder_room(tokenizer));
+    if (!decoder.out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_room(tokenizer));
+    for (size_t i = 0; i < count; i++)
+        hand_out(decoder.out, tfm__decoder_step(&decoder, ids[i], decoder.out), text, capacity, length);
+    hand_out(decoder.out, tfm__decoder_end(&decoder, decoder.out), text, capacity, length);
+    tfm__free(tokenizer->heap, decoder.out);
+    if (capacity && *length > capacity)
+        return tfm__fail(error, TFM_E_BUFFER, "%zu bytes of text do not fit in %zu", *length, capacity);
+    return TFM_OK;
+}
+
+/* ---- Streaming ---- */
+
+int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_detokenize_options *options, tfm_decoder **out,
+                           tfm_error *error) {
+    tfm_detokenize_options taken;
+    tfm_decoder *decoder;
+    size_t bytes;
+    int32_t rc;
+    if (out) *out = NULL;
+    if (!tokenizer || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer and out must not be NULL");
+    if ((rc = take_detokenize(options, &taken, error)) != 0) return rc;
+    bytes = sizeof *decoder + tfm__decoder_room(tokenizer);
+    decoder = tfm__alloc_zero(tokenizer->heap, bytes);
+    if (!decoder) return tfm__fail_memory(error, tokenizer->heap, bytes);
+    decoder->tokenizer = tokenizer;
+    decoder->heap = tokenizer->heap;
+    decoder->out = (uint8_t *)(decoder + 1);
+    decoder->special = taken.special == 1;
+    decoder->raw = taken.raw == 1;
+    *out = decoder;
+    return TFM_OK;
+}
+
+int32_t tfm_decoder_push(tfm_decoder *decoder, tfm_token token, const char **text, size_t *length, tfm_error *error) {
+    int32_t rc;
+    if (text) *text = NULL;
+    if (length) *length = 0;
+    if (!decoder || !text || !length)
+        return tfm__fail(error, TFM_E_ARGUMENT, "decoder, text and length must not be NULL");
+    if ((rc = check_token(decoder->tokenizer, token, error)) != 0) return rc;
+    *length = tfm__decoder_step(decoder, token, decoder->out);
+    *text = (const char *)decoder->out;
+    return TFM_OK;
+}
+
+int32_t tfm_decoder_finish(tfm_decoder *decoder, const char **text, size_t *length, tfm_error *error) {
+    if (text) *text = NULL;
+    if (length) *length = 0;
+    if (!decoder || !text || !length)
+        return tfm__fail(error, TFM_E_ARGUMENT, "decoder, text and length must not be NULL");
+    *length = tfm__decoder_end(decoder, decoder->out);
+    *text = (const char *)decoder->out;
+    return TFM_OK;
+}
+
+void tfm_decoder_destroy(tfm_decoder *decoder) {
+    if (decoder) tfm__free(decoder->heap, decoder);
+}

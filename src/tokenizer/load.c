@@ -1,0 +1,270 @@
+/* load.c - finding a tokenizer and telling what it is. Called by the exported functions and by the model loader.
+ *
+ * A file is known by its content: "GGUF", a JSON object, a protobuf of pieces, lines of base64 and ranks, or the
+ * records of llama2.c. A folder, or a model file of another format, is searched for tokenizer.json, tokenizer.model and
+ * tokenizer.bin, in this order; what those leave open is taken from tokenizer_config.json, generation_config.json and
+ * config.json beside them. */
+#include "tokenizer/internal.h"
+
+/* ---- The files beside a tokenizer ---- */
+
+typedef struct beside {
+    tfm__store *store;
+    tfm__heap *heap;
+    tfm_tokenizer *tokenizer;
+    tfm_error *error;
+} beside;
+
+/* A JSON file of the folder: *found false if there is none. The blob must outlive the view. */
+static int32_t open_json(const beside *b, const char *name, tfm__blob *blob, tfm__json *json, bool *found) {
+    int32_t rc = tfm__store_sibling(b->store, name, blob, b->error);
+    *found = false;
+    memset(json, 0, sizeof *json);
+    if (rc == TFM_E_NOT_FOUND) return TFM_OK;
+    if (rc) return rc;
+    if (blob->size > SIZE_MAX) rc = tfm__fail_memory(b->error, b->heap, SIZE_MAX);
+    if (rc == TFM_OK)
+        rc = tfm__json_parse(json, b->heap, (const char *)blob->data, (size_t)blob->size, blob->name, b->error);
+    if (rc) tfm__blob_release(blob);
+    *found = rc == TFM_OK;
+    return rc;
+}
+
+/* The id of a token by the name that stands in the vocabulary file. */
+static int32_t id_of_name(const tfm_tokenizer *t, const char *name, size_t length) {
+    for (size_t i = 0; i < t->added_count; i++) {
+        tfm__slice text = t->added[i].text;
+        if (text.length == length && memcmp(tfm__slice_at(t, text), name, length) == 0) return t->added[i].id;
+    }
+    return t->keys ? tfm__vocab_find(t, (const uint8_t *)name, length) : -1;
+}
+
+/* "bos_token": "<s>" or {"content": "<s>"}; null and unknown names leave *id alone. */
+static int32_t named_token(const beside *b, const tfm__json *json, const char *key, int32_t *id) {
+    tfm__json_value value = tfm__json_get(json, tfm__json_root(json), key);
+    const char *raw;
+    char *text;
+    size_t size;
+    if (tfm__json_kind(json, value) == TFM__JSON_OBJECT) value = tfm__json_get(json, value, "content");
+    if (!tfm__json_raw(json, value, &raw, &size)) return TFM_OK;
+    text = tfm__alloc(b->heap, size + 1);
+    if (!text) return tfm__fail_memory(b->error, b->heap, size + 1);
+    size = tfm__json_unescape(json, value, text, size + 1);
+    if (size != SIZE_MAX) {
+        int32_t found = id_of_name(b->tokenizer, text, size);
+        if (found >= 0) *id = found;
+    }
+    tfm__free(b->heap, text);
+    return TFM_OK;
+}
+
+/* The classes whose texts begin with bos unless the file says otherwise. */
+static bool class_adds_bos(const tfm__json *json) {
+    static const char *const classes[] = {"LlamaTokenizer",  "LlamaTokenizerFast",  "CodeLlamaTokenizer",
+                                          "GemmaTokenizer", "GemmaTokenizerFast", "CodeLlamaTokenizerFast"};
+    tfm__json_value value = tfm__json_get(json, tfm__json_root(json), "tokenizer_class");
+    for (size_t i = 0; i < TFM__COUNT(classes); i++)
+        if (tfm__json_equals(json, value, classes[i])) return true;
+    return false;
+}
+
+static int32_t read_tokenizer_config(const beside *b) {
+    tfm_tokenizer *t = b->tokenizer;
+    tfm__blob blob;
+    tfm__json json;
+    bool found, value;
+    int32_t rc = open_json(b, "tokenizer_config.json", &blob, &json, &found);
+    if (rc || !found) return rc;
+    if ((rc = named_token(b, &json, "bos_token", &t->bos)) == TFM_OK &&
+        (rc = named_token(b, &json, "eos_token", &t->eos)) == TFM_OK &&
+        (rc = named_token(b, &json, "unk_token", &t->unknown)) == TFM_OK &&
+        (rc = named_token(b, &json, "pad_token", &t->padding)) == TFM_OK && !t->has_template) {
+        tfm__json_value root = tfm__json_root(&json);
+        bool sentencepiece = t->order_kind == TFM__MERGE_SCORES;
+        t->adds_bos = tfm__json_bool(&json, tfm__json_get(&json, root, "add_bos_token"), &value)
+                          ? value
+                          : sentencepiece && class_adds_bos(&json);
+        t->adds_eos = tfm__json_bool(&json, tfm__json_get(&json, root, "add_eos_token"), &value) && value;
+        t->adds_bos = t->adds_bos && t->bos >= 0;
+        t->adds_eos = t->adds_eos && t->eos >= 0;
+    }
+    tfm__json_release(&json);
+    tfm__blob_release(&blob);
+    return rc;
+}
+
+/* bos_token_id, eos_token_id (a number or a list), pad_token_id: where nothing was known before; every eos ends a
+ * text. Ids outside the vocabulary are other people's business. */
+static int32_t read_ids(const beside *b, const char *name) {
+    tfm_tokenizer *t = b->tokenizer;
+    tfm__json_value eos, root;
+    tfm__blob blob;
+    tfm__json json;
+    bool found;
+    int64_t id;
+    int32_t rc = open_json(b, name, &blob, &json, &found);
+    if (rc || !found) return rc;
+    root = tfm__json_root(&json);
+    eos = tfm__json_get(&json, root, "eos_token_id");
+    if (t->bos < 0 && tfm__json_i64(&json, tfm__json_get(&json, root, "bos_token_id"), &id) && id >= 0 &&
+        id < t->vocab_size)
+        t->bos = (int32_t)id;
+    if (t->padding < 0 && tfm__json_i64(&json, tfm__json_get(&json, root, "pad_token_id"), &id) && id >= 0 &&
+        id < t->vocab_size)
+        t->padding = (int32_t)id;
+    if (tfm__json_kind(&json, eos) == TFM__JSON_ARRAY) {
+        for (tfm__json_value v = tfm__json_first(&json, eos); v != TFM__JSON_NONE; v = tfm__json_next(&json, eos, v)) {
+            if (!tfm__json_i64(&json, v, &id)) continue;
+            tfm__vocab_end(t, id);
+            if (t->eos < 0 && id >= 0 && id < t->vocab_size) t->eos = (int32_t)id;
+        }
+    } else if (tfm__json_i64(&json, eos, &id)) {
+        tfm__vocab_end(t, id);
+        if (t->eos < 0 && id >= 0 && id < t->vocab_size) t->eos = (int32_t)id;
+    }
+    tfm__json_release(&json);
+    tfm__blob_release(&blob);
+    return TFM_OK;
+}
+
+static int32_t read_beside(const beside *b) {
+    int32_t rc = read_tokenizer_config(b);
+    if (rc == TFM_OK) rc = read_ids(b, "generation_config.json");
+    if (rc == TFM_OK) rc = read_ids(b, "config.json");
+    return rc;
+}
+
+/* ---- One file ---- */
+
+enum content { UNKNOWN, GGUF, JSON, SPM, TIKTOKEN, LLAMA2C };
+
+static enum content guess(const uint8_t *data, uint64_t size) {
+    uint64_t i = 0;
+    if (size > SIZE_MAX) return UNKNOWN;
+    if (size >= 4 && memcmp(data, "GGUF", 4) == 0) return GGUF;
+    while (i < size && (data[i] == ' ' || data[i] == '\t' || data[i] == '\r' || data[i] == '\n')) i++;
+    if (i < size && data[i] == '{') return JSON;
+    if (tfm__is_spm(data, (size_t)size)) return SPM;
+    if (tfm__is_tiktoken(data, (size_t)size)) return TIKTOKEN;
+    return tfm__is_llama2c(data, (size_t)size) ? LLAMA2C : UNKNOWN;
+}
+
+/* Fills a new tokenizer from a blob that is not GGUF, and from what lies beside it where store is given. */
+static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store, const char *pattern,
+                         tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
+    tfm__loaded_text file = {blob->data, (size_t)blob->size, blob->name};
+    tfm_tokenizer *t;
+    int32_t rc = tfm__tokenizer_new(heap, &t, error);
+    if (rc) return rc;
+    switch (content) {
+    case JSON: rc = tfm__load_hf(t, &file, error); break;
+    case SPM: rc = tfm__load_spm(t, &file, error); break;
+    case TIKTOKEN: rc = tfm__load_tiktoken(t, &file, pattern, error); break;
+    default: rc = tfm__load_llama2c(t, &file, error); break;
+    }
+    if (rc == TFM_OK && store && content != LLAMA2C) {
+        beside b = {store, heap, t, error};
+        rc = read_beside(&b);
+    }
+    if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
+    if (rc) {
+        tfm__tokenizer_free(t);
+        return rc;
+    }
+    *out = t;
+    return TFM_OK;
+}
+
+/* ---- Folders ---- */
+
+static int32_t load_beside(tfm__store *store, const char *const *names, const char *pattern, tfm__heap *heap,
+                           tfm_tokenizer **out, tfm_error *error) {
+    for (; *names; names++) {
+        tfm__blob blob;
+        enum content content;
+        int32_t rc = tfm__store_sibling(store, *names, &blob, error);
+        if (rc == TFM_E_NOT_FOUND) continue;
+        if (rc) return rc;
+        content = guess(blob.data, blob.size);
+        if (content == UNKNOWN || content == GGUF)
+            rc = tfm__fail_at(error, TFM_E_FORMAT, blob.name, NULL, TFM__NO_OFFSET, "not a tokenizer that is known");
+        else
+            rc = load_blob(&blob, content, store, pattern, heap, out, error);
+        tfm__blob_release(&blob);
+        return rc;
+    }
+    return TFM_E_MISSING;
+}
+
+static int32_t load_folder(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
+                           tfm_error *error) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", NULL};
+    tfm__blob blob;
+    int32_t rc = load_beside(store, names, pattern, heap, out, error);
+    if (rc != TFM_E_MISSING || *out) return rc;
+    if (tfm__store_sibling(store, "vocab.txt", &blob, NULL) == TFM_OK) {
+        tfm__blob_release(&blob);
+        return tfm__fail(error, TFM_E_UNSUPPORTED, "vocab.txt: WordPiece vocabularies are not supported");
+    }
+    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.json, tokenizer.model or tokenizer.bin");
+}
+
+static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
+    tfm_tokenizer *t;
+    int32_t rc = tfm__tokenizer_new(heap, &t, error);
+    if (rc) return rc;
+    rc = tfm__load_gguf(t, container, error);
+    if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
+    if (rc) {
+        tfm__tokenizer_free(t);
+        return rc;
+    }
+    *out = t;
+    return TFM_OK;
+}
+
+int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container, tfm__heap *heap,
+                                  tfm_tokenizer **out, tfm_error *error) {
+    static const char *const bin[] = {"tokenizer.bin", NULL};
+    int32_t rc;
+    *out = NULL;
+    if (container->format == TFM__FORMAT_GGUF) return from_container(container, heap, out, error);
+    if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, NULL, heap, out, error);
+    rc = load_beside(store, bin, NULL, heap, out, error);
+    if (rc != TFM_E_MISSING) return rc;
+    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.bin beside the model");
+}
+
+int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
+                                  tfm_error *error) {
+    tfm__container container;
+    tfm__blob blob;
+    enum content content;
+    int32_t rc;
+    *out = NULL;
+    if (tfm__store_is_folder(store)) return load_folder(store, pattern, heap, out, error);
+    if ((rc = tfm__store_main(store, &blob, error)) != 0) return rc;
+    content = guess(blob.data, blob.size);
+    if (content == JSON) { /* a config.json names a folder; only tokenizer.json has a model */
+        tfm__json json;
+        rc = tfm__json_parse(&json, heap, (const char *)blob.data, (size_t)blob.size, blob.name, error);
+        if (rc == TFM_OK) {
+            bool other = tfm__json_get(&json, tfm__json_root(&json), "model") == TFM__JSON_NONE;
+            tfm__json_release(&json);
+            if (other) content = UNKNOWN;
+        }
+    }
+    if (rc == TFM_OK && content != UNKNOWN && content != GGUF)
+        rc = load_blob(&blob, content, content == LLAMA2C ? NULL : store, pattern, heap, out, error);
+    tfm__blob_release(&blob);
+    if (rc || *out) return rc;
+    if (content == GGUF) {
+        if ((rc = tfm__container_open(store, &container, error)) != 0) return rc;
+        rc = from_container(&container, heap, out, error);
+        tfm__container_release(&container);
+        return rc;
+    }
+    rc = load_folder(store, pattern, heap, out, error);
+    if (rc == TFM_E_MISSING) return tfm__fail(error, TFM_E_FORMAT, "the file is no tokenizer that is known, and none is beside it");
+    return rc;
+}

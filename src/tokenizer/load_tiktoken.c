@@ -1,0 +1,218 @@
+/* load_tiktoken.c - rank files: lines of "base64 of the token, space, rank". Called by load.c.
+ *
+ * The files carry neither the splitting pattern nor the special tokens; both are those of the encoding that has as many
+ * tokens as the file: r50k (50256), p50k (50280), cl100k (100256), o200k (199998), Llama 3 (128000). A pattern given by
+ * the caller overrides the first. Ranks are ids and may have holes. Source: tiktoken; Meta's Llama 3 release. */
+#include "tokenizer/internal.h"
+
+static int base64_digit(uint8_t c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Decodes strict base64 into out, which has room for length bytes; SIZE_MAX if it is not base64. */
+static size_t base64(const uint8_t *text, size_t length, uint8_t *out) {
+    size_t n = 0, padding = 0;
+    uint32_t bits = 0;
+    if (length == 0 || length % 4 != 0) return SIZE_MAX;
+    while (padding < 2 && text[length - 1 - padding] == '=') padding++;
+    for (size_t i = 0; i < length; i++) {
+        int digit = i < length - padding ? base64_digit(text[i]) : 0;
+        if (digit < 0) return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)digit;
+        if (i % 4 == 3) {
+            out[n++] = (uint8_t)(bits >> 16);
+            out[n++] = (uint8_t)(bits >> 8);
+            out[n++] = (uint8_t)bits;
+        }
+    }
+    return n - padding;
+}
+
+typedef struct line {
+    const uint8_t *token; /* base64 */
+    size_t length;
+    uint64_t rank;
+} line;
+
+/* The line at *at, moved past; 1: a token, 0: blank, -1: neither. */
+static int next_line(const uint8_t *data, size_t size, size_t *at, line *out) {
+    size_t i = *at, end = i, digits = 0;
+    while (end < size && data[end] != '\n') end++;
+    *at = end < size ? end + 1 : end;
+    if (end > i && data[end - 1] == '\r') end--;
+    if (i == end) return 0;
+    out->token = data + i;
+    while (i < end && data[i] != ' ') i++;
+    out->length = (size_t)(data + i - out->token);
+    if (i == end) return -1;
+    out->rank = 0;
+    for (i++; i < end; i++, digits++) {
+        if (data[i] < '0' || data[i] > '9' || digits >= 10) return -1;
+        out->rank = out->rank * 10 + (uint64_t)(data[i] - '0');
+    }
+    return digits ? 1 : -1;
+}
+
+bool tfm__is_tiktoken(const uint8_t *data, size_t size) {
+    size_t at = 0;
+    line l;
+    if (size > 4096) size = 4096;
+    if (next_line(data, size, &at, &l) != 1) return false;
+    for (size_t i = 0; i < l.length; i++)
+        if (base64_digit(l.token[i]) < 0 && l.token[i] != '=') return false;
+    return l.length > 0 && l.length % 4 == 0;
+}
+
+typedef struct special {
+    const char *text;
+    int32_t id;
+} special;
+
+typedef struct encoding {
+    size_t tokens;
+    const char *pattern;
+    special specials[8];
+    int32_t bos, eos;
+} encoding;
+
+static const encoding encodings[] = {
+    {50256, "gpt2", {{"<|endoftext|>", 50256}}, -1, 50256},
+    {50280, "gpt2", {{"<|endoftext|>", 50256}}, -1, 50256},
+    {100256,
+     "cl100k",
+     {{"<|endoftext|>", 100257},
+      {"<|fim_prefix|>", 100258},
+      {"<|fim_middle|>", 100259},
+      {"<|fim_suffix|>", 100260},
+      {"<|endofprompt|>", 100276}},
+     -1,
+     100257},
+    {199998, "o200k", {{"<|endoftext|>", 199999}, {"<|endofprompt|>", 200018}}, -1, 199999},
+    {128000,
+     "llama3",
+     {{"<|begin_of_text|>", 128000},
+      {"<|end_of_text|>", 128001},
+      {"<|start_header_id|>", 128006},
+      {"<|end_header_id|>", 128007},
+      {"<|eot_id|>", 128009}},
+     128000,
+     128001},
+};
+
+/* Llama 3 names all of its 256 special ids: those without a use are numbered. */
+static void llama3_reserved(int32_t id, char name[40]) {
+    static const char prefix[] = "<|reserved_special_token_";
+    int32_t n = id - 128000, number = n < 6 ? n - 2 : n == 8 ? 4 : n - 5;
+    char digits[8];
+    size_t count = 0, at = sizeof prefix - 1;
+    memcpy(name, prefix, at);
+    do digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count) name[at++] = digits[--count];
+    memcpy(name + at, "|>", 3);
+}
+
+static int32_t put_special(tfm_tokenizer *t, const char *text, int32_t id, tfm_error *error) {
+    tfm__added added = {.id = id, .special = true};
+    size_t length = strlen(text);
+    int32_t rc = tfm__vocab_set(t, id, text, length, NULL, 0, TFM_TOKEN_CONTROL, TFM__TOKEN_SKIP, error);
+    if (rc) return rc;
+    added.text = added.match = t->key[id];
+    return tfm__vocab_add(t, &added, error);
+}
+
+static int32_t put_specials(tfm_tokenizer *t, const encoding *e, tfm_error *error) {
+    int32_t rc = TFM_OK;
+    for (size_t i = 0; i < TFM__COUNT(e->specials) && e->specials[i].text && rc == TFM_OK; i++)
+        rc = put_special(t, e->specials[i].text, e->specials[i].id, error);
+    for (int32_t id = 128000; e->tokens == 128000 && id < 128256 && rc == TFM_OK; id++) {
+        char name[40];
+        if (t->flags[id] & TFM__TOKEN_PRESENT) continue;
+        llama3_reserved(id, name);
+        rc = put_special(t, name, id, error);
+    }
+    t->bos = e->bos;
+    t->eos = e->eos;
+    t->adds_bos = e->bos >= 0;
+    return rc;
+}
+
+/* Counts the lines and checks them; the largest rank. */
+static int32_t measure(const tfm__loaded_text *file, size_t *count, uint64_t *largest, size_t *longest, tfm_error *error) {
+    size_t at = 0;
+    *count = *longest = 0;
+    *largest = 0;
+    while (at < file->size) {
+        size_t start = at;
+        line l;
+        int found = next_line(file->data, file->size, &at, &l);
+        if (found < 0)
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a line that is not a token and its rank");
+        if (found == 0) continue;
+        ++*count;
+        *largest = TFM__MAX(*largest, l.rank);
+        *longest = TFM__MAX(*longest, l.length);
+    }
+    /* holes are few: a file cannot make us take memory that its own size does not warrant */
+    if (*count == 0 || *largest > 2 * (uint64_t)*count + 65536)
+        return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET, "ranks that leave large holes");
+    return TFM_OK;
+}
+
+static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8_t *bytes, tfm_error *error) {
+    size_t at = 0;
+    while (at < file->size) {
+        size_t start = at, length;
+        int32_t rc;
+        line l;
+        if (next_line(file->data, file->size, &at, &l) != 1) continue;
+        length = base64(l.token, l.length, bytes);
+        if (length == SIZE_MAX || length == 0)
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a token that is not base64");
+        if (t->flags[l.rank] & TFM__TOKEN_PRESENT)
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "the rank %d twice", (int)l.rank);
+        rc = tfm__vocab_set(t, (int32_t)l.rank, bytes, length, NULL, 0, TFM_TOKEN_NORMAL, TFM__TOKEN_MATCH, error);
+        if (rc) return rc;
+    }
+    return TFM_OK;
+}
+
+int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const char *pattern,
+                           tfm_error *error) {
+    const encoding *known = NULL;
+    size_t count, longest, size;
+    uint64_t largest;
+    uint8_t *bytes;
+    int32_t rc = measure(file, &count, &largest, &longest, error);
+    if (rc) return rc;
+    for (size_t i = 0; i < TFM__COUNT(encodings); i++)
+        if (encodings[i].tokens == count) known = &encodings[i];
+    if (!pattern && !known)
+        return tfm__fail_at(error, TFM_E_UNSUPPORTED, file->name, NULL, TFM__NO_OFFSET,
+                            "a rank file of %zu tokens: which pattern splits its texts must be said", count);
+    if (!tfm__split_for_name(pattern ? pattern : known->pattern, &tokenizer->splitter))
+        return tfm__fail(error, TFM_E_ARGUMENT, "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3)", pattern);
+    size = (size_t)largest + 1;
+    for (size_t i = 0; known && i < TFM__COUNT(known->specials) && known->specials[i].text; i++)
+        size = TFM__MAX(size, (size_t)known->specials[i].id + 1);
+    if (known && known->tokens == 128000) size = TFM__MAX(size, (size_t)128256);
+    if ((rc = tfm__vocab_begin(tokenizer, size, error)) != 0) return rc;
+    bytes = tfm__alloc(tokenizer->heap, longest);
+    if (!bytes) return tfm__fail_memory(error, tokenizer->heap, longest);
+    rc = read_tokens(tokenizer, file, bytes, error);
+    tfm__free(tokenizer->heap, bytes);
+    if (rc) return rc;
+    if ((rc = tfm__vocab_index(tokenizer, false, file->name, error)) != 0) return rc;
+    for (size_t i = 0; known && i < TFM__COUNT(known->specials) && known->specials[i].text; i++)
+        if (tokenizer->flags[known->specials[i].id] & TFM__TOKEN_PRESENT)
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET,
+                                "the rank %d belongs to a special token", (int)known->specials[i].id);
+    memcpy(tokenizer->kind_name, "tiktoken", 9);
+    tokenizer->order_kind = TFM__MERGE_RANKS;
+    tokenizer->whole = TFM__WHOLE_ALWAYS;
+    tokenizer->bytes = tokenizer->tail_as_bytes = true;
+    return known ? put_specials(tokenizer, known, error) : TFM_OK;
+}
