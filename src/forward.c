@@ -112,7 +112,7 @@ int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count
     session->logits_count = 0;
     int32_t status = tfm__session_reserve(session, count, TFM__MIN(count, session->batch), wanted, error);
     if (status) return status;
-    memcpy(session->tokens + start, tokens, count * sizeof *tokens);
+    memmove(session->tokens + start, tokens, count * sizeof *tokens); /* perhaps the session's own, read again */
 
     for (size_t done = 0, ready = 0; done < count;) {
         tfm__pass pass = {.session = session, .model = model, .config = &model->config, .kernels = &model->kernels,

@@ -68,7 +68,8 @@ static int32_t prepare(tfm_generation *g, const char *prompt, size_t length, tfm
     if (!status && session->model->tokenizer) {
         tfm_detokenize_options decoding = TFM_DETOKENIZE_OPTIONS_INIT;
         decoding.special = g->options.special;
-        decoding.continued = 1; /* the text goes on: a first space is a space */
+        /* behind a text a first space is a space; at the very beginning it may be the tokenizer's own */
+        decoding.continued = length > 0 || g->options.prompt_token_count > 0 || session->position > 0;
         status = tfm__decoder_new(session->model->tokenizer, heap, &decoding, &g->decoder, error);
     }
     if (status) return status;

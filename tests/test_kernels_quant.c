@@ -182,16 +182,17 @@ static void test_quantise(void **state) {
 enum { MAX_ROWS = 200, MAX_TOKENS = 40, MAX_K = 1536 };
 
 typedef struct arena {
-    uint8_t *weights; /* with room to start at any odd address */
+    uint8_t *weights; /* products lie at the end or a little before it: sanitizers see reads past it */
     uint8_t *x;
     float *y[3], bias[MAX_ROWS];
 } arena;
 
 static arena store;
 
+enum { WEIGHT_BYTES = MAX_ROWS * (MAX_K / 32 * 34 + 64) + 64 };
+
 static int make_store(void **state) {
-    size_t weights = MAX_ROWS * (MAX_K / 32 * 34 + 64) + 64;
-    store.weights = malloc(weights);
+    store.weights = malloc(WEIGHT_BYTES);
     store.x = aligned_alloc(64, MAX_TOKENS * (MAX_K * 2 + 128));
     for (int i = 0; i < 3; i++) store.y[i] = malloc(4 * (MAX_ROWS + 7) * MAX_TOKENS);
     return store.weights && store.x && store.y[2] ? fill_tables(state) : -1;
@@ -210,8 +211,9 @@ enum { RANDOM, ALL_ONES, ALL_ZEROS, LOWEST_BYTES, ANY_SCALE, WEIGHT_KINDS };
 /* Random blocks with scales of ordinary size, or extreme ones. */
 static void make_weights(uint8_t *weights, size_t rows, size_t stride, size_t k, uint32_t type, int kind) {
     shape s = shape_of(type);
+    size_t row_bytes = k / s.block * s.bytes;
     for (size_t r = 0; r < rows; r++) {
-        for (size_t i = 0; i < stride; i++) {
+        for (size_t i = 0; i < (r + 1 < rows ? stride : row_bytes); i++) {
             uint8_t byte = (uint8_t)random_u32();
             if (kind == ALL_ONES) byte = 0xff;
             if (kind == ALL_ZEROS) byte = 0;
@@ -253,7 +255,8 @@ static tfm__product make_product(uint32_t type, size_t rows, size_t tokens, size
     shape s = shape_of(type);
     tfm__product product = {.type = type, .k = k, .tokens = tokens};
     product.row_stride = k / s.block * s.bytes + random_u32() % 3 * 7;
-    uint8_t *weights = store.weights + random_u32() % 64;
+    size_t bytes = (rows - 1) * product.row_stride + k / s.block * s.bytes;
+    uint8_t *weights = store.weights + WEIGHT_BYTES - bytes - (random_u32() & 1 ? random_u32() % 64 : 0);
     make_weights(weights, rows, product.row_stride, k, type, weight_kind);
     product.weights = weights;
     int format = tables[0].weights[type].activation;

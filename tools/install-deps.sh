@@ -30,8 +30,6 @@ need_test() {
         "${CC:-cc}" -E -x c - >/dev/null 2>&1 || want libcmocka-dev
     have python3 || want python3
     have python3 && python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || want python3-venv
-    have python3 && python3 -c 'import setuptools' >/dev/null 2>&1 || want python3-setuptools
-    have python3 && python3 -c 'import wheel' >/dev/null 2>&1 || want python3-wheel
     have python3 && python3 -m pip --version >/dev/null 2>&1 || want python3-pip
 }
 

@@ -2,7 +2,6 @@
 """Train a tiny Llama on Tang poems and write it as a GGUF v3 file.
 
     python make_tang.py --corpus DIR --out tang.gguf
-    python make_tang.py --check tang.gguf
 
 DIR holds the poet.tang.*.json files of chinese-poetry/chinese-poetry.  The
 anthology that the model should know by heart is listed in tang300.txt, beside
@@ -15,7 +14,7 @@ The script does everything from the JSON files to the model file:
   3. train a SentencePiece BPE tokenizer with byte fallback;
   4. train the network, with the anthology strongly over-represented;
   5. write the GGUF file: matrices Q8_0, norms F32, the tokenizer inside;
-  6. read that file back with an independent NumPy forward pass and recite.
+  6. recite the anthology from its first lines and count the exact poems.
 """
 import argparse
 import collections
@@ -311,9 +310,7 @@ def build_model():
                                     0.02 if "token" in name else 1 / math.sqrt(p.shape[1]))
 
         def forward(self, ids, targets=None):
-            # The embedding is also the output matrix (tied), so its entries
-            # are small; the factor-free form is what "llama" prescribes.
-            x = self.token_embd(ids)
+            x = self.token_embd(ids)    # also the output matrix: tied
             n = ids.shape[1]
             mask = torch.full((n, n), float("-inf")).triu(1)
             for block in self.blk:
@@ -430,113 +427,39 @@ def write_gguf(path, model, sp):
     os.replace(part, path)
 
 
-class Checker:
-    """Reads the file back and runs it with NumPy alone, tokenizer included."""
+# ----------------------------------------------------------------- reciting
 
-    def __init__(self, path):
-        import gguf
-        r = gguf.GGUFReader(path)
-        get = lambda key: r.get_field(key).contents()
-        self.w = {t.name: gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32)
-                  for t in r.tensors}
-        self.layers = get("llama.block_count")
-        self.heads, self.kv = get("llama.attention.head_count"), get("llama.attention.head_count_kv")
-        self.eps, self.base = get("llama.attention.layer_norm_rms_epsilon"), get("llama.rope.freq_base")
-        self.bos, self.eos = get("tokenizer.ggml.bos_token_id"), get("tokenizer.ggml.eos_token_id")
-        self.tokens, self.scores = get("tokenizer.ggml.tokens"), get("tokenizer.ggml.scores")
-        self.types = get("tokenizer.ggml.token_type")
-        self.ids = {t: i for i, t in enumerate(self.tokens) if self.types[i] == 1}
-
-    def encode(self, text):
-        parts = list(text.replace(" ", "\u2581"))
-        while True:                     # merge the best neighbours, leftmost first
-            best = None
-            for i in range(len(parts) - 1):
-                j = self.ids.get(parts[i] + parts[i + 1])
-                if j is not None and (best is None or self.scores[j] > best[0]):
-                    best = (self.scores[j], i)
-            if best is None:
-                break
-            parts[best[1]:best[1] + 2] = [parts[best[1]] + parts[best[1] + 1]]
-        ids = [self.bos]
-        for p in parts:
-            ids += [self.ids[p]] if p in self.ids else \
-                   [self.tokens.index(f"<0x{b:02X}>") for b in p.encode("utf-8")]
-        return ids
-
-    def decode(self, ids):
-        out = b""
-        for i in ids:
-            t = self.tokens[i]
-            out += bytes([int(t[3:5], 16)]) if self.types[i] == 6 else \
-                t.replace("\u2581", " ").encode("utf-8")
-        return out.decode("utf-8", "replace")
-
-    def norm(self, x, name):
-        return x / np.sqrt((x * x).mean(-1, keepdims=True) + self.eps) * self.w[name]
-
-    def rope(self, x):                  # x: positions, heads, head size
-        n, _, d = x.shape
-        a = np.outer(np.arange(n), self.base ** (-np.arange(0, d, 2) / d))[:, None, :]
-        out = np.empty_like(x)
-        out[..., 0::2] = x[..., 0::2] * np.cos(a) - x[..., 1::2] * np.sin(a)
-        out[..., 1::2] = x[..., 0::2] * np.sin(a) + x[..., 1::2] * np.cos(a)
-        return out
-
-    def logits(self, ids):
-        x, n = self.w["token_embd.weight"][ids], len(ids)
-        mask = np.triu(np.full((n, n), -np.inf, np.float32), 1)
-        for b in range(self.layers):
-            m = lambda h, name: h @ self.w[f"blk.{b}.{name}.weight"].T
-            h = self.norm(x, f"blk.{b}.attn_norm.weight")
-            q = self.rope(m(h, "attn_q").reshape(n, self.heads, -1))
-            k = self.rope(m(h, "attn_k").reshape(n, self.kv, -1)).repeat(self.heads // self.kv, 1)
-            v = m(h, "attn_v").reshape(n, self.kv, -1).repeat(self.heads // self.kv, 1)
-            s = np.einsum("ihd,jhd->hij", q, k) / math.sqrt(q.shape[-1]) + mask
-            s = np.exp(s - s.max(-1, keepdims=True))
-            s /= s.sum(-1, keepdims=True)
-            x = x + m(np.einsum("hij,jhd->ihd", s, v).reshape(n, -1), "attn_output")
-            h = self.norm(x, f"blk.{b}.ffn_norm.weight")
-            g = m(h, "ffn_gate")
-            x = x + m(g / (1 + np.exp(-g)) * m(h, "ffn_up"), "ffn_down")
-        return self.norm(x[-1], "output_norm.weight") @ self.w["token_embd.weight"].T
-
-    def recite(self, prompt, limit=120):
-        ids = self.encode(prompt)
-        start = len(ids)
-        while len(ids) - start < limit:
-            best = int(self.logits(ids).argmax())
-            if best == self.eos:
+def recite(model, sp, prompt, limit=120):
+    """The greedy continuation, every position computed anew at each step."""
+    import torch
+    ids = [BOS] + sp.encode(prompt)
+    start = len(ids)
+    with torch.no_grad():
+        while len(ids) < min(start + limit, CONTEXT):
+            best = int(model(torch.tensor([ids])).argmax())
+            if best == EOS:
                 break
             ids.append(best)
-        return self.decode(ids[start:])
+    return sp.decode(ids[start:])
 
 
-def check(path, corpus=None):
-    """Recite from the first line; with the corpus, count the exact ones."""
-    checker = Checker(path)
-    if corpus is None:
-        for prompt in "床前明月光，", "春眠不觉晓，", "白日依山尽，", "红豆生南国，", "千山鸟飞绝，", \
-                "空山不见人，", "月落乌啼霜满天，", "朝辞白帝彩云间，":
-            print(prompt, checker.recite(prompt))
-        return
+def report(model, sp, anthology):
+    """Give the model the first line of every poem that is not too long."""
     good = tried = 0
-    for weight, author, title, text in load_anthology(load_corpus(corpus))[0]:
-        if len(text) > 100:
-            continue
-        line = text[:text.index("，") + 1]
-        said = line + checker.recite(line, len(text) + 8)
-        tried, good = tried + 1, good + (said == text)
-        print("=" if said == text else "x", "*" if weight > 1 else " ", title, said, flush=True)
-    print(f"{good} of {tried} recited exactly")
+    for weight, author, title, text in anthology:
+        if len(text) <= 100:
+            line = text[:text.index("，") + 1]
+            said = line + recite(model, sp, line, len(text))
+            tried, good = tried + 1, good + (said == text)
+            if weight > 1:
+                print("exact" if said == text else "     ", title, said)
+    print(f"{good} of {tried} poems recited exactly from their first lines")
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ap.add_argument("--corpus", help="folder of poet.tang.*.json")
-    ap.add_argument("--out", help="the GGUF file to write")
-    ap.add_argument("--check", metavar="FILE", help="recite from FILE instead of training; "
-                    "with --corpus, try the whole anthology")
+    ap.add_argument("--corpus", required=True, help="folder of poet.tang.*.json")
+    ap.add_argument("--out", required=True, help="the GGUF file to write")
     ap.add_argument("--steps", type=int, default=6000)
     ap.add_argument("--minutes", type=float, help="stop after this time if that comes sooner; "
                     "the learning rate is planned for it")
@@ -550,10 +473,6 @@ def main():
     ap.add_argument("--float32", action="store_true", help="train without bfloat16")
     ap.add_argument("--save-every", type=int, default=0, help="write the file every N steps too")
     args = ap.parse_args()
-    if args.check:
-        return check(args.check, args.corpus)
-    if not args.corpus or not args.out:
-        ap.error("--corpus and --out are needed")
     poems = load_corpus(args.corpus)
     anthology, missing = load_anthology(poems)
     print(f"{len(poems)} poems; anthology: {len(anthology)} found, "
@@ -563,9 +482,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sp = train_tokenizer(poems, anthology, folder)
         samples = Samples(sp, poems, anthology, random.Random(args.seed))
-        train(args, samples, lambda model: write_gguf(args.out, model, sp))
-    print(f"{args.out}: {os.path.getsize(args.out)} bytes")
-    check(args.out)
+        model = train(args, samples, lambda model: write_gguf(args.out, model, sp))
+        print(f"{args.out}: {os.path.getsize(args.out)} bytes")
+        report(model, sp, anthology)
 
 
 if __name__ == "__main__":

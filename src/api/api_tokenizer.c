@@ -175,7 +175,8 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
 static int32_t take_detokenize(const tfm_detokenize_options *options, tfm_detokenize_options *taken, tfm_error *error) {
     int32_t rc = tfm__take_options(options, taken, sizeof *taken, "tfm_detokenize_options", error);
     if (rc) return rc;
-    if (taken->special < 0 || taken->special > 1 || taken->raw < 0 || taken->raw > 1)
+    if (taken->special < 0 || taken->special > 1 || taken->raw < 0 || taken->raw > 1 || taken->continued < 0 ||
+        taken->continued > 1)
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_detokenize_options: a field has a value that it does not know");
     return TFM_OK;
 }
@@ -190,7 +191,7 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
                        const tfm_detokenize_options *options, char *text, size_t capacity, size_t *length,
                        tfm_error *error) {
     tfm_detokenize_options taken;
-    struct tfm_decoder decoder = {0};
+    struct tfm_decoder decoder;
     int32_t rc;
     if (length) *length = 0;
     if (!tokenizer || !length || (!ids && count) || (!text && capacity))
@@ -198,11 +199,9 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
     if ((rc = take_detokenize(options, &taken, error)) != 0) return rc;
     for (size_t i = 0; i < count; i++)
         if ((rc = check_token(tokenizer, ids[i], error)) != 0) return rc;
-    decoder.tokenizer = tokenizer;
-    decoder.special = taken.special == 1;
-    decoder.raw = taken.raw == 1;
-    decoder.out = tfm__alloc(tokenizer->heap, tfm__decoder_room(tokenizer));
-    if (!decoder.out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_room(tokenizer));
+    uint8_t *out = tfm__alloc(tokenizer->heap, tfm__decoder_room(tokenizer));
+    if (!out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_room(tokenizer));
+    tfm__decoder_init(&decoder, tokenizer, &taken, out);
     for (size_t i = 0; i < count; i++)
         hand_out(decoder.out, tfm__decoder_step(&decoder, ids[i], decoder.out), text, capacity, length);
     hand_out(decoder.out, tfm__decoder_end(&decoder, decoder.out), text, capacity, length);
@@ -217,22 +216,11 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
 int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_detokenize_options *options, tfm_decoder **out,
                            tfm_error *error) {
     tfm_detokenize_options taken;
-    tfm_decoder *decoder;
-    size_t bytes;
     int32_t rc;
     if (out) *out = NULL;
     if (!tokenizer || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer and out must not be NULL");
     if ((rc = take_detokenize(options, &taken, error)) != 0) return rc;
-    bytes = sizeof *decoder + tfm__decoder_room(tokenizer);
-    decoder = tfm__alloc_zero(tokenizer->heap, bytes);
-    if (!decoder) return tfm__fail_memory(error, tokenizer->heap, bytes);
-    decoder->tokenizer = tokenizer;
-    decoder->heap = tokenizer->heap;
-    decoder->out = (uint8_t *)(decoder + 1);
-    decoder->special = taken.special == 1;
-    decoder->raw = taken.raw == 1;
-    *out = decoder;
-    return TFM_OK;
+    return tfm__decoder_new(tokenizer, tokenizer->heap, &taken, out, error);
 }
 
 int32_t tfm_decoder_push(tfm_decoder *decoder, tfm_token token, const char **text, size_t *length, tfm_error *error) {
@@ -258,5 +246,5 @@ int32_t tfm_decoder_finish(tfm_decoder *decoder, const char **text, size_t *leng
 }
 
 void tfm_decoder_destroy(tfm_decoder *decoder) {
-    if (decoder) tfm__free(decoder->heap, decoder);
+    tfm__decoder_free(decoder);
 }

@@ -11,7 +11,9 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 #define PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
-#define PANEL_ROWS 64 /* rows packed together for a matrix product */
+/* A matrix product's panel is 16 rows and its tile 16 rows x 6 tokens: 12 of the 16 registers. */
+#define PANEL_ROWS 16
+#define PANEL_TOKENS 6
 
 /* ---- Vector layer -------------------------------------------------------------------------------------- */
 
@@ -158,10 +160,12 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *x, v16 *y) {
     *y = mix(even.b, odd.b);
 }
 
+#include "kernels/float_fetch.h"
+
 /* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
 
-/* Blocks are 16 rows x 64 bytes, a cache line of each row, taken as 8 x 8 elements of 32 bits: block[j] = column j.
- * Halves are transposed in pairs. */
+/* Blocks are 16 rows x 64 bytes, a cache line of each row, taken eight rows x 32 bytes at a time.
+ * Eight rows, eight columns of F32: block[j] = column j. */
 static INLINE void load_block(const char *const *rows, size_t offset, __m256 block[8]) {
     __m256 r[8], t[8];
     UNROLL for (int i = 0; i < 8; i++) r[i] = load_f32(rows[i] + offset);
@@ -179,69 +183,103 @@ static INLINE void load_block(const char *const *rows, size_t offset, __m256 blo
     }
 }
 
-/* Eight pairs of halves, a pair in each lane, to two vectors of f32. */
-static INLINE void split_pairs(uint32_t type, __m256 pairs, __m256 *first, __m256 *second) {
-    __m256i bits = _mm256_castps_si256(pairs);
-    if (type == TFM__BF16) {
-        *first = _mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
-        *second = _mm256_castsi256_ps(_mm256_and_si256(bits, _mm256_set1_epi32((int)0xffff0000u)));
-        return;
+/* Eight rows, sixteen columns of halves: block[16 j] .. of 8 halves = column j. The 8 x 8 blocks of the 128-bit lanes
+ * go through memory, for conversion wants 128 bits at a time. */
+static INLINE void load_half_block(const char *const *rows, size_t offset, uint16_t *columns) {
+    __m256i r[8], t[8], u[8];
+    UNROLL for (int i = 0; i < 8; i++) {
+        r[i] = _mm256_loadu_si256((const __m256i *)(const void *)(rows[i] + offset));
     }
-    const __m256i order = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15, 0, 1, 4, 5, 8, 9, 12,
-                                           13, 2, 3, 6, 7, 10, 11, 14, 15);
-    bits = _mm256_permute4x64_epi64(_mm256_shuffle_epi8(bits, order), 0xd8);
-    *first = _mm256_cvtph_ps(_mm256_castsi256_si128(bits));
-    *second = _mm256_cvtph_ps(_mm256_extracti128_si256(bits, 1));
+    UNROLL for (int i = 0; i < 4; i++) { /* rows 2 i, 2 i + 1: pairs of columns 0 .. 3, of columns 4 .. 7 */
+        t[i] = _mm256_unpacklo_epi16(r[2 * i], r[2 * i + 1]);
+        t[4 + i] = _mm256_unpackhi_epi16(r[2 * i], r[2 * i + 1]);
+    }
+    UNROLL for (int h = 0; h < 8; h += 4) { /* four rows each: columns h, h + 1 and h + 2, h + 3 */
+        u[h] = _mm256_unpacklo_epi32(t[h], t[h + 1]);
+        u[h + 1] = _mm256_unpackhi_epi32(t[h], t[h + 1]);
+        u[h + 2] = _mm256_unpacklo_epi32(t[h + 2], t[h + 3]);
+        u[h + 3] = _mm256_unpackhi_epi32(t[h + 2], t[h + 3]);
+    }
+    UNROLL for (int c = 0; c < 8; c++) { /* column c in the low lane, 8 + c in the high one */
+        __m256i low = u[(c & 4) + (c >> 1 & 1)], high = u[(c & 4) + (c >> 1 & 1) + 2];
+        __m256i both = c & 1 ? _mm256_unpackhi_epi64(low, high) : _mm256_unpacklo_epi64(low, high);
+        _mm_store_si128((__m128i *)(void *)(columns + c * 8), _mm256_castsi256_si128(both));
+        _mm_store_si128((__m128i *)(void *)(columns + (8 + c) * 8), _mm256_extracti128_si256(both, 1));
+    }
 }
 
-/* sum[r] + the chain of row r's 8 (F32) or 16 products with x, in order, for eight rows. */
-static INLINE __m256 eight_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, __m256 sum) {
-    __m256 block[8];
-    load_block(rows, offset, block);
-    UNROLL for (int j = 0; j < 8; j++) {
-        if (type == TFM__F32) {
-            sum = _mm256_fmadd_ps(block[j], _mm256_set1_ps(x[j]), sum);
-        } else {
-            __m256 first, second;
-            split_pairs(type, block[j], &first, &second);
-            sum = _mm256_fmadd_ps(first, _mm256_set1_ps(x[2 * j]), sum);
-            sum = _mm256_fmadd_ps(second, _mm256_set1_ps(x[2 * j + 1]), sum);
+/* Of pairs of bfloat16, the first ones and the second ones. */
+static INLINE __m256 low_bf16(__m256 x) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
+}
+static INLINE __m256 high_bf16(__m256 x) { return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u))); }
+
+static INLINE __m256 load_halves(uint32_t type, const uint16_t *p) {
+    return type == TFM__F16 ? load_f16((const char *)p) : load_bf16((const char *)p);
+}
+
+/* For rows 0 .. 16 * groups - 1: sums[r] + the chain of row r's products with x, 64 bytes of it, in order. The chains of
+ * all groups advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+static INLINE void block_chain(uint32_t type, int groups, const char *const *rows, size_t offset, const float *x,
+                               v16 *sums, fetch *ahead) {
+    const int eights = 2 * groups;
+    _Alignas(32) uint16_t columns[2][4][16 * 8]; /* F16 */
+    __m256 block[2][4][8];                       /* the others */
+    UNROLL for (int e = 0; e < eights; e++) { /* both halves of a line at once: it may not stay in the cache */
+        UNROLL for (int half = 0; half < 2; half++) {
+            if (type == TFM__F16) load_half_block(rows + 8 * e, offset + (size_t)half * 32, columns[half][e]);
+            else load_block(rows + 8 * e, offset + (size_t)half * 32, block[half][e]);
         }
     }
-    return sum;
-}
-
-/* The same for sixteen rows and 64 bytes of each. */
-static INLINE v16 block_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, v16 sum) {
-    const size_t half = type == TFM__F32 ? 8 : 16;
-    sum.a = eight_chain(type, rows, offset, x, sum.a);
-    sum.b = eight_chain(type, rows + 8, offset, x, sum.b);
-    sum.a = eight_chain(type, rows, offset + 32, x + half, sum.a);
-    sum.b = eight_chain(type, rows + 8, offset + 32, x + half, sum.b);
-    return sum;
+    UNROLL for (int half = 0; half < 2; half++) {
+        if (type == TFM__F16) {
+            UNROLL for (int j = 0; j < 16; j++, x++) {
+                UNROLL for (int g = 0; g < groups; g++) {
+                    if (j & 1) fetch_line(ahead);
+                    v16 w = EACH(load_f16((const char *)(columns[half][2 * g] + 8 * j)),
+                                 load_f16((const char *)(columns[half][2 * g + 1] + 8 * j)));
+                    sums[g] = v16_fma(w, v16_set(*x), sums[g]);
+                }
+            }
+            continue;
+        }
+        UNROLL for (int j = 0; j < 8; j++) {
+            UNROLL for (int g = 0; g < groups; g++) {
+                fetch_line(ahead);
+                v16 w = EACH(block[half][2 * g][j], block[half][2 * g + 1][j]);
+                if (type == TFM__F32) {
+                    sums[g] = v16_fma(w, v16_set(*x), sums[g]);
+                } else { /* BF16 in pairs */
+                    sums[g] = v16_fma(EACH(low_bf16(w.a), low_bf16(w.b)), v16_set(x[0]), sums[g]);
+                    sums[g] = v16_fma(EACH(high_bf16(w.a), high_bf16(w.b)), v16_set(x[1]), sums[g]);
+                }
+            }
+            x += type == TFM__F32 ? 1 : 2;
+        }
+    }
 }
 
 /* out[j][r] = element j of row r, as f32. */
 static INLINE void block_pack(uint32_t type, const char *const *rows, size_t offset, float *out) {
     UNROLL for (int quarter = 0; quarter < 4; quarter++) {
         const size_t row = (size_t)(quarter & 1) * 8, half = (size_t)(quarter >> 1);
-        __m256 block[8];
-        load_block(rows + row, offset + half * 32, block);
         float *to = out + half * (type == TFM__F32 ? 8 : 16) * PANEL_ROWS + row;
-        UNROLL for (int j = 0; j < 8; j++) {
-            if (type == TFM__F32) {
-                _mm256_storeu_ps(to + j * PANEL_ROWS, block[j]);
-            } else {
-                __m256 first, second;
-                split_pairs(type, block[j], &first, &second);
-                _mm256_storeu_ps(to + 2 * j * PANEL_ROWS, first);
-                _mm256_storeu_ps(to + (2 * j + 1) * PANEL_ROWS, second);
+        if (type == TFM__F32) {
+            __m256 block[8];
+            load_block(rows + row, offset + half * 32, block);
+            UNROLL for (int j = 0; j < 8; j++) _mm256_storeu_ps(to + j * PANEL_ROWS, block[j]);
+        } else {
+            _Alignas(32) uint16_t columns[16 * 8];
+            load_half_block(rows + row, offset + half * 32, columns);
+            UNROLL for (int j = 0; j < 16; j++) {
+                _mm256_storeu_ps(to + j * PANEL_ROWS, load_halves(type, columns + 8 * j));
             }
         }
     }
 }
 
-/* 16 outputs x 6 tokens are 12 of the 16 registers; fewer tokens take more outputs, to have chains enough in flight. */
+/* Attention's tile is 16 outputs x 6 queries; fewer queries take more outputs, to have chains enough in flight. */
+#define TILE_TOKENS 6
 #define TILE_VECTORS(tokens) ((tokens) == 1 ? 4 : (tokens) == 2 ? 2 : 1)
 #define STREAM_VECTORS 4
 

@@ -38,6 +38,8 @@ INLINE void dot_steps(vec sums[TILE][VECTORS], const panel *w, const tile *x, co
                 vec values = four_values(x->q[t] + at * 4);
                 sums[t][0] = v_dpw(sums[t][0], v_maddubs(a0, _mm256_sign_epi8(values, w0)), scale[0]);
                 sums[t][1] = v_dpw(sums[t][1], v_maddubs(a1, _mm256_sign_epi8(values, w1)), scale[1]);
+                IN_ORDER(sums[t][0]);
+                IN_ORDER(sums[t][1]);
             }
         }
         return;
@@ -52,10 +54,15 @@ INLINE void dot_steps(vec sums[TILE][VECTORS], const panel *w, const tile *x, co
                 vec p0 = v_maddubs(w0, values), p1 = v_maddubs(w1, values);
                 pairs[t][0] = s == g ? p0 : v_add16(pairs[t][0], p0);
                 pairs[t][1] = s == g ? p1 : v_add16(pairs[t][1], p1);
+                IN_ORDER(pairs[t][0]);
+                IN_ORDER(pairs[t][1]);
             }
         }
         UNROLL for (int t = 0; t < tokens; t++) {
-            UNROLL for (int v = 0; v < VECTORS; v++) sums[t][v] = v_dpw(sums[t][v], pairs[t][v], scale[v]);
+            UNROLL for (int v = 0; v < VECTORS; v++) {
+                sums[t][v] = v_dpw(sums[t][v], pairs[t][v], scale[v]);
+                IN_ORDER(sums[t][v]);
+            }
         }
     }
 }

@@ -12,7 +12,9 @@
 #endif
 #define PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
 
-#define PANEL_ROWS 64 /* rows packed together for a matrix product */
+/* A matrix product's panel is 32 rows and its tile 32 rows x 12 tokens: 24 of the 32 registers. */
+#define PANEL_ROWS 32
+#define PANEL_TOKENS 12
 
 /* ---- Vector layer -------------------------------------------------------------------------------------- */
 
@@ -103,6 +105,8 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *a, v16 *b) {
     *b = _mm512_permutex2var_ps(even, _mm512_add_epi32(low, _mm512_set1_epi32(8)), odd);
 }
 
+#include "kernels/float_fetch.h"
+
 /* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
 
 /* 16 x 16: 4 x 4 blocks inside the 128-bit lanes, then the lanes among registers. */
@@ -149,21 +153,25 @@ static INLINE void split_pairs(uint32_t type, v16 pairs, v16 *first, v16 *second
     *second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1));
 }
 
-/* sum[r] + the chain of row r's 16 (F32) or 32 products with x, in order. */
-static INLINE v16 block_chain(uint32_t type, const char *const *rows, size_t offset, const float *x, v16 sum) {
-    v16 block[16];
-    load_block(rows, offset, block);
+/* For rows 0 .. 16 * groups - 1: sums[r] + the chain of row r's products with x, 64 bytes of it, in order. The chains of
+ * all groups advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+static INLINE void block_chain(uint32_t type, int groups, const char *const *rows, size_t offset, const float *x,
+                               v16 *sums, fetch *ahead) {
+    v16 block[2][16];
+    UNROLL for (int g = 0; g < groups; g++) load_block(rows + 16 * g, offset, block[g]);
     UNROLL for (int j = 0; j < 16; j++) {
-        if (type == TFM__F32) {
-            sum = v16_fma(block[j], v16_set(x[j]), sum);
-        } else {
-            v16 first, second;
-            split_pairs(type, block[j], &first, &second);
-            sum = v16_fma(first, v16_set(x[2 * j]), sum);
-            sum = v16_fma(second, v16_set(x[2 * j + 1]), sum);
+        UNROLL for (int g = 0; g < groups; g++) {
+            fetch_line(ahead);
+            if (type == TFM__F32) {
+                sums[g] = v16_fma(block[g][j], v16_set(x[j]), sums[g]);
+            } else {
+                v16 first, second;
+                split_pairs(type, block[g][j], &first, &second);
+                sums[g] = v16_fma(first, v16_set(x[2 * j]), sums[g]);
+                sums[g] = v16_fma(second, v16_set(x[2 * j + 1]), sums[g]);
+            }
         }
     }
-    return sum;
 }
 
 /* out[j][r] = element j of row r, as f32. */
@@ -182,7 +190,8 @@ static INLINE void block_pack(uint32_t type, const char *const *rows, size_t off
     }
 }
 
-/* 64 outputs x 6 tokens are 24 of the 32 registers. */
+/* Attention's tile is 64 outputs x 6 queries. */
+#define TILE_TOKENS 6
 #define TILE_VECTORS(tokens) 4
 #define STREAM_VECTORS 8
 

@@ -8,7 +8,7 @@
 
 #define QUERY_BLOCK 48
 #define KEY_DIMS 128 /* head dims of a key page converted at once: [KEY_DIMS, 64] floats are 32 KiB */
-#define FEW_QUERIES TILE_TOKENS
+#define FEW_QUERIES TILE_TOKENS /* queries that read a page as it lies */
 #define PAGE_VECTORS (TFM__PAGE_TOKENS / VECTOR)
 
 /* What is kept for a block of queries while its pages go by. */

@@ -3,11 +3,10 @@
  * One token: a vector product that streams the weights. Sixteen rows advance together; 16 x 16 elements are
  * transposed in registers so that lanes are rows, and each row's chain takes its sixteen terms in order.
  * Several tokens: a matrix product. A panel of PANEL_ROWS rows x TFM__K_RESTART of k is packed transposed, as f32, on
- * the stack: panel[k][row]; then each group of tokens runs tile_chain over it, which keeps one chain per row and
- * token in registers. After a panel the chains are added to the totals, kept in y.
+ * the stack: panel[k][row], small enough for the first-level cache; then each group of tokens runs tile_chain over
+ * it, which keeps one chain per row and token in registers. After a panel the chains are added to the totals, in y.
  * Weights stored transposed are rows of lanes already: they are only copied into the panel. */
 
-#define TILE_TOKENS 6 /* tokens that advance together through a panel */
 
 #define BLOCK_MOST 32 /* columns in 64 bytes of a row: 16 of F32, 32 of halves */
 
@@ -63,42 +62,14 @@ static INLINE void tile_chain(v16 *acc, int vectors, int tokens, uint32_t type, 
 
 /* y[0 .. count-1] += sums (+ bias on the last piece of k). first: the total so far is zero. */
 static INLINE void add_total(float *y, const float *bias, v16 sums, size_t count, bool first, bool last) {
+    if (count == VECTOR) {
+        v16 total = v16_add(first ? v16_set(0.0f) : v16_load(y), sums);
+        v16_store(y, last && bias ? v16_add(total, v16_load(bias)) : total);
+        return;
+    }
     v16 total = v16_add(first ? v16_set(0.0f) : v16_load_n(y, count), sums);
     if (last && bias) total = v16_add(total, v16_load_n(bias, count));
     v16_store_n(y, total, count);
-}
-
-/* Fetching ahead of a vector product: while TFM__K_RESTART columns of its rows are multiplied, the next ones are
- * fetched row by row, for memory wants longer runs than the cache line of each row in turn that the product reads. */
-#define FETCH_RUN 512 /* bytes fetched at once */
-
-typedef struct fetch {
-    const char *row; /* where the next run lies: row + at */
-    size_t at, bytes, stride, rows_left, runs; /* bytes of each row; runs for each step of 16 columns */
-} fetch;
-
-/* The next piece of the height rows at first, or else the first piece of the rows below them. */
-static INLINE void start_fetch(fetch *f, const tfm__product *p, const char *first, size_t height, size_t k0,
-                               size_t element) {
-    size_t next = k0 + TFM__K_RESTART < p->k ? k0 + TFM__K_RESTART : 0;
-    size_t steps = TFM__MIN(p->k - k0, TFM__K_RESTART) * element / 64 + 1;
-    f->row = next ? first + next * element : first + height * p->row_stride;
-    f->at = 0;
-    f->bytes = TFM__MIN(p->k - next, TFM__K_RESTART) * element;
-    f->stride = p->row_stride;
-    f->rows_left = height;
-    f->runs = (height * ((f->bytes + FETCH_RUN - 1) / FETCH_RUN) + steps - 1) / steps;
-}
-
-static INLINE void fetch_step(fetch *f) {
-    for (size_t run = 0; run < f->runs && f->rows_left > 0; run++) {
-        UNROLL for (size_t line = 0; line < FETCH_RUN; line += 64) PREFETCH(f->row + f->at + line);
-        f->at += FETCH_RUN;
-        if (f->at < f->bytes) continue;
-        f->at = 0;
-        f->row += f->stride;
-        f->rows_left--;
-    }
 }
 
 /* Rows row .. row + 16 * groups - 1; count of them exist, the others repeat the last one and are not stored. */
@@ -111,13 +82,10 @@ static INLINE void vector_rows(uint32_t type, const tfm__product *p, size_t row,
     fetch ahead;
     for (size_t k0 = 0; k0 < p->k; k0 += TFM__K_RESTART) {
         size_t n = TFM__MIN(p->k - k0, TFM__K_RESTART), i = 0;
-        start_fetch(&ahead, p, first, height, k0, element);
+        fetch_start(&ahead, p, first, height, k0, element);
         v16 sums[2] = {v16_set(0.0f), v16_set(0.0f)};
         for (; i + block <= n; i += block) {
-            fetch_step(&ahead);
-            UNROLL for (int g = 0; g < groups; g++) {
-                sums[g] = block_chain(type, rows + g * VECTOR, (k0 + i) * element, x + k0 + i, sums[g]);
-            }
+            block_chain(type, groups, rows, (k0 + i) * element, x + k0 + i, sums, &ahead);
         }
         if (i < n) {
             for (int g = 0; g < groups; g++) {
@@ -226,64 +194,81 @@ typedef struct panel_run {
     bool first, last; /* pieces of k */
 } panel_run;
 
-static INLINE void run_tile(const panel_run *run, size_t token, size_t row, int vectors, int tokens) {
-    v16 acc[24];
-    UNROLL for (int i = 0; i < vectors * tokens; i++) acc[i] = v16_set(0.0f);
-    tile_chain(acc, vectors, tokens, TFM__F32, (const char *)(run->panel + row), PANEL_ROWS * sizeof(float),
+/* All rows of the panel for tokens tokens from token on. */
+static INLINE void run_tile(const panel_run *run, size_t token, int tokens) {
+    enum { WIDE = PANEL_ROWS / VECTOR };
+    v16 acc[WIDE * PANEL_TOKENS];
+    UNROLL for (int i = 0; i < WIDE * tokens; i++) acc[i] = v16_set(0.0f);
+    tile_chain(acc, WIDE, tokens, TFM__F32, (const char *)run->panel, PANEL_ROWS * sizeof(float),
                run->x + token * run->x_stride, run->x_stride, run->k);
-    const float *bias = run->bias ? run->bias + row : NULL;
     UNROLL for (int t = 0; t < tokens; t++) {
-        float *y = run->y + (token + (size_t)t) * run->y_stride + row;
-        UNROLL for (int v = 0; v < vectors; v++) {
+        float *y = run->y + (token + (size_t)t) * run->y_stride;
+        UNROLL for (int v = 0; v < WIDE; v++) {
             size_t at = (size_t)v * VECTOR;
-            v16 sums = acc[t * vectors + v];
-            if (row + at + VECTOR <= run->rows) {
-                v16 total = v16_add(run->first ? v16_set(0.0f) : v16_load(y + at), sums);
-                if (run->last && bias) total = v16_add(total, v16_load(bias + at));
-                v16_store(y + at, total);
-            } else if (row + at < run->rows) {
-                add_total(y + at, bias ? bias + at : NULL, sums, run->rows - row - at, run->first, run->last);
-            }
+            if (at >= run->rows) break;
+            add_total(y + at, run->bias ? run->bias + at : NULL, acc[t * WIDE + v], TFM__MIN(run->rows - at, VECTOR),
+                      run->first, run->last);
         }
     }
 }
 
-/* All rows of the panel for up to TILE_TOKENS tokens. */
+/* One function for each number of tokens, so that the accumulators have fixed registers. */
 #define RUN_TOKENS(count)                                                                                              \
-    static void run_tokens_##count(const panel_run *run, size_t token) {                                               \
-        for (size_t row = 0; row < run->rows; row += TILE_VECTORS(count) * VECTOR) {                                   \
-            run_tile(run, token, row, TILE_VECTORS(count), count);                                                     \
-        }                                                                                                              \
-    }
+    static void run_tokens_##count(const panel_run *run, size_t token) { run_tile(run, token, count); }
 RUN_TOKENS(1)
 RUN_TOKENS(2)
 RUN_TOKENS(3)
 RUN_TOKENS(4)
 RUN_TOKENS(5)
 RUN_TOKENS(6)
+#if PANEL_TOKENS == 12
+RUN_TOKENS(7)
+RUN_TOKENS(8)
+RUN_TOKENS(9)
+RUN_TOKENS(10)
+RUN_TOKENS(11)
+RUN_TOKENS(12)
+#endif
 
-static INLINE void matrix_product(uint32_t type, const tfm__product *p, size_t row0, size_t row1) {
-    static void (*const run_tokens[TILE_TOKENS])(const panel_run *, size_t) = {
-        run_tokens_1, run_tokens_2, run_tokens_3, run_tokens_4, run_tokens_5, run_tokens_6};
+/* Tokens whose x stays in the second-level cache while the panels go by; a multiple of PANEL_TOKENS. */
+#define TOKENS_AT_ONCE 384
+
+/* Rows row .. row + count - 1 for all of p's tokens. */
+static INLINE void matrix_rows(uint32_t type, const tfm__product *p, size_t row, size_t count, float *panel) {
+    static void (*const run_tokens[PANEL_TOKENS])(const panel_run *, size_t) = {
+        run_tokens_1, run_tokens_2, run_tokens_3, run_tokens_4,  run_tokens_5,  run_tokens_6,
+#if PANEL_TOKENS == 12
+        run_tokens_7, run_tokens_8, run_tokens_9, run_tokens_10, run_tokens_11, run_tokens_12,
+#endif
+    };
+    for (size_t k0 = 0; k0 < p->k; k0 += TFM__K_RESTART) {
+        size_t n = TFM__MIN(p->k - k0, TFM__K_RESTART);
+        pack_panel(type, p, row, count, k0, n, panel);
+        panel_run run = {panel,
+                         (const float *)p->x + k0,
+                         p->bias ? p->bias + row : NULL,
+                         p->y + row,
+                         p->x_stride / sizeof(float),
+                         p->y_stride,
+                         n,
+                         count,
+                         k0 == 0,
+                         k0 + n == p->k};
+        for (size_t t = 0; t < p->tokens; t += PANEL_TOKENS) {
+            run_tokens[TFM__MIN(p->tokens - t, PANEL_TOKENS) - 1](&run, t);
+        }
+    }
+}
+
+static INLINE void matrix_product(uint32_t type, const tfm__product *product, size_t row0, size_t row1) {
     _Alignas(64) float panel[TFM__K_RESTART * PANEL_ROWS];
-    for (size_t row = row0; row < row1; row += PANEL_ROWS) {
-        size_t count = TFM__MIN(row1 - row, PANEL_ROWS);
-        for (size_t k0 = 0; k0 < p->k; k0 += TFM__K_RESTART) {
-            size_t n = TFM__MIN(p->k - k0, TFM__K_RESTART);
-            pack_panel(type, p, row, count, k0, n, panel);
-            panel_run run = {panel,
-                             (const float *)p->x + k0,
-                             p->bias ? p->bias + row : NULL,
-                             p->y + row,
-                             p->x_stride / sizeof(float),
-                             p->y_stride,
-                             n,
-                             count,
-                             k0 == 0,
-                             k0 + n == p->k};
-            for (size_t t = 0; t < p->tokens; t += TILE_TOKENS) {
-                run_tokens[TFM__MIN(p->tokens - t, TILE_TOKENS) - 1](&run, t);
-            }
+    tfm__product p = *product;
+    for (size_t token = 0; token < product->tokens; token += TOKENS_AT_ONCE) {
+        p.x = (const char *)product->x + token * p.x_stride;
+        p.y = product->y + token * p.y_stride;
+        p.tokens = TFM__MIN(product->tokens - token, TOKENS_AT_ONCE);
+        for (size_t row = row0; row < row1; row += PANEL_ROWS) {
+            matrix_rows(type, &p, row, TFM__MIN(row1 - row, PANEL_ROWS), panel);
         }
     }
 }

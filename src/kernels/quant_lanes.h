@@ -18,6 +18,9 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
+/* Keeps a sum where it is: compilers turn chains of integer additions into trees, and then run out of registers. */
+#define IN_ORDER(v) __asm__("" : "+v"(v))
+
 /* Where things lie, as constants: the type is always known when these are compiled. */
 INLINE size_t block_bytes_of(uint32_t type) {
     switch (type) {
@@ -287,17 +290,22 @@ INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k,
             ahead += bytes * LANES;
             vec sum = v_zero();
             if (has_16_scales(type)) {
-                UNROLL for (int i = 0; i < 16; i++)
+                UNROLL for (int i = 0; i < 16; i++) {
                     sum = v_dpw(sum, v_maddubs(piece(type, raw, i), v_lane(q + 16 * i)), one_scale(&s, i));
+                    IN_ORDER(sum);
+                }
             } else if (is_wide(type)) {
-                UNROLL for (int i = 0; i < 8; i++)
+                UNROLL for (int i = 0; i < 8; i++) {
                     sum = v_wide_scaled_dots(sum, piece(type, raw, 2 * i), v_lane(q + 32 * i), piece(type, raw, 2 * i + 1),
-                                        v_lane(q + 32 * i + 16), one_scale(&s, i));
+                                             v_lane(q + 32 * i + 16), one_scale(&s, i));
+                    IN_ORDER(sum);
+                }
             } else {
                 UNROLL for (int i = 0; i < 8; i++) {
                     vec pairs = v_add16(v_maddubs(piece(type, raw, 2 * i), v_lane(q + 32 * i)),
                                         v_maddubs(piece(type, raw, 2 * i + 1), v_lane(q + 32 * i + 16)));
                     sum = v_dpw(sum, pairs, one_scale(&s, i));
+                    IN_ORDER(sum);
                 }
             }
             if (bias_of(type)) {

@@ -56,10 +56,10 @@ static int32_t reserve_tokens(tfm_session *session, size_t total, tfm_error *err
     return TFM_OK;
 }
 
-/* Replaces every page from `first` on that somebody else owns too by a copy. */
-static int32_t own_pages(tfm_session *session, size_t first, tfm_error *error) {
+/* Replaces every page from `first` to before `end` that somebody else owns too by a copy. */
+static int32_t own_pages(tfm_session *session, size_t first, size_t end, tfm_error *error) {
     size_t layers = session->model->config.layers;
-    for (size_t i = first * layers; i < session->page_count * layers; i++) {
+    for (size_t i = first * layers; i < end * layers; i++) {
         tfm__page *old = session->pages[i];
         if (atomic_load_explicit(&old->owners, memory_order_acquire) == 1) continue;
         tfm__page *copy = page_new(session);
@@ -83,7 +83,7 @@ static int32_t reserve_pages(tfm_session *session, size_t total, tfm_error *erro
         session->pages = pages;
         session->page_capacity = capacity;
     }
-    int32_t status = own_pages(session, session->position / TFM__PAGE_TOKENS, error);
+    int32_t status = own_pages(session, session->position / TFM__PAGE_TOKENS, TFM__MIN(wanted, session->page_count), error);
     if (status) return status;
     while (session->page_count < wanted) {
         tfm__page **row = session->pages + session->page_count * layers;

@@ -102,7 +102,7 @@ static size_t cut_min_p(const tfm_sampler *sampler, const tfm__choice *choices, 
 
 /* Step 5. */
 static tfm_token draw(tfm_sampler *sampler, const tfm__choice *choices, size_t n) {
-    float inverse = (float)(1.0 / sampler->temperature);
+    float inverse = (float)TFM__MIN(1.0 / sampler->temperature, 3e38); /* not infinity, of which 0 times is no number */
     double total = 0.0, sum = 0.0;
     for (size_t i = 0; i < n; i++) total += (double)tfm__exp((choices[i].logit - choices[0].logit) * inverse);
     double mark = tfm__rng_unit(&sampler->rng) * total;

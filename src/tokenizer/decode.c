@@ -6,12 +6,39 @@
  * U+FFFD (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
 #include "tokenizer/decode.h"
 
-void tfm__decoder_reset(struct tfm_decoder *decoder) {
-    decoder->any = decoder->said = decoder->mark_taken = decoder->after_bos = false;
+static void reset(struct tfm_decoder *decoder) {
+    /* text that goes on has had its first space already */
+    decoder->any = decoder->said = decoder->mark_taken = decoder->continued;
+    decoder->after_bos = false;
     decoder->pending = decoder->needed = 0;
 }
 
-void tfm__decoder_continue(struct tfm_decoder *decoder) { decoder->any = decoder->said = decoder->mark_taken = true; }
+void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokenizer,
+                       const tfm_detokenize_options *options, uint8_t *out) {
+    memset(decoder, 0, sizeof *decoder);
+    decoder->tokenizer = tokenizer;
+    decoder->out = out;
+    decoder->special = options->special == 1;
+    decoder->raw = options->raw == 1;
+    decoder->continued = options->continued == 1;
+    reset(decoder);
+}
+
+int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap, const tfm_detokenize_options *options,
+                         tfm_decoder **out, tfm_error *error) {
+    size_t bytes = sizeof(tfm_decoder) + tfm__decoder_room(tokenizer);
+    tfm_decoder *decoder = tfm__alloc(heap, bytes);
+    *out = NULL;
+    if (!decoder) return tfm__fail_memory(error, heap, bytes);
+    tfm__decoder_init(decoder, tokenizer, options, (uint8_t *)(decoder + 1));
+    decoder->heap = heap;
+    *out = decoder;
+    return TFM_OK;
+}
+
+void tfm__decoder_free(tfm_decoder *decoder) {
+    if (decoder) tfm__free(decoder->heap, decoder);
+}
 
 /* One ill-formed part. */
 static size_t put_replacement(uint8_t *out) {
@@ -117,7 +144,7 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
 
 size_t tfm__decoder_end(struct tfm_decoder *decoder, uint8_t *out) {
     size_t n = decoder->needed ? put_replacement(out) : 0;
-    tfm__decoder_reset(decoder);
+    reset(decoder);
     return n;
 }
 

@@ -8,7 +8,7 @@ struct tfm_decoder {
     const tfm_tokenizer *tokenizer;
     tfm__heap *heap;
     uint8_t *out; /* [tfm__decoder_room] what the last call handed out */
-    bool special, raw;
+    bool special, raw, continued;
     bool any;        /* a token was taken that was not left out */
     bool said;       /* a token had text */
     bool mark_taken; /* the mark in front of the text was taken off */
@@ -16,8 +16,9 @@ struct tfm_decoder {
     uint8_t bytes[4], pending, needed, low, high; /* the unfinished sequence; what may follow */
 };
 
-/* Ready for a new text. */
-void tfm__decoder_reset(struct tfm_decoder *decoder);
+/* A decoder in memory of the caller's, with out [tfm__decoder_room]; tfm__decoder_new takes both from a heap. */
+void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokenizer,
+                       const tfm_detokenize_options *options, uint8_t *out);
 /* Bytes that one step or the end may write. */
 size_t tfm__decoder_room(const tfm_tokenizer *tokenizer);
 /* Takes one token (in the vocabulary) and writes what is now complete; returns its length. */

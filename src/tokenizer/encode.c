@@ -9,6 +9,8 @@
  * for the splitters signs like any other, so that they come back out. */
 #include "tokenizer/internal.h"
 
+#define REMEMBER_FROM 2048 /* bytes of text from which on pieces are worth remembering */
+
 typedef struct job {
     const tfm_tokenizer *tokenizer;
     tfm__scratch scratch;
@@ -24,9 +26,23 @@ static int32_t put_id(job *j, int32_t id) {
 
 /* ---- Pieces ---- */
 
-static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
+/* The cache's key of a piece of 1 to TFM__CACHE_BYTES bytes. */
+static void cache_key(const uint8_t *piece, size_t length, uint64_t *low, uint64_t *high) {
+    uint8_t bytes[16] = {0};
+    memcpy(bytes, piece, length);
+    bytes[15] = (uint8_t)length;
+    memcpy(low, bytes, 8);
+    memcpy(high, bytes + 8, 8);
+}
+
+static tfm__cached *cache_slot(tfm__cached *cache, uint64_t low, uint64_t high) {
+    uint64_t h = (low ^ high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
+    return &cache[h >> (64 - TFM__CACHE_BITS)];
+}
+
+static int32_t encode_new_piece(job *j, const uint8_t *piece, size_t length) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
-    if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key) {
+    if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !j->scratch.at_front) {
         int32_t id = tfm__vocab_find(tokenizer, piece, length);
         if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
                                                               : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
@@ -35,6 +51,36 @@ static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
         }
     }
     return tfm__merge(tokenizer, &j->scratch, piece, length, j->ids, j->error);
+}
+
+/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at the front
+ * of a text for run.c, nothing is remembered. */
+static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
+    tfm__cached *slot;
+    uint64_t low, high;
+    size_t before = j->ids->size, count;
+    int32_t rc;
+    if (!j->scratch.cache || length > TFM__CACHE_BYTES || j->scratch.after_unknown || j->scratch.at_front) {
+        rc = encode_new_piece(j, piece, length);
+        j->scratch.at_front = false;
+        return rc;
+    }
+    cache_key(piece, length, &low, &high);
+    slot = cache_slot(j->scratch.cache, low, high);
+    if (slot->low == low && slot->high == high) {
+        if (!tfm__buffer_append(j->ids, slot->ids, slot->count * sizeof *slot->ids))
+            return tfm__fail_memory(j->error, j->ids->heap, sizeof *slot->ids);
+        return TFM_OK;
+    }
+    if ((rc = encode_new_piece(j, piece, length)) != 0) return rc;
+    count = (j->ids->size - before) / sizeof *slot->ids;
+    if (count <= TFM__CACHE_IDS && !j->scratch.after_unknown) {
+        slot->low = low;
+        slot->high = high;
+        slot->count = (uint32_t)count;
+        if (count) memcpy(slot->ids, j->ids->data + before, count * sizeof *slot->ids);
+    }
+    return TFM_OK;
 }
 
 /* Cuts with stage number stage and everything behind it; the depth is the number of stages. */
@@ -52,8 +98,8 @@ static int32_t encode_stage(job *j, uint32_t stage, const uint8_t *text, size_t 
     return TFM_OK;
 }
 
-static bool is_mark(const uint8_t *text, size_t length) {
-    return length >= TFM__MARK_BYTES && memcmp(text, TFM__MARK, TFM__MARK_BYTES) == 0;
+static bool is_mark(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
+    return length >= tokenizer->mark_length && memcmp(text, tokenizer->mark, tokenizer->mark_length) == 0;
 }
 
 /* Pieces that begin at marks: at every one (each), or at those that follow something else. */
@@ -61,11 +107,11 @@ static int32_t encode_marked(job *j, const uint8_t *text, size_t length, bool ea
     size_t start = 0, i = 0;
     bool after_mark = true;
     while (i < length) {
-        const uint8_t *found = memchr(text + i, (uint8_t)TFM__MARK[0], length - i);
+        const uint8_t *found = memchr(text + i, j->tokenizer->mark[0], length - i);
         size_t at = found ? (size_t)(found - text) : length;
         if (at > i) after_mark = false;
         i = at;
-        if (i < length && !is_mark(text + i, length - i)) {
+        if (i < length && !is_mark(j->tokenizer, text + i, length - i)) {
             after_mark = false;
             i++;
             continue;
@@ -75,7 +121,7 @@ static int32_t encode_marked(job *j, const uint8_t *text, size_t length, bool ea
             if (rc) return rc;
             start = i;
         }
-        if (i < length) i += TFM__MARK_BYTES;
+        if (i < length) i += j->tokenizer->mark_length;
         after_mark = true;
     }
     return start < length ? encode_piece(j, text + start, length - start) : TFM_OK;
@@ -89,7 +135,7 @@ static int32_t metaspace(job *j, bool first, const uint8_t **text, size_t *lengt
     bool ok = true;
     out->size = 0;
     if ((scheme == TFM__PREPEND_ALWAYS || (scheme == TFM__PREPEND_FIRST && first)) && from[0] != ' ' &&
-        !is_mark(from, *length))
+        !is_mark(j->tokenizer, from, *length))
         ok = tfm__buffer_append(out, TFM__MARK, TFM__MARK_BYTES);
     for (size_t i = 0; i < *length && ok;) {
         size_t end = i;
@@ -147,6 +193,7 @@ static int32_t encode_segment(job *j, const uint8_t *text, size_t length, bool f
     const tfm_tokenizer *tokenizer = j->tokenizer;
     int32_t rc;
     if (length == 0) return TFM_OK;
+    j->scratch.at_front = tokenizer->run_c_characters && tokenizer->step_count > 0;
     if (tokenizer->metaspace) {
         if ((rc = metaspace(j, first, &text, &length)) != 0) return rc;
         if (tokenizer->metaspace_split) return encode_marked(j, text, length, true);
@@ -271,6 +318,7 @@ int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, 
         for (uint32_t i = 0; i < tokenizer->before_count && rc == TFM_OK; i++) rc = put_id(&j, tokenizer->before[i]);
         if (tokenizer->before_count == 0 && tokenizer->bos >= 0) rc = put_id(&j, tokenizer->bos);
     }
+    if (length >= REMEMBER_FROM) tfm__scratch_remember(&j.scratch);
     if (rc == TFM_OK && length)
         rc = around_matches(&j, &tokenizer->raw, (const uint8_t *)text, length, true, normalize_segment);
     if (add_eos && rc == TFM_OK) {

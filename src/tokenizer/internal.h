@@ -67,7 +67,8 @@ typedef struct tfm__trie {
 
 typedef struct tfm__key_slot {
     uint32_t hash;
-    int32_t id; /* -1: empty */
+    int32_t id;     /* -1: empty */
+    tfm__slice key; /* the token's, here to save a visit */
 } tfm__key_slot;
 
 /* One step of normalising. */
@@ -134,6 +135,7 @@ struct tfm_tokenizer {
     bool metaspace, metaspace_split;
     uint8_t metaspace_prepend;
     bool cut_at_marks;     /* no token holds a mark behind another character: text may be cut before marks */
+    uint8_t mark[4], mark_length; /* what stands for a space: U+2581, or the space itself */
     tfm__splitter splitter;
 
     /* around the text */
@@ -220,32 +222,44 @@ int tfm__byte_token(const char *text, size_t length);
 /* ---- merge.c ---- */
 
 typedef struct tfm__symbol {
-    uint32_t start, length; /* of its text in the piece */
+    uint32_t start, length; /* of its text in the piece; length 0: merged away */
     int32_t id;             /* -1: no token; -2 - id: a frozen one */
     uint32_t previous, next;
+    uint32_t rank; /* of the pair with the next one; UINT32_MAX: they do not merge */
+    int32_t merged; /* what that pair becomes */
+    uint32_t unused;
 } tfm__symbol;
 
-typedef struct tfm__candidate {
-    uint64_t key; /* rank << 32 | place of the left symbol */
-    uint32_t length;
-    int32_t id;
-} tfm__candidate;
+/* A short piece and its ids, remembered during one call. */
+#define TFM__CACHE_BITS 13
+#define TFM__CACHE_BYTES 15
+#define TFM__CACHE_IDS 3
+typedef struct tfm__cached {
+    uint64_t low, high; /* the bytes, zeros behind them, their number in the last byte; 0, 0: empty */
+    uint32_t count;
+    int32_t ids[TFM__CACHE_IDS];
+} tfm__cached;
 
 /* What one call needs besides its output; grows, freed at the end of the call. */
 typedef struct tfm__scratch {
     tfm__heap *heap;
     tfm__symbol *symbols;
     size_t symbol_capacity;
-    tfm__candidate *candidates;
+    uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
+    tfm__cached *cache; /* [1 << TFM__CACHE_BITS], or NULL */
     tfm__buffer texts[3];  /* normalising: two in turn; pieces that get something in front */
     uint32_t *unused_cut;  /* [vocab] where an UNUSED piece was last put together, or NULL */
     tfm__buffer resegment; /* stack of slices */
     bool after_unknown;    /* the last id written was an unknown that the next one melts into */
+    bool at_front;         /* run.c: the piece begins with the space put in front of the text */
 } tfm__scratch;
 
 void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap);
 void tfm__scratch_free(tfm__scratch *scratch);
+
+/* For a long text: remembers pieces from now on, if memory allows. */
+void tfm__scratch_remember(tfm__scratch *scratch);
 
 /* Merges one piece and appends its ids. */
 int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *piece, size_t length,

@@ -105,7 +105,10 @@ int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file
     tokenizer->eos = 2;
     tokenizer->adds_bos = true;
     tokenizer->order_kind = TFM__MERGE_SCORES;
-    tokenizer->whole = TFM__WHOLE_NEVER;
+    tokenizer->whole = TFM__WHOLE_SELF;
+    tokenizer->cut_at_marks = true;
+    tokenizer->mark[0] = ' ';
+    tokenizer->mark_length = 1;
     tokenizer->byte_fallback = tokenizer->run_c_characters = true;
     tokenizer->strip = TFM__STRIP_AFTER_BOS;
     if (tfm__vocab_find(tokenizer, (const uint8_t *)" ", 1) >= 0) {

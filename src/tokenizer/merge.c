@@ -3,9 +3,9 @@
  *
  * Start with single bytes or characters; while some neighbouring pair can be merged, merge the best one, the leftmost
  * of equals (internal.h says what "best" is). Short pieces: all pairs kept in arrays, least rank searched each time.
- * Long ones: a binary heap of candidates over a linked list of symbols. A candidate is stale if its left symbol is gone
- * or the pair there has another length now: a symbol only ever grows, so equal length means the same pair. At most
- * three candidates per symbol are made: n log n.
+ * Long ones: a heap of candidates over a linked list of symbols. A symbol knows the rank of the pair that it begins; a
+ * candidate is stale if its symbol is gone or begins a pair of another rank now. (A stale one of the same rank has the
+ * same place in the order as the one that it is taken for.) At most three candidates per symbol are made: n log n.
  * Sources: Sennrich et al. 2016 (BPE); the merge loops of tiktoken, Hugging Face tokenizers, SentencePiece, run.c. */
 #include "tokenizer/internal.h"
 
@@ -19,7 +19,12 @@ void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap) {
     tfm__buffer_init(&scratch->resegment, heap);
 }
 
+void tfm__scratch_remember(tfm__scratch *scratch) {
+    if (!scratch->cache) scratch->cache = tfm__alloc_zero(scratch->heap, sizeof(tfm__cached) << TFM__CACHE_BITS);
+}
+
 void tfm__scratch_free(tfm__scratch *scratch) {
+    tfm__free(scratch->heap, scratch->cache);
     tfm__free(scratch->heap, scratch->symbols);
     tfm__free(scratch->heap, scratch->candidates);
     tfm__free(scratch->heap, scratch->unused_cut);
@@ -103,7 +108,10 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__scratch *scratc
             i += used;
             continue;
         } else {
-            used = character(tokenizer, text + i, length - i);
+            /* the space that run.c puts in front is never part of a longer character */
+            used = scratch->at_front && i == 0
+                       ? 1
+                       : character(tokenizer, text + i, length - i);
             id = tfm__vocab_find(tokenizer, text + i, used);
         }
         if (tokenizer->order_kind != TFM__MERGE_LISTED) {
@@ -181,17 +189,19 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch,
     return n;
 }
 
-/* ---- Heap of candidates, least key first ---- */
+/* ---- Heap of candidates, least key first, four children each ---- */
 
-static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t left,
-                 uint32_t right) {
-    tfm__symbol *symbols = scratch->symbols;
-    tfm__candidate made, *heap;
-    uint32_t rank;
+/* Looks at the pair that begins at left and, if it merges, makes it a candidate. False: memory refused. */
+static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t left) {
+    tfm__symbol *symbol = &scratch->symbols[left];
+    uint64_t made, *heap;
     size_t i;
-    if (!find_pair(tokenizer, scratch, text, &symbols[left], &symbols[right], &rank, &made.id)) return true;
-    made.key = (uint64_t)rank << 32 | left;
-    made.length = symbols[left].length + symbols[right].length;
+    if (symbol->next == NO_SYMBOL || !find_pair(tokenizer, scratch, text, symbol, &scratch->symbols[symbol->next],
+                                                &symbol->rank, &symbol->merged)) {
+        symbol->rank = UINT32_MAX;
+        return true;
+    }
+    made = (uint64_t)symbol->rank << 32 | left;
     if (scratch->candidate_count == scratch->candidate_capacity) {
         size_t capacity = TFM__MAX(scratch->candidate_capacity * 2, 256u), bytes;
         if (!tfm__mul_size(capacity, sizeof *heap, &bytes)) return false;
@@ -202,24 +212,25 @@ static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const ui
     }
     heap = scratch->candidates;
     i = scratch->candidate_count++;
-    while (i > 0 && heap[(i - 1) / 2].key > made.key) {
-        heap[i] = heap[(i - 1) / 2];
-        i = (i - 1) / 2;
+    while (i > 0 && heap[(i - 1) / 4] > made) {
+        heap[i] = heap[(i - 1) / 4];
+        i = (i - 1) / 4;
     }
     heap[i] = made;
     return true;
 }
 
-static tfm__candidate pop(tfm__scratch *scratch) {
-    tfm__candidate *heap = scratch->candidates, top = heap[0], last = heap[--scratch->candidate_count];
+static uint64_t pop(tfm__scratch *scratch) {
+    uint64_t *heap = scratch->candidates, top = heap[0], last = heap[--scratch->candidate_count];
     size_t n = scratch->candidate_count, i = 0;
     for (;;) {
-        size_t child = 2 * i + 1;
+        size_t child = 4 * i + 1, end = TFM__MIN(child + 4, n), least = child;
         if (child >= n) break;
-        if (child + 1 < n && heap[child + 1].key < heap[child].key) child++;
-        if (heap[child].key >= last.key) break;
-        heap[i] = heap[child];
-        i = child;
+        for (size_t c = child + 1; c < end; c++)
+            if (heap[c] < heap[least]) least = c;
+        if (heap[least] >= last) break;
+        heap[i] = heap[least];
+        i = least;
     }
     if (n) heap[i] = last;
     return top;
@@ -233,22 +244,21 @@ static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
         symbols[i].next = i + 1 < n ? i + 1 : NO_SYMBOL;
     }
     scratch->candidate_count = 0;
-    for (uint32_t i = 0; i + 1 < n; i++)
-        if (!push(tokenizer, scratch, text, i, i + 1)) return false;
+    for (uint32_t i = 0; i < n; i++)
+        if (!push(tokenizer, scratch, text, i)) return false;
     while (scratch->candidate_count) {
-        tfm__candidate best = pop(scratch);
-        uint32_t left = (uint32_t)best.key, right = symbols[left].next;
-        if (symbols[left].length == 0 || right == NO_SYMBOL) continue;
-        if (symbols[left].length + symbols[right].length != best.length) continue;
-        symbols[left].length = best.length;
-        symbols[left].id = best.id;
-        symbols[left].next = symbols[right].next;
+        uint64_t best = pop(scratch);
+        uint32_t left = (uint32_t)best, right;
+        tfm__symbol *symbol = &symbols[left];
+        if (symbol->length == 0 || symbol->rank != best >> 32) continue;
+        right = symbol->next;
+        symbol->length += symbols[right].length;
+        symbol->id = symbol->merged;
+        symbol->next = symbols[right].next;
         symbols[right].length = 0;
-        if (symbols[left].next != NO_SYMBOL) symbols[symbols[left].next].previous = left;
-        if (symbols[left].previous != NO_SYMBOL && !push(tokenizer, scratch, text, symbols[left].previous, left))
-            return false;
-        if (symbols[left].next != NO_SYMBOL && !push(tokenizer, scratch, text, left, symbols[left].next))
-            return false;
+        if (symbol->next != NO_SYMBOL) symbols[symbol->next].previous = left;
+        if (symbol->previous != NO_SYMBOL && !push(tokenizer, scratch, text, symbol->previous)) return false;
+        if (!push(tokenizer, scratch, text, left)) return false;
     }
     return true;
 }

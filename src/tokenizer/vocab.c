@@ -12,6 +12,8 @@ int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *erro
     tokenizer->heap = heap;
     tfm__buffer_init(&tokenizer->blob, heap);
     tokenizer->stand_in = -1;
+    memcpy(tokenizer->mark, TFM__MARK, TFM__MARK_BYTES);
+    tokenizer->mark_length = TFM__MARK_BYTES;
     tokenizer->bos = tokenizer->eos = tokenizer->unknown = tokenizer->padding = tokenizer->end_of_turn = -1;
     for (int i = 0; i < 256; i++) tokenizer->byte_id[i] = -1;
     *out = tokenizer;
@@ -105,7 +107,7 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
     tokenizer->keys = tfm__alloc(tokenizer->heap, bytes);
     if (!tokenizer->keys) return tfm__fail_memory(error, tokenizer->heap, bytes);
     tokenizer->key_mask = slots - 1;
-    for (size_t i = 0; i < slots; i++) tokenizer->keys[i] = (tfm__key_slot){0, -1};
+    for (size_t i = 0; i < slots; i++) tokenizer->keys[i] = (tfm__key_slot){0, -1, {0, 0}};
     tokenizer->longest_key = 0;
     for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
         tfm__slice key = tokenizer->key[id];
@@ -124,7 +126,7 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
         }
         hash = tfm__hash_bytes(bytes_of, key.length);
         for (at = hash & tokenizer->key_mask; tokenizer->keys[at].id >= 0;) at = (at + 1) & tokenizer->key_mask;
-        tokenizer->keys[at] = (tfm__key_slot){hash, id};
+        tokenizer->keys[at] = (tfm__key_slot){hash, id, key};
         tokenizer->longest_key = TFM__MAX(tokenizer->longest_key, key.length);
     }
     return TFM_OK;
@@ -133,11 +135,11 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
 int32_t tfm__vocab_find(const tfm_tokenizer *tokenizer, const uint8_t *bytes, size_t length) {
     uint32_t hash = tfm__hash_bytes(bytes, length);
     for (size_t at = hash & tokenizer->key_mask;; at = (at + 1) & tokenizer->key_mask) {
-        tfm__key_slot slot = tokenizer->keys[at];
-        if (slot.id < 0) return -1;
-        if (slot.hash == hash && tokenizer->key[slot.id].length == length &&
-            memcmp(tfm__slice_at(tokenizer, tokenizer->key[slot.id]), bytes, length) == 0)
-            return slot.id;
+        const tfm__key_slot *slot = &tokenizer->keys[at];
+        if (slot->id < 0) return -1;
+        if (slot->hash == hash && slot->key.length == length &&
+            memcmp(tfm__slice_at(tokenizer, slot->key), bytes, length) == 0)
+            return slot->id;
     }
 }
 
@@ -235,16 +237,18 @@ static bool has_reachable_unused(const tfm_tokenizer *tokenizer) {
 /* No key holds a mark behind another character, and the mark itself is a token: then no merge reaches across the
  * front of a mark that follows something else, and texts may be cut there. */
 static bool marks_only_lead(const tfm_tokenizer *tokenizer) {
-    if (tfm__vocab_find(tokenizer, (const uint8_t *)TFM__MARK, TFM__MARK_BYTES) < 0) return false;
+    const uint8_t *mark = tokenizer->mark;
+    const size_t mark_length = tokenizer->mark_length;
+    if (tfm__vocab_find(tokenizer, mark, mark_length) < 0) return false;
     for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
         tfm__slice key = tokenizer->key[id];
         const uint8_t *bytes = tfm__slice_at(tokenizer, key);
         bool other = false;
         if (!(tokenizer->flags[id] & TFM__TOKEN_MATCH)) continue;
         for (size_t i = 0; i < key.length;) {
-            if (key.length - i >= TFM__MARK_BYTES && memcmp(bytes + i, TFM__MARK, TFM__MARK_BYTES) == 0) {
+            if (key.length - i >= mark_length && memcmp(bytes + i, mark, mark_length) == 0) {
                 if (other) return false;
-                i += TFM__MARK_BYTES;
+                i += mark_length;
             } else {
                 other = true;
                 i++;

@@ -1,0 +1,56 @@
+"""tfm for Python: transformers from the files that people have.
+
+    import tfm
+
+    with tfm.Model("model.gguf") as model:
+        for piece in model.generate("Once upon a time"):
+            print(piece, end="", flush=True)
+
+A thin layer over the C library libtfm (ctypes): objects, iterators and exceptions, and no logic of its own. Ctrl-C stops
+any call; what a callback raises comes out where the call was made; errors of the library are TfmError.
+"""
+
+from ._callbacks import Cancel, Log, Progress
+from ._errors import TfmError
+from ._generation import Generation, Summary, Token
+from ._library import lib as _lib
+from ._model import Model, ModelInfo, Pool, TensorInfo
+from ._sampler import Sampler
+from ._session import Candidate, Session
+from ._tokenizer import Decoder, Tokenizer, TokenizerInfo
+from ._version import __version__
+
+
+def library_version() -> str:
+    """The version of the C library in use."""
+    version: bytes = _lib.tfm_version()
+    return version.decode()
+
+
+def capability(name: str) -> bool:
+    """Whether the library, on this processor, has a named capability: see tfm_capability."""
+    return bool(_lib.tfm_capability(name.encode()))
+
+
+__all__ = [
+    "Cancel",
+    "Candidate",
+    "Decoder",
+    "Generation",
+    "Log",
+    "Model",
+    "ModelInfo",
+    "Pool",
+    "Progress",
+    "Sampler",
+    "Session",
+    "Summary",
+    "TensorInfo",
+    "TfmError",
+    "Token",
+    "Tokenizer",
+    "TokenizerInfo",
+    "__version__",
+    "capability",
+    "library_version",
+]

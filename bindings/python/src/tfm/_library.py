@@ -1,0 +1,327 @@
+"""Finds and loads libtfm, and declares what of it is used: the structures and signatures of tfm/*.h.
+
+Looked for in this order: the file that the environment variable TFM_LIBRARY names, the one beside this file, the one
+that the system's loader finds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import sys
+from ctypes import POINTER, c_char, c_char_p, c_double, c_float, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
+from pathlib import Path
+from typing import Any, List, Type, TypeVar
+
+ABI = 0  # the number of the binary interface that the declarations below describe
+
+# ---- Structures: each as in the header of the same name ------------------------------------------------------------
+
+S = TypeVar("S", bound="Sized")
+
+
+class Sized(ctypes.Structure):
+    """A structure whose first field is its size."""
+
+    @classmethod
+    def new(cls: Type[S], **fields: Any) -> S:
+        made = cls(**fields)
+        made.struct_size = ctypes.sizeof(cls)
+        return made
+
+
+class Error(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("code", c_int32),
+        ("reserved", c_int32),
+        ("offset", c_uint64),
+        ("message", c_char * 512),
+        ("file", c_char * 256),
+        ("tensor", c_char * 128),
+    ]
+
+
+LogFn = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+ProgressFn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
+
+
+class PoolOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("threads", c_uint32),
+        ("reserved", c_uint32),
+        ("parallel_for", c_void_p),
+        ("parallel_for_user", c_void_p),
+        ("allocator", c_void_p),
+    ]
+
+
+class TokenizerOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+        ("pattern", c_char_p),
+    ]
+
+
+class TokenizerInfo(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("vocab_size", c_int32),
+        ("bos", c_int32),
+        ("eos", c_int32),
+        ("unknown", c_int32),
+        ("padding", c_int32),
+        ("end_of_turn", c_int32),
+        ("adds_bos", c_int32),
+        ("adds_eos", c_int32),
+        ("kind", c_char * 32),
+        ("pattern", c_char * 32),
+    ]
+
+
+class TokenizeOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("add_bos", c_int32),
+        ("add_eos", c_int32),
+        ("parse_special", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class DetokenizeOptions(Sized):
+    _fields_ = [("struct_size", c_size_t), ("special", c_int32), ("raw", c_int32)]
+
+
+class ModelOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+        ("pool", c_void_p),
+        ("read_into_memory", c_int32),
+        ("isa", c_int32),
+        ("log", LogFn),
+        ("log_user", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class ModelInfo(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("family", c_char * 32),
+        ("name", c_char * 128),
+        ("format", c_char * 32),
+        ("weights", c_char * 32),
+        ("parameters", c_uint64),
+        ("weight_bytes", c_uint64),
+        ("layers", c_int32),
+        ("width", c_int32),
+        ("heads", c_int32),
+        ("kv_heads", c_int32),
+        ("head_dim", c_int32),
+        ("feed_forward", c_int32),
+        ("vocab_size", c_int32),
+        ("context", c_int32),
+        ("has_tokenizer", c_int32),
+        ("kv_bytes_per_token", c_uint64),
+        ("isa", c_char * 32),
+    ]
+
+
+class TensorInfo(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("type", c_char_p),
+        ("dims", c_uint32),
+        ("reserved", c_uint32),
+        ("shape", c_uint64 * 8),
+        ("bytes", c_uint64),
+    ]
+
+
+class SessionOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("context", c_uint32),
+        ("batch", c_uint32),
+        ("cache_type", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class ForwardOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("logits", c_int32),
+        ("reserved", c_int32),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class Candidate(ctypes.Structure):
+    _fields_ = [
+        ("token", c_int32),
+        ("logit", c_float),
+        ("probability", c_double),
+        ("bytes", c_void_p),
+        ("length", c_size_t),
+    ]
+
+
+class TokenEvent(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("token", c_int32),
+        ("stop", c_int32),
+        ("probability", c_double),
+        ("position", c_uint64),
+        ("bytes", c_void_p),
+        ("length", c_size_t),
+    ]
+
+
+class GenerateOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("max_tokens", c_uint64),
+        ("stops", POINTER(c_char_p)),
+        ("stop_lengths", POINTER(c_size_t)),
+        ("stop_count", c_size_t),
+        ("ignore_end", c_int32),
+        ("parse_special", c_int32),
+        ("add_bos", c_int32),
+        ("special", c_int32),
+        ("prompt_tokens", POINTER(c_int32)),
+        ("prompt_token_count", c_size_t),
+        ("cancel", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+    ]
+
+
+class GenerationSummary(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("stop", c_int32),
+        ("stop_string", c_int32),
+        ("prompt_tokens", c_uint64),
+        ("generated_tokens", c_uint64),
+        ("prompt_ns", c_uint64),
+        ("generated_ns", c_uint64),
+    ]
+
+
+# ---- Functions: name, result, arguments -----------------------------------------------------------------------------
+
+_error = POINTER(Error)
+_out = POINTER(c_void_p)
+_size_out = POINTER(c_size_t)
+_ids = POINTER(c_int32)
+
+_SIGNATURES: List[Any] = [
+    ("tfm_version", c_char_p, []),
+    ("tfm_abi_version", c_uint32, []),
+    ("tfm_capability", c_int32, [c_char_p]),
+    ("tfm_status_name", c_char_p, [c_int32]),
+    ("tfm_status_text", c_char_p, [c_int32]),
+    ("tfm_cancel_create", c_int32, [c_void_p, _out, _error]),
+    ("tfm_cancel_destroy", None, [c_void_p]),
+    ("tfm_cancel_set", None, [c_void_p]),
+    ("tfm_cancel_reset", None, [c_void_p]),
+    ("tfm_cancel_is_set", c_int32, [c_void_p]),
+    ("tfm_pool_create", c_int32, [POINTER(PoolOptions), _out, _error]),
+    ("tfm_pool_destroy", None, [c_void_p]),
+    ("tfm_pool_threads", c_uint32, [c_void_p]),
+    ("tfm_tokenizer_load", c_int32, [c_char_p, POINTER(TokenizerOptions), _out, _error]),
+    ("tfm_tokenizer_load_memory", c_int32, [c_char_p, c_size_t, POINTER(TokenizerOptions), _out, _error]),
+    ("tfm_tokenizer_release", None, [c_void_p]),
+    ("tfm_tokenizer_get_info", c_int32, [c_void_p, POINTER(TokenizerInfo), _error]),
+    ("tfm_tokenize", c_int32, [c_void_p, c_char_p, c_size_t, POINTER(TokenizeOptions), _ids, c_size_t, _size_out, _error]),
+    ("tfm_detokenize", c_int32,
+     [c_void_p, _ids, c_size_t, POINTER(DetokenizeOptions), c_void_p, c_size_t, _size_out, _error]),
+    ("tfm_token_bytes", c_int32, [c_void_p, c_int32, _out, _size_out, _error]),
+    ("tfm_token_kind", c_int32, [c_void_p, c_int32]),
+    ("tfm_token_find", c_int32, [c_void_p, c_char_p, c_size_t]),
+    ("tfm_decoder_create", c_int32, [c_void_p, POINTER(DetokenizeOptions), _out, _error]),
+    ("tfm_decoder_push", c_int32, [c_void_p, c_int32, _out, _size_out, _error]),
+    ("tfm_decoder_finish", c_int32, [c_void_p, _out, _size_out, _error]),
+    ("tfm_decoder_destroy", None, [c_void_p]),
+    ("tfm_model_load", c_int32, [c_char_p, POINTER(ModelOptions), _out, _error]),
+    ("tfm_model_load_memory", c_int32, [c_char_p, c_size_t, POINTER(ModelOptions), _out, _error]),
+    ("tfm_model_retain", None, [c_void_p]),
+    ("tfm_model_release", None, [c_void_p]),
+    ("tfm_model_get_info", c_int32, [c_void_p, POINTER(ModelInfo), _error]),
+    ("tfm_tokenizer_of", c_void_p, [c_void_p]),
+    ("tfm_model_bytes", c_uint64, [c_void_p]),
+    ("tfm_model_tensor_count", c_size_t, [c_void_p]),
+    ("tfm_model_tensor", c_int32, [c_void_p, c_size_t, POINTER(TensorInfo), _error]),
+    ("tfm_session_create", c_int32, [c_void_p, POINTER(SessionOptions), _out, _error]),
+    ("tfm_session_destroy", None, [c_void_p]),
+    ("tfm_forward", c_int32, [c_void_p, _ids, c_size_t, POINTER(ForwardOptions), _error]),
+    ("tfm_logits", c_int32, [c_void_p, c_size_t, _out, _size_out, _error]),
+    ("tfm_logits_count", c_size_t, [c_void_p]),
+    ("tfm_session_position", c_size_t, [c_void_p]),
+    ("tfm_session_tokens", _ids, [c_void_p]),
+    ("tfm_session_context", c_size_t, [c_void_p]),
+    ("tfm_session_rewind", c_int32, [c_void_p, c_size_t, _error]),
+    ("tfm_session_fork", c_int32, [c_void_p, _out, _error]),
+    ("tfm_sampler_create", c_int32, [c_void_p, _out, _error]),
+    ("tfm_sampler_destroy", None, [c_void_p]),
+    ("tfm_sampler_set_f64", c_int32, [c_void_p, c_int32, c_double, _error]),
+    ("tfm_sampler_set_u64", c_int32, [c_void_p, c_int32, c_uint64, _error]),
+    ("tfm_sampler_get_f64", c_int32, [c_void_p, c_int32, POINTER(c_double), _error]),
+    ("tfm_sampler_get_u64", c_int32, [c_void_p, c_int32, POINTER(c_uint64), _error]),
+    ("tfm_sample_next", c_int32, [c_void_p, c_void_p, POINTER(c_int32), _error]),
+    ("tfm_top_candidates", c_int32, [c_void_p, POINTER(Candidate), c_size_t, _size_out, _error]),
+    ("tfm_token_probability", c_int32, [c_void_p, c_int32, POINTER(c_double), _error]),
+    ("tfm_generation_begin", c_int32,
+     [c_void_p, c_void_p, c_char_p, c_size_t, POINTER(GenerateOptions), _out, _error]),
+    ("tfm_generation_next", c_int32, [c_void_p, POINTER(TokenEvent), _error]),
+    ("tfm_generation_end", None, [c_void_p, POINTER(GenerationSummary)]),
+]
+
+# ---- Loading --------------------------------------------------------------------------------------------------------
+
+
+def _candidates() -> List[str]:
+    given = os.environ.get("TFM_LIBRARY")
+    if given:
+        return [given]
+    here = Path(__file__).resolve().parent
+    bundled = [here / name for name in ("libtfm.so", "libtfm.dylib", "tfm.dll")]
+    system = {"win32": "tfm.dll", "darwin": f"libtfm.{ABI}.dylib"}.get(sys.platform, f"libtfm.so.{ABI}")
+    return [str(path) for path in bundled if path.is_file()] + [system, ctypes.util.find_library("tfm") or system]
+
+
+def _load() -> ctypes.CDLL:
+    reasons: List[str] = []
+    for name in _candidates():
+        try:
+            library = ctypes.CDLL(name)
+        except OSError as error:
+            reasons.append(str(error))
+            continue
+        library.tfm_abi_version.restype = c_uint32
+        found = library.tfm_abi_version()
+        if found != ABI:
+            raise ImportError(f"{name} has binary interface {found}, this package needs {ABI}")
+        for function, result, arguments in _SIGNATURES:
+            bound = getattr(library, function)
+            bound.restype = result
+            bound.argtypes = arguments
+        return library
+    raise ImportError("libtfm was not found (TFM_LIBRARY may name it): " + "; ".join(dict.fromkeys(reasons)))
+
+
+lib: ctypes.CDLL = _load()

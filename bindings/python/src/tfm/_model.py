@@ -1,0 +1,245 @@
+"""A parameter file, opened: tfm/model.h; and the threads that work for it."""
+
+from __future__ import annotations
+
+from ctypes import byref, c_void_p
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from ._callbacks import Cancel, Carrier, Log, Progress
+from ._errors import E_STATE, TfmError, call, text_of
+from ._generation import Generation, Token
+from ._handles import Handle, Owner
+from ._library import ModelInfo as RawInfo, ModelOptions, PoolOptions, TensorInfo as RawTensor, lib
+from ._sampler import Sampler
+from ._session import Candidate, Session, number_of
+from ._tokenizer import Path, Text, Tokenizer, path_of
+
+_ISAS = {"best": 0, "portable": 1, "avx2": 2, "avx512": 3}
+
+
+class Pool(Owner):
+    """Worker threads that models may share; threads 0: one per available processor."""
+
+    def __init__(self, threads: int = 0) -> None:
+        options = PoolOptions.new(threads=threads)
+        out = c_void_p()
+        call(lib.tfm_pool_create, byref(options), byref(out))
+        self._handle = Handle(out.value or 0, lib.tfm_pool_destroy)
+
+    @property
+    def threads(self) -> int:
+        return int(lib.tfm_pool_threads(self._pointer))
+
+
+class ModelInfo(NamedTuple):
+    family: str
+    name: str
+    format: str
+    weights: str
+    parameters: int
+    weight_bytes: int
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    vocab_size: int
+    context: int
+    has_tokenizer: bool
+    kv_bytes_per_token: int
+    isa: str
+
+
+class TensorInfo(NamedTuple):
+    name: str
+    type: str
+    shape: Tuple[int, ...]
+    bytes: int
+
+
+class Model(Owner):
+    """A GGUF file, a Hugging Face folder or a llama2.c file.
+
+    threads: how many work, 0 for one per processor; or pool: a Pool to share. isa: "best", "portable", "avx2" or
+    "avx512". byte_budget: most bytes for model, sessions and caches, 0 for no bound. progress(done, total) and
+    log(level, text) are called meanwhile. Any number of threads may use a model, through one session each.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        threads: int = 0,
+        pool: Optional[Pool] = None,
+        isa: str = "best",
+        byte_budget: int = 0,
+        read_into_memory: bool = False,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+        log: Optional[Log] = None,
+    ) -> None:
+        self._load(
+            lib.tfm_model_load, (path_of(path),), None, threads, pool, isa, byte_budget, read_into_memory, cancel,
+            progress, log,
+        )  # fmt: skip
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        threads: int = 0,
+        pool: Optional[Pool] = None,
+        isa: str = "best",
+        byte_budget: int = 0,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+        log: Optional[Log] = None,
+    ) -> "Model":
+        """From one file's content, used where it is."""
+        model = cls.__new__(cls)
+        model._load(
+            lib.tfm_model_load_memory, (data, len(data)), data, threads, pool, isa, byte_budget, False, cancel, progress,
+            log,
+        )  # fmt: skip
+        return model
+
+    def _load(
+        self,
+        function: Callable[..., int],
+        source: Tuple[Any, ...],
+        keep: Any,
+        threads: int,
+        pool: Optional[Pool],
+        isa: str,
+        byte_budget: int,
+        read_into_memory: bool,
+        cancel: Optional[Cancel],
+        progress: Optional[Progress],
+        log: Optional[Log],
+    ) -> None:
+        carrier = Carrier()
+        remarks = carrier.log(log)
+        workers = pool or Pool(threads)  # the model's handle keeps what is inside
+        options = ModelOptions.new(
+            byte_budget=byte_budget,
+            pool=workers._pointer,
+            read_into_memory=int(read_into_memory),
+            isa=number_of(_ISAS, isa, "isa"),
+            log=remarks,
+            progress=carrier.progress(progress),
+            cancel=cancel._pointer if cancel else None,
+        )
+        out = c_void_p()
+        carrier.call(function, *source, byref(options), byref(out))
+        self._handle = Handle(out.value or 0, lib.tfm_model_release, (workers._open,), keep=(keep, remarks))
+
+    @property
+    def info(self) -> ModelInfo:
+        raw = RawInfo.new()
+        call(lib.tfm_model_get_info, self._pointer, byref(raw))
+        return ModelInfo(
+            text_of(raw.family),
+            text_of(raw.name),
+            text_of(raw.format),
+            text_of(raw.weights),
+            raw.parameters,
+            raw.weight_bytes,
+            raw.layers,
+            raw.width,
+            raw.heads,
+            raw.kv_heads,
+            raw.head_dim,
+            raw.feed_forward,
+            raw.vocab_size,
+            raw.context,
+            bool(raw.has_tokenizer),
+            raw.kv_bytes_per_token,
+            text_of(raw.isa),
+        )
+
+    @property
+    def tensors(self) -> List[TensorInfo]:
+        """Every tensor of the file."""
+        listed = []
+        for index in range(lib.tfm_model_tensor_count(self._pointer)):
+            raw = RawTensor.new()
+            call(lib.tfm_model_tensor, self._pointer, index, byref(raw))
+            shape = tuple(raw.shape[: raw.dims])
+            listed.append(TensorInfo(text_of(raw.name), text_of(raw.type), shape, raw.bytes))
+        return listed
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that the model and everything made from it hold now, mapped weights not counted."""
+        return int(lib.tfm_model_bytes(self._pointer))
+
+    @property
+    def tokenizer(self) -> Optional[Tokenizer]:
+        """The model's tokenizer, or None if its files hold none."""
+        pointer = lib.tfm_tokenizer_of(self._pointer)
+        if not pointer:
+            return None
+        return Tokenizer(Handle(pointer, lambda _pointer: None, (self._open,)))
+
+    def session(self, *, context: int = 0, batch: int = 0, cache: str = "default") -> Session:
+        """An empty session. context: most positions, 0 for what the model was made for; batch: tokens processed
+        together, 0 for the default; cache: "default", "f32", "f16" or "bf16"."""
+        return Session._create(self._open, context, batch, cache)
+
+    def top(self, prompt: Text, k: int = 10, *, parse_special: bool = False) -> List[Candidate]:
+        """The most probable tokens after a text."""
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            raise TfmError(E_STATE, "the model's files hold no tokenizer")
+        with tokenizer, self.session() as session:
+            session.forward(tokenizer.encode(prompt, parse_special=parse_special))
+            return session.top(k)
+
+    def generate(
+        self,
+        prompt: Text = "",
+        *,
+        context: int = 0,
+        max_tokens: int = 0,
+        stop: Union[Text, Sequence[Text]] = (),
+        temperature: Optional[float] = None,
+        top_k: Optional[int] = None,
+        top_p: Optional[float] = None,
+        min_p: Optional[float] = None,
+        repeat_penalty: Optional[float] = None,
+        repeat_window: Optional[int] = None,
+        seed: Optional[int] = None,
+        sampler: Optional[Sampler] = None,
+        tokens: Iterable[int] = (),
+        add_bos: Optional[bool] = None,
+        parse_special: bool = False,
+        special: bool = False,
+        ignore_end: bool = False,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+        on_token: Optional[Callable[[Token], Optional[bool]]] = None,
+    ) -> Generation:
+        """Session.generate in a session of its own: `for piece in model.generate("Once upon a time"): ...`."""
+        return self.session(context=context).generate(
+            prompt,
+            max_tokens=max_tokens,
+            stop=stop,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repeat_penalty=repeat_penalty,
+            repeat_window=repeat_window,
+            seed=seed,
+            sampler=sampler,
+            tokens=tokens,
+            add_bos=add_bos,
+            parse_special=parse_special,
+            special=special,
+            ignore_end=ignore_end,
+            cancel=cancel,
+            progress=progress,
+            on_token=on_token,
+        )

@@ -1,0 +1,255 @@
+"""One timeline through a model: tfm/session.h."""
+
+from __future__ import annotations
+
+import weakref
+from array import array
+from ctypes import byref, c_double, c_float, c_int32, c_size_t, c_void_p, string_at
+from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Union
+
+from ._callbacks import Cancel, Carrier, Progress
+from ._errors import E_STATE, TfmError, call, text_of
+from ._generation import Generation, Token
+from ._handles import Handle, Owner
+from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
+from ._sampler import Sampler
+from ._tokenizer import Text, ids_of
+
+_CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3}
+_LOGITS = {"last": 0, "all": 1, "none": 2}
+
+
+class Candidate(NamedTuple):
+    """A row of the next-token table. bytes: what the token stands for, which need not be whole characters."""
+
+    id: int
+    text: str
+    probability: float
+    logit: float
+    bytes: bytes
+
+
+def number_of(names: "dict[str, int]", name: str, what: str) -> int:
+    if name not in names:
+        raise ValueError(f"{what} must be one of {', '.join(names)}, not {name!r}")
+    return names[name]
+
+
+def make_sampler(sampler: Optional[Sampler], **settings: Any) -> Sampler:
+    if sampler is None:
+        return Sampler(**settings)
+    if any(value is not None for value in settings.values()):
+        raise ValueError("give either a sampler or its settings")
+    return sampler
+
+
+class Session(Owner):
+    """Made by model.session(). One thread at a time; forks may be on different threads."""
+
+    _generation: "Optional[weakref.ref[Generation]]" = None
+    _view: "Optional[memoryview[float]]" = None
+
+    def __init__(self, handle: Handle, model: Handle) -> None:
+        self._handle = handle
+        self._model = model
+
+    @classmethod
+    def _create(cls, model: Handle, context: int, batch: int, cache: str) -> "Session":
+        options = SessionOptions.new(
+            context=context, batch=batch, cache_type=number_of(_CACHES, cache, "cache")
+        )
+        out = c_void_p()
+        call(lib.tfm_session_create, model.pointer, byref(options), byref(out))
+        return cls(Handle(out.value or 0, lib.tfm_session_destroy, (model,)), model)
+
+    @property
+    def _idle(self) -> int:
+        """The pointer, for calls that change the session or read what changes."""
+        pointer = self._pointer
+        running = self._generation() if self._generation else None
+        if running is not None and running._handle is not None:
+            raise TfmError(E_STATE, "a generation of this session has not ended: finish it or close it")
+        return pointer
+
+    def _forget_view(self) -> None:
+        view, self._view = self._view, None
+        if view is not None:
+            try:
+                view.release()
+            except BufferError:  # an array of somebody's rests on it
+                pass
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._forget_view()
+        super().close()
+
+    # ---- Tokens in, logits out ----
+
+    def forward(
+        self,
+        tokens: Iterable[int],
+        *,
+        logits: str = "last",
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> None:
+        """Appends tokens and computes the logits of the "last" of them, of "all" or of "none"."""
+        carrier = Carrier()
+        ids = ids_of(tokens)
+        options = ForwardOptions.new(
+            logits=number_of(_LOGITS, logits, "logits"),
+            progress=carrier.progress(progress),
+            cancel=cancel._pointer if cancel else None,
+        )
+        pointer = self._idle
+        self._forget_view()
+        carrier.call(lib.tfm_forward, pointer, ids, len(ids), byref(options))
+
+    def _row(self, index: int) -> Any:
+        pointer, vocab = c_void_p(), c_size_t()
+        count = self.logits_count
+        if index < 0:
+            index += count
+        if count and not 0 <= index < count:
+            raise IndexError(f"there are logits of {count} tokens")
+        call(lib.tfm_logits, self._idle, max(index, 0), byref(pointer), byref(vocab))
+        return (c_float * vocab.value).from_address(pointer.value or 0)
+
+    def logits(self, index: int = -1) -> "array[float]":
+        """The logits of one token of the last forward call, [vocab]; -1: of the last one. A copy, to keep."""
+        row = self._row(index)
+        copy = array("f")
+        copy.frombytes(memoryview(row).cast("B"))
+        return copy
+
+    def logits_view(self, index: int = -1) -> "memoryview[float]":
+        """The same without a copy: the session's own memory, to read only, valid until its next forward, generate,
+        rewind or close. numpy.frombuffer(view, "float32") makes an array of it."""
+        row = self._row(index)
+        row._session = self  # the memory lives as long as the view
+        self._forget_view()
+        self._view = memoryview(row).cast("B").cast("f").toreadonly()
+        return self._view
+
+    @property
+    def logits_count(self) -> int:
+        """For how many tokens there are logits now."""
+        return int(lib.tfm_logits_count(self._pointer))
+
+    # ---- The next token ----
+
+    def top(self, k: int = 10) -> List[Candidate]:
+        """The most probable next tokens, most probable first."""
+        table = (RawCandidate * k)()
+        count = c_size_t()
+        call(lib.tfm_top_candidates, self._idle, table, k, byref(count))
+        rows = []
+        for row in table[: count.value]:
+            data = string_at(row.bytes, row.length) if row.bytes and row.length else b""
+            rows.append(Candidate(row.token, text_of(data), row.probability, row.logit, data))
+        return rows
+
+    def probability(self, token: int) -> float:
+        """The probability that this token is the next one."""
+        value = c_double()
+        call(lib.tfm_token_probability, self._idle, token, byref(value))
+        return value.value
+
+    def sample(self, sampler: Optional[Sampler] = None) -> int:
+        """Chooses the next token (None: the most probable one); forward([token]) appends it."""
+        token = c_int32(-1)
+        call(lib.tfm_sample_next, self._idle, sampler._pointer if sampler else None, byref(token))
+        return token.value
+
+    # ---- The timeline ----
+
+    @property
+    def position(self) -> int:
+        """How many tokens the session holds."""
+        return int(lib.tfm_session_position(self._pointer))
+
+    @property
+    def context(self) -> int:
+        """How many it can hold."""
+        return int(lib.tfm_session_context(self._pointer))
+
+    @property
+    def tokens(self) -> List[int]:
+        """The tokens that it holds."""
+        return list(lib.tfm_session_tokens(self._idle)[: self.position])
+
+    def rewind(self, position: int = 0) -> None:
+        """Forgets every token from position on."""
+        if position < 0:
+            raise ValueError("position must not be negative")
+        pointer = self._idle
+        self._forget_view()
+        call(lib.tfm_session_rewind, pointer, position)
+
+    def fork(self) -> "Session":
+        """A second session with the same past, at the cost of references."""
+        out = c_void_p()
+        call(lib.tfm_session_fork, self._idle, byref(out))
+        return Session(Handle(out.value or 0, lib.tfm_session_destroy, (self._model,)), self._model)
+
+    # ---- The loop ----
+
+    def generate(
+        self,
+        prompt: Text = "",
+        *,
+        max_tokens: int = 0,
+        stop: Union[Text, Sequence[Text]] = (),
+        temperature: Optional[float] = None,
+        top_k: Optional[int] = None,
+        top_p: Optional[float] = None,
+        min_p: Optional[float] = None,
+        repeat_penalty: Optional[float] = None,
+        repeat_window: Optional[int] = None,
+        seed: Optional[int] = None,
+        sampler: Optional[Sampler] = None,
+        tokens: Iterable[int] = (),
+        add_bos: Optional[bool] = None,
+        parse_special: bool = False,
+        special: bool = False,
+        ignore_end: bool = False,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+        on_token: Optional[Callable[[Token], Optional[bool]]] = None,
+    ) -> Generation:
+        """Appends the prompt and goes on from there: an iterator of text pieces.
+
+        With on_token everything is generated before this returns, and on_token(token) is called for each; False from
+        it stops. The session then holds prompt and text, to be continued. See tfm/generate.h for the options.
+        """
+        self._idle
+        self._forget_view()
+        chosen = make_sampler(
+            sampler,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repeat_penalty=repeat_penalty,
+            repeat_window=repeat_window,
+            seed=seed,
+        )
+        generation = Generation(
+            self,
+            chosen,
+            prompt,
+            max_tokens=max_tokens,
+            stop=stop,
+            tokens=tokens,
+            add_bos=add_bos,
+            parse_special=parse_special,
+            special=special,
+            ignore_end=ignore_end,
+            cancel=cancel,
+            progress=progress,
+        )
+        self._generation = weakref.ref(generation)
+        if on_token is not None:
+            generation._run(on_token)
+        return generation

@@ -1,0 +1,270 @@
+#!/bin/sh
+# Drives every command of the tfm program on a small model: sh tests/test_cli.sh TFM MODEL
+# Needs nothing but a shell; where python3 is found, JSON and safetensors are also read by somebody else's code.
+set -u
+tfm=${1:?}
+model=${2:?}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+out=$work/out
+err=$work/err
+failures=0
+checks=0
+text=床前明月光
+
+complain() {
+    failures=$((failures + 1))
+    echo "FAILED: $*"
+    sed 's/^/  stdout: /' "$out" 2>/dev/null | head -n 5
+    sed 's/^/  stderr: /' "$err" 2>/dev/null | head -n 5
+}
+
+# expect STATUS ARGUMENTS...: runs the program
+expect() {
+    status=$1
+    shift
+    checks=$((checks + 1))
+    "$tfm" "$@" >"$out" 2>"$err" </dev/null
+    got=$?
+    [ "$got" -eq "$status" ] || complain "status $got, not $status: tfm $*"
+}
+
+# holds WHAT COMMAND...: the command must succeed
+holds() {
+    what=$1
+    shift
+    checks=$((checks + 1))
+    "$@" >"$work/check" 2>&1 || { complain "$what"; sed 's/^/  /' "$work/check"; }
+}
+
+have_python=0
+python3 -c 'import json' 2>/dev/null && have_python=1
+# python WHAT SCRIPT ARGUMENTS...: the script must succeed; left out where there is no Python
+python() {
+    if [ $have_python -eq 1 ]; then
+        what=$1
+        shift
+        holds "$what" python3 -c "$@"
+    fi
+}
+
+# ---- The program itself ----------------------------------------------------------------------------------------------
+
+expect 0 --version
+holds "version" grep -Eq '^tfm [0-9]+\.[0-9]+\.[0-9]+$' "$out"
+expect 2
+holds "overview on stderr" grep -q 'tfm run' "$err"
+expect 0 help
+holds "overview" grep -q 'tfm run' "$out"
+expect 2 nonsense
+expect 2 help nonsense
+for command in run top tokens detokenize logits info bench; do
+    expect 0 help $command
+    holds "help $command" grep -q -- "^tfm $command" "$out"
+    cp "$out" "$work/help"
+    expect 0 $command --help
+    holds "$command --help is help $command" cmp "$work/help" "$out"
+    expect 2 $command
+    holds "$command: says where the help is" grep -q "tfm help $command" "$err"
+    expect 2 $command "$model" --nonsense
+    expect 2 $command "$model" -z
+    expect 2 $command "$model" "$model" --json
+done
+
+# ---- Wrong usage -----------------------------------------------------------------------------------------------------
+
+for bad in "-n -1" "-n x" "-n 1.5" "-n" "--temp hot" "--temp -1" "--temp 101" "--temp nan" "--top-p 0" "--top-p 1.5" \
+    "--min-p 2" "--top-k -3" "--seed 18446744073709551616" "-t 257" "--isa mmx" "--json=1" "--repeat-penalty 0" \
+    "--context 4294967296" "--tokens 1,x" "--tokens 1,,2" "--tokens 99999999999" "-p a -f b"; do
+    # shellcheck disable=SC2086
+    expect 2 run "$model" $bad
+    holds "nothing printed: $bad" test ! -s "$out"
+done
+expect 2 top "$model"
+expect 2 top "$model" -p x -k 0
+expect 2 tokens "$model"
+expect 2 detokenize "$model"
+expect 2 detokenize "$model" --ids 'x'
+expect 2 logits "$model" --tokens 1
+expect 2 logits "$model" -o "$work/x"
+expect 2 logits "$model" --tokens '' -o "$work/x"
+expect 2 logits "$model" --tokens 1 -o "$work/x" --chunk 0
+expect 2 bench "$model" -r 0
+
+# ---- Files that are not there, or broken -----------------------------------------------------------------------------
+
+head -c 1000 "$model" >"$work/short.gguf"
+: >"$work/empty"
+head -c 5000 /dev/zero >"$work/zeros"
+printf '{"hello": ' >"$work/tokenizer.json"
+mkdir "$work/folder"
+for file in missing short.gguf empty zeros tokenizer.json folder; do
+    for command in "run -p x" "top -p x" "tokens -p x" "detokenize --ids 1" "logits --tokens 1 -o $work/no" info bench; do
+        # shellcheck disable=SC2086
+        set -- $command
+        name=$1
+        shift
+        expect 1 "$name" "$work/$file" "$@"
+        holds "$name $file: says what is wrong" grep -q "^tfm $name: ..." "$err"
+        holds "$name $file: prints nothing" test ! -s "$out"
+    done
+done
+holds "no file from a broken model" test ! -e "$work/no"
+expect 1 run "$model" -f "$work/missing"
+holds "names the file" grep -q missing "$err"
+
+# ---- tokens, detokenize ----------------------------------------------------------------------------------------------
+
+expect 0 tokens "$model" -p "$text"
+holds "a line for each token" grep -Eq '^ *[0-9]+  ".*"$' "$out"
+expect 0 tokens "$model" -p "$text" --json
+holds "shape of tokens" grep -Eq '^\{"ids":\[[0-9]+(,[0-9]+)*\],"pieces":\[".*"\]\}$' "$out"
+expect 0 tokens "$model" -p "$text" --no-special --json
+plain=$(sed 's/.*"ids":\[\([0-9,]*\)\].*/\1/' "$out")
+expect 0 detokenize "$model" --ids "$plain"
+printf %s "$text" >"$work/text"
+holds "back to the same text" cmp "$work/text" "$out"
+expect 0 detokenize "$model" --ids "[ $plain ]" --json
+holds "shape of detokenize" grep -Fqx "{\"text\":\"$text\"}" "$out"
+expect 0 tokens "$model" -f "$work/text" --no-special --json
+holds "the same from a file" test "$plain" = "$(sed 's/.*"ids":\[\([0-9,]*\)\].*/\1/' "$out")"
+printf '%s\n' "$plain" >"$work/ids"
+expect 0 detokenize "$model" --ids "@$work/ids"
+holds "ids from a file" cmp "$work/text" "$out"
+expect 0 detokenize "$model" --ids ''
+holds "no ids, no text" test ! -s "$out"
+expect 1 detokenize "$model" --ids 2147483647
+printf '"\\\001\n\t\200\377' >"$work/odd"
+expect 0 tokens "$model" -f "$work/odd" --json
+cp "$out" "$work/odd.json"
+python "odd bytes give valid JSON" 'import json,sys; d=json.load(open(sys.argv[1],encoding="utf-8")); assert len(d["ids"])==len(d["pieces"])' "$work/odd.json"
+expect 0 tokens "$model" -p '' --no-special --json
+holds "the empty text" grep -Fqx '{"ids":[],"pieces":[]}' "$out"
+
+# ---- top -------------------------------------------------------------------------------------------------------------
+
+expect 0 top "$model" -p "$text"
+holds "ten rows under a heading" test "$(wc -l <"$out")" -eq 11
+expect 0 top "$model" -p "$text" -k 3 --json
+row='\{"id":[0-9]+,"text":"[^"]*","probability":[0-9.e-]+\}'
+holds "shape of top" grep -Eqx "\[$row,$row,$row\]" "$out"
+best=$(sed 's/^\[{"id":\([0-9]*\).*/\1/' "$out")
+cp "$out" "$work/top.json"
+expect 0 top "$model" -p "$text" -k 100000000 --json
+python "probabilities fall and sum to one" 'import json,sys
+p=[r["probability"] for r in json.load(open(sys.argv[1],encoding="utf-8"))]
+assert p==sorted(p,reverse=True) and abs(sum(p)-1)<1e-6, sum(p)' "$out"
+expect 0 tokens "$model" -p "$text" --json
+full=$(sed 's/.*"ids":\[\([0-9,]*\)\].*/\1/' "$out")
+expect 0 top "$model" --tokens "$full" -k 3 --json
+holds "the same from ids" cmp "$work/top.json" "$out"
+expect 1 top "$model" --tokens 2147483647
+
+# ---- run -------------------------------------------------------------------------------------------------------------
+
+expect 0 run "$model" -p "$text" -n 12 --temp 0 -t 1
+cp "$out" "$work/greedy"
+holds "it writes something" test -s "$work/greedy"
+expect 0 run "$model" -p "$text" -n 12 --temp 0 -t 3 --isa portable --stats
+holds "the same with other threads and instructions" cmp "$work/greedy" "$out"
+holds "stats on stderr" grep -q '^prompt: [0-9]* tokens' "$err"
+expect 0 run "$model" -f "$work/text" -n 12 --temp 0
+holds "the same from a file" cmp "$work/greedy" "$out"
+expect 0 run "$model" --tokens "$full" -n 12 --temp 0
+holds "the same from ids" cmp "$work/greedy" "$out"
+expect 0 run "$model" -p "$text" -n 12 --temp 0 --json
+cp "$out" "$work/lines"
+line='\{"id":-?[0-9]+,"text":".*","probability":[0-9.e-]+,"position":[0-9]+\}'
+holds "shape of run" test "$(grep -Ecx "$line" "$work/lines")" -eq "$(wc -l <"$work/lines")"
+holds "its first token is the most probable one" grep -q "^{\"id\":$best," "$work/lines"
+python "the pieces are the text, one position after the other" 'import json,sys
+rows=[json.loads(l) for l in open(sys.argv[1],encoding="utf-8")]
+assert "".join(r["text"] for r in rows)==open(sys.argv[2],encoding="utf-8").read()
+tokens=[r for r in rows if r["id"]>=0]
+first=len(sys.argv[3].split(","))
+assert 0<len(tokens)<=12 and [r["position"] for r in tokens]==list(range(first,first+len(tokens)))
+assert all(0<r["probability"]<=1 for r in tokens)' "$work/lines" "$work/greedy" "$full"
+for seed in 1 2; do
+    expect 0 run "$model" -p "$text" -n 30 --temp 1.5 --top-k 0 --top-p 1 --min-p 0 --seed $seed
+    cp "$out" "$work/seed$seed"
+    expect 0 run "$model" -p "$text" -n 30 --temp 1.5 --top-k 0 --top-p 1 --min-p 0 --seed=$seed
+    holds "the same seed, the same text" cmp "$work/seed$seed" "$out"
+done
+holds "another seed, another text" sh -c '! cmp -s "$1" "$2"' - "$work/seed1" "$work/seed2"
+expect 0 run "$model" -p "$text" -n 30 --temp 1.5 --top-k 1 --seed 5
+cp "$out" "$work/one"
+expect 0 run "$model" -p "$text" -n 30 --temp 0
+holds "only the likeliest token is greedy" cmp "$work/one" "$out"
+stop=$(python3 -c 'import sys; print(open(sys.argv[1],encoding="utf-8").read()[2:4],end="")' "$work/greedy" 2>/dev/null || true)
+if [ -n "$stop" ]; then
+    expect 0 run "$model" -p "$text" -n 12 --temp 0 --stop '@@@@' --stop "$stop"
+    python "ends before the stop text" 'import sys
+a,b=(open(p,encoding="utf-8").read() for p in sys.argv[1:3])
+assert a[:a.index(sys.argv[3])]==b, (a,b)' "$work/greedy" "$out" "$stop"
+fi
+expect 1 run "$model" --tokens 2147483647
+expect 1 run "$model" -p "$text" --context 1
+if [ -c /dev/full ]; then
+    checks=$((checks + 1))
+    "$tfm" run "$model" -p "$text" -n 5 >/dev/full 2>"$err"
+    [ $? -eq 1 ] || complain "a full disk is an error"
+fi
+
+# ---- logits ----------------------------------------------------------------------------------------------------------
+
+expect 0 logits "$model" --tokens "$full" -o "$work/a.safetensors"
+expect 0 logits "$model" --tokens "$full" -o "$work/b.safetensors" --chunk 1 -t 1
+holds "token by token: the same bytes" cmp "$work/a.safetensors" "$work/b.safetensors"
+expect 0 logits "$model" --tokens "$full" -o "$work/b.safetensors" --chunk 2 --isa portable
+holds "over the old file, other cuts: the same bytes" cmp "$work/a.safetensors" "$work/b.safetensors"
+python "safetensors" 'import json,struct,sys
+b=open(sys.argv[1],"rb").read()
+n,=struct.unpack("<Q",b[:8]); h=json.loads(b[8:8+n]); t=h["logits"]; rows,vocab=t["shape"]
+assert list(h)==["logits"] and t["dtype"]=="F32" and rows==len(sys.argv[2].split(","))
+assert t["data_offsets"]==[0,rows*vocab*4] and len(b)==8+n+rows*vocab*4 and n%8==0
+last=struct.unpack("<%df"%vocab,b[-vocab*4:])
+assert max(range(vocab),key=lambda i:last[i])==int(sys.argv[3])' "$work/a.safetensors" "$full" "$best"
+expect 1 logits "$model" --tokens 1,2147483647 -o "$work/b.safetensors"
+holds "a failure leaves the old file" cmp "$work/a.safetensors" "$work/b.safetensors"
+expect 1 logits "$model" --tokens 1 -o "$work/nowhere/x"
+expect 1 logits "$model" --tokens 1 -o "$work/folder"
+holds "nothing half-written is left" test -z "$(find "$work" -name '*.part')"
+checks=$((checks + 1))
+"$tfm" logits "$model" --tokens "$full" -o /dev/stdout 2>"$err" | cmp -s - "$work/a.safetensors" ||
+    complain "logits into a pipe"
+
+# ---- info, bench -----------------------------------------------------------------------------------------------------
+
+expect 0 info "$model"
+holds "info" grep -q '^family' "$out"
+expect 0 info "$model" --tensors --json
+holds "shape of info" grep -Eq '^\{"family":".+","name":".*","format":"gguf","weights":".+","parameters":[0-9]+,' "$out"
+python "info" 'import json,sys
+d=json.load(open(sys.argv[1],encoding="utf-8"))
+assert d["layers"]>0 and d["tokenizer"]["vocab_size"]==d["vocab_size"] and len(d["tensors"])>0
+assert all(t["name"] and t["type"] and t["shape"] for t in d["tensors"])' "$out"
+expect 0 bench "$model" -p 16 -n 4 -r 3 -t 2
+holds "bench" grep -Eq '^decode +4 tokens +[0-9.]+ tokens/s' "$out"
+expect 0 bench "$model" -p 16 -n 4 -r 3 --json
+holds "shape of bench" grep -Eq '^\{"prefill":\{"tokens":16,"tokens_per_second":[0-9.e+]+,.*"decode":\{"tokens":4,"tokens_per_second":[0-9.e+]+,' "$out"
+python "bench" 'import json,sys
+d=json.load(open(sys.argv[1])); assert d["repeats"]==3
+assert all(0<d[k]["slowest"]<=d[k]["tokens_per_second"]<=d[k]["fastest"] for k in ("prefill","decode"))' "$out"
+expect 0 bench "$model" -n 0 -r 1 --json
+holds "bench without decode" grep -q '"decode":{"tokens":0,"tokens_per_second":null' "$out"
+
+# ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+checks=$((checks + 1))
+"$tfm" bench "$model" -r 1000 >"$out" 2>"$err" &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+got=$?
+[ $got -eq 130 ] || complain "status $got, not 130, after Ctrl-C"
+holds "and nothing more is said" test ! -s "$out" -a ! -s "$err"
+
+[ $have_python -eq 1 ] || echo "SKIPPED: python3 is not here: JSON was looked at by pattern only"
+echo "$checks checks, $failures failed"
+[ $failures -eq 0 ]

@@ -1,0 +1,177 @@
+// test_cpp.cc - tfm.hpp on a small model: every class, moved objects, errors, and, where they are switched on, exceptions.
+// Built twice, with and without exceptions: test_cpp MODEL
+#include <tfm.hpp>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+static int failures = 0;
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                        \
+            failures++;                                                                                                \
+        }                                                                                                              \
+    } while (0)
+
+static const char prompt[] = "床前明月光";
+
+static void test_errors() {
+    auto model = tfm::model::load("/nowhere/at/all.gguf");
+    CHECK(!model);
+    CHECK(model.error().code() == TFM_E_NOT_FOUND);
+    CHECK(std::strcmp(model.error().name(), "TFM_E_NOT_FOUND") == 0);
+    CHECK(std::strstr(model.error().message(), "all.gguf") != nullptr);
+    auto tokenizer = tfm::tokenizer::load("hello", 5);
+    CHECK(!tokenizer);
+    auto sampler = tfm::sampler::create();
+    CHECK(bool(sampler));
+    CHECK(sampler.error().code() == TFM_OK);
+    CHECK(!sampler->top_p(2));
+    CHECK(sampler->top_p(0.5) && sampler->get_f64(TFM_SAMPLER_TOP_P).value() == 0.5);
+    CHECK(sampler->seed(1ull << 63) && sampler->get_u64(TFM_SAMPLER_SEED).value() == 1ull << 63);
+#if TFM_HPP_EXCEPTIONS
+    bool thrown = false;
+    try {
+        (void)model.value();
+    } catch (const tfm::exception &exception) {
+        thrown = exception.code() == TFM_E_NOT_FOUND && std::strstr(exception.what(), "all.gguf");
+    }
+    CHECK(thrown);
+    thrown = false;
+    try {
+        sampler->min_p(-1).value();
+    } catch (const std::exception &) {
+        thrown = true;
+    }
+    CHECK(thrown);
+#endif
+}
+
+static void test_tokenizer(const char *path, const tfm::model &model) {
+    auto tokenizer = tfm::tokenizer::load(path).value();
+    tfm::tokenizer moved = std::move(tokenizer);
+    tokenizer = std::move(moved);
+    auto ids = tokenizer.encode(prompt).value();
+    CHECK(!ids.empty());
+    CHECK(ids == model.tokenizer().encode(prompt).value());
+    CHECK(tokenizer.decode(ids).value() == prompt);
+    CHECK(tokenizer.info()->vocab_size == model.info()->vocab_size);
+    CHECK(!tokenizer.decode({-5}));
+    CHECK(tokenizer.encode("")); // count first, with nothing to count perhaps
+
+    auto decoder = tfm::decoder::create(tokenizer).value();
+    std::string text;
+    for (tfm::token id : ids) text += *decoder.push(id);
+    text += *decoder.finish();
+    CHECK(text == prompt);
+    std::string_view bytes = *tokenizer.bytes(ids.back());
+    CHECK(!bytes.empty() && tokenizer.find(bytes) >= 0 && tokenizer.kind(ids.back()) != 0);
+}
+
+static void test_session(const tfm::model &model) {
+    auto session = tfm::session::create(model).value();
+    auto ids = model.tokenizer().encode(prompt).value();
+    CHECK(!session.logits());
+    tfm::forward_options all;
+    all.logits = TFM_LOGITS_ALL;
+    CHECK(session.forward(ids, all));
+    CHECK(session.logits_count() == ids.size() && session.position() == ids.size());
+    CHECK(session.tokens().size == ids.size() && session.tokens()[0] == ids[0]);
+
+    auto table = session.top(5).value();
+    CHECK(table.size() == 5 && table[0].probability >= table[1].probability);
+    CHECK(session.sample().value() == table[0].token);
+    CHECK(std::fabs(session.probability(table[0].token).value() - table[0].probability) < 1e-12);
+    auto logits = session.logits(ids.size() - 1).value();
+    float largest = logits[0];
+    for (float logit : logits) largest = logit > largest ? logit : largest;
+    CHECK(logits[static_cast<std::size_t>(table[0].token)] == largest);
+
+    // A fork and a rewound session give the same bits as the way there.
+    auto fork = session.fork().value();
+    std::vector<float> kept(logits.begin(), logits.end());
+    CHECK(session.rewind(ids.size() - 1));
+    CHECK(session.forward(&ids.back(), 1));
+    auto again = session.logits().value();
+    CHECK(again.size == kept.size() && std::memcmp(again.data, kept.data(), kept.size() * sizeof(float)) == 0);
+    CHECK(fork.position() == ids.size());
+    CHECK(!session.rewind(ids.size() + 1));
+}
+
+static void test_generate(const tfm::model &model) {
+    auto session = tfm::session::create(model).value();
+    auto sampler = tfm::sampler::create().value();
+    tfm::generate_options options;
+    options.max_tokens = 6;
+
+    auto text = session.generate(&sampler, prompt, options).value();
+    CHECK(!text.empty());
+
+    // Pulled, with the same seed: the same text.
+    CHECK(session.rewind(0) && sampler.seed(0));
+    auto generation = session.begin(&sampler, prompt, options).value();
+    std::string pulled;
+    for (;;) {
+        auto event = generation.next().value();
+        pulled.append(event.bytes, event.length);
+        if (event.stop) break;
+    }
+    auto summary = generation.end();
+    CHECK(pulled == text);
+    CHECK(summary.stop == TFM_STOP_LIMIT || summary.stop == TFM_STOP_END);
+
+    // The callback stops; the session goes on.
+    CHECK(session.rewind(0));
+    int calls = 0;
+    auto stopped = session.generate(nullptr, prompt, options, [&calls](const tfm::token_event &event) {
+        if (!event.stop) calls++;
+        return calls < 2;
+    });
+    CHECK(stopped && stopped->stop == TFM_STOP_CALLBACK && calls == 2);
+    CHECK(session.generate(nullptr, prompt, options));
+
+    auto cancel = tfm::cancel::create().value();
+    cancel.set();
+    options.cancel = cancel.get();
+    auto cancelled = session.generate(nullptr, prompt, options, [](const tfm::token_event &) {});
+    CHECK(cancelled ? cancelled->stop == TFM_STOP_CANCELLED : cancelled.error().code() == TFM_E_CANCELLED);
+    cancel.reset();
+#if TFM_HPP_EXCEPTIONS
+    std::string caught;
+    try {
+        (void)session.generate(nullptr, prompt, options, [](const tfm::token_event &) { throw std::string("mine"); });
+    } catch (const std::string &mine) {
+        caught = mine;
+    }
+    CHECK(caught == "mine");
+    CHECK(session.generate(nullptr, prompt, options));
+#endif
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) return 2;
+    test_errors();
+    auto pool = tfm::pool::create();
+    CHECK(pool && pool->threads() >= 1);
+    tfm::model_options options;
+    options.pool = pool->get();
+    auto loaded = tfm::model::load(argv[1], options);
+    if (!loaded) return std::printf("%s\n", loaded.error().message()), 1;
+    {
+        tfm::model copy = *loaded; // one more reference
+        tfm::model model = std::move(*loaded);
+        copy = model;
+        CHECK(copy.get() == model.get());
+        CHECK(model.info()->layers > 0 && model.tensor_count() > 0 && model.tensor(0)->name && model.bytes() > 0);
+        test_tokenizer(argv[1], model);
+        test_session(model);
+        test_generate(copy);
+    }
+    std::printf("tfm %s, exceptions %s: %d failures\n", tfm::version(), TFM_HPP_EXCEPTIONS ? "on" : "off", failures);
+    return failures != 0;
+}
