@@ -31,7 +31,6 @@ tfm=$build/examples/tfm
 echo "3/3 Running $model:"
 echo
 printf '%s' "$prompt"
-"$tfm" run "$model" -p "$prompt"
-echo
+"$tfm" run "$model" -p "$prompt" --temp 0
 echo
 echo "Any GGUF file: $tfm run YOUR-MODEL.gguf -p \"Once upon a time\""

@@ -124,7 +124,9 @@ static int32_t read_pending(tfm_generation *g, bool *full, tfm_error *error) {
 static void end(tfm_generation *g, int32_t stop, tfm_token_event *event) {
     const char *rest = "";
     size_t length = 0;
-    if (g->decoder && g->stops.found < 0 && !tfm_decoder_finish(g->decoder, &rest, &length, NULL))
+    if (g->stops.found >= 0)
+        g->stops.ready = 0; /* what was in front of it has been handed out */
+    else if (g->decoder && !tfm_decoder_finish(g->decoder, &rest, &length, NULL))
         tfm__stops_take(&g->stops, rest, length);
     tfm__stops_flush(&g->stops);
     if (g->stops.found >= 0) stop = TFM_STOP_STRING; /* the held character may have completed one */
@@ -174,6 +176,9 @@ static int32_t step(tfm_generation *g, tfm_token_event *event, tfm_error *error)
         end(g, stop ? stop : TFM_STOP_CONTEXT, event);
         return TFM_OK;
     }
+    /* room for any text, before a random number and the decoder's state change: a step that failed can be tried again */
+    size_t most = g->decoder ? tfm__decoder_room(session->model->tokenizer) : 0;
+    if (!tfm__buffer_reserve(&g->stops.held, most)) return tfm__fail_memory(error, &session->model->heap, most);
     status = tfm__last_logits(session, &logits, error);
     if (!status)
         status = tfm__sampler_choose(g->sampler, &session->model->kernels, logits, session->model->config.vocab,

@@ -2,10 +2,10 @@
 #include "generate.h"
 
 #define MOST_STOPS 64
-#define ROOM 4096 /* of held text, taken at the start so that no token needs memory */
+#define ROOM 4096 /* of held text beside a stop string, taken at the start so that no token needs memory */
 
 int32_t tfm__stops_init(tfm__stops *stops, tfm__heap *heap, const tfm_generate_options *options, tfm_error *error) {
-    size_t total = 0, used = 0;
+    size_t total = 0, used = 0, longest = 0, room;
     memset(stops, 0, sizeof *stops);
     stops->heap = heap;
     stops->found = -1;
@@ -19,8 +19,10 @@ int32_t tfm__stops_init(tfm__stops *stops, tfm__heap *heap, const tfm_generate_o
         if (lengths[i] == 0 || ((unsigned char)text[0] & 0xc0) == 0x80)
             return tfm__fail(error, TFM_E_ARGUMENT, "stop string %zu is empty or begins inside a character", i);
         if (!tfm__add_size(total, lengths[i], &total)) return tfm__fail(error, TFM_E_ARGUMENT, "stop strings too long");
+        longest = TFM__MAX(longest, lengths[i]);
     }
-    if (!tfm__buffer_reserve(&stops->held, ROOM)) return tfm__fail_memory(error, heap, ROOM);
+    if (!tfm__add_size(longest, ROOM, &room) || !tfm__buffer_reserve(&stops->held, room))
+        return tfm__fail_memory(error, heap, longest);
     if (options->stop_count == 0) return TFM_OK;
     stops->texts = tfm__alloc(heap, total);
     stops->lengths = tfm__alloc_array(heap, options->stop_count, sizeof *stops->lengths);

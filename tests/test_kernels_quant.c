@@ -1,5 +1,6 @@
-/* test_kernels_quant.c - the quantised kernels: values of every format against an independent implementation, the
- * reference against sums in double precision, and every instruction set against the reference, bit for bit. */
+/* test_kernels_quant.c - the quantised kernels: values of every format against an independent implementation,
+ * the reference against sums in double precision, and every instruction set against the reference, bit for
+ * bit. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +13,9 @@
 
 #include "kernels/quant_blocks.h"
 
-static const uint32_t types[] = {TFM__Q4_0, TFM__Q4_1, TFM__Q5_0, TFM__Q5_1, TFM__Q8_0,   TFM__IQ4_NL, TFM__MXFP4,
-                                 TFM__Q2_K, TFM__Q3_K, TFM__Q4_K, TFM__Q5_K, TFM__Q6_K, TFM__IQ4_XS};
+static const uint32_t types[] = {TFM__Q4_0,   TFM__Q4_1,  TFM__Q5_0,  TFM__Q5_1, TFM__Q8_0,
+                                 TFM__IQ4_NL, TFM__MXFP4, TFM__Q2_K,  TFM__Q3_K, TFM__Q4_K,
+                                 TFM__Q5_K,   TFM__Q6_K,  TFM__IQ4_XS};
 
 typedef struct shape {
     size_t block, bytes;
@@ -23,19 +25,32 @@ typedef struct shape {
 
 static shape shape_of(uint32_t type) {
     switch (type) {
-    case TFM__Q4_0: return (shape){32, TFM__Q4_0_BYTES, {0, NONE}};
-    case TFM__Q4_1: return (shape){32, TFM__Q4_1_BYTES, {0, 2}};
-    case TFM__Q5_0: return (shape){32, TFM__Q5_0_BYTES, {0, NONE}};
-    case TFM__Q5_1: return (shape){32, TFM__Q5_1_BYTES, {0, 2}};
-    case TFM__Q8_0: return (shape){32, TFM__Q8_0_BYTES, {0, NONE}};
-    case TFM__IQ4_NL: return (shape){32, TFM__IQ4_NL_BYTES, {0, NONE}};
-    case TFM__MXFP4: return (shape){32, TFM__MXFP4_BYTES, {NONE, NONE}};
-    case TFM__Q2_K: return (shape){256, TFM__Q2_K_BYTES, {80, 82}};
-    case TFM__Q3_K: return (shape){256, TFM__Q3_K_BYTES, {108, NONE}};
-    case TFM__Q4_K: return (shape){256, TFM__Q4_K_BYTES, {0, 2}};
-    case TFM__Q5_K: return (shape){256, TFM__Q5_K_BYTES, {0, 2}};
-    case TFM__Q6_K: return (shape){256, TFM__Q6_K_BYTES, {208, NONE}};
-    default: return (shape){256, TFM__IQ4_XS_BYTES, {0, NONE}};
+    case TFM__Q4_0:
+        return (shape){32, TFM__Q4_0_BYTES, {0, NONE}};
+    case TFM__Q4_1:
+        return (shape){32, TFM__Q4_1_BYTES, {0, 2}};
+    case TFM__Q5_0:
+        return (shape){32, TFM__Q5_0_BYTES, {0, NONE}};
+    case TFM__Q5_1:
+        return (shape){32, TFM__Q5_1_BYTES, {0, 2}};
+    case TFM__Q8_0:
+        return (shape){32, TFM__Q8_0_BYTES, {0, NONE}};
+    case TFM__IQ4_NL:
+        return (shape){32, TFM__IQ4_NL_BYTES, {0, NONE}};
+    case TFM__MXFP4:
+        return (shape){32, TFM__MXFP4_BYTES, {NONE, NONE}};
+    case TFM__Q2_K:
+        return (shape){256, TFM__Q2_K_BYTES, {80, 82}};
+    case TFM__Q3_K:
+        return (shape){256, TFM__Q3_K_BYTES, {108, NONE}};
+    case TFM__Q4_K:
+        return (shape){256, TFM__Q4_K_BYTES, {0, 2}};
+    case TFM__Q5_K:
+        return (shape){256, TFM__Q5_K_BYTES, {0, 2}};
+    case TFM__Q6_K:
+        return (shape){256, TFM__Q6_K_BYTES, {208, NONE}};
+    default:
+        return (shape){256, TFM__IQ4_XS_BYTES, {0, NONE}};
     }
 }
 
@@ -129,7 +144,8 @@ static void make_floats(float *x, size_t k, int kind) {
         if (kind == ODD) x[i] = (float)(int)(random_u32() % 255) - 127.0f + (random_u32() & 1 ? 0.5f : 0.0f);
         if (kind == TINY) x[i] *= 1e-39f;
     }
-    if (kind == WITH_NAN) x[random_u32() % k] = tfm__f32_of_bits(random_u32() & 1 ? 0x7fc00001u : 0xffc00000u);
+    if (kind == WITH_NAN)
+        x[random_u32() % k] = tfm__f32_of_bits(random_u32() & 1 ? 0x7fc00001u : 0xffc00000u);
     if (kind == WITH_INFINITY) x[random_u32() % k] = random_u32() & 1 ? INFINITY : -INFINITY;
 }
 
@@ -169,7 +185,8 @@ static void test_quantise(void **state) {
                             assert_int_equal(q[i], 0);
                     }
                     if (block == 32) stored = tfm__act_sums32(rows[0], k)[b];
-                    for (size_t s = 0; block == 256 && s < 16; s++) stored += tfm__act_sums16(rows[0], k)[16 * b + s];
+                    for (size_t s = 0; block == 256 && s < 16; s++)
+                        stored += tfm__act_sums16(rows[0], k)[16 * b + s];
                     assert_int_equal(sum, stored);
                 }
             }
@@ -242,15 +259,16 @@ static void check_product(tfm__product product, size_t rows, size_t cut) {
         if (cut) tables[table].weights[product.type].product(&product, 0, cut);
         tables[table].weights[product.type].product(&product, cut, rows);
         for (size_t t = 0; t < product.tokens; t++) {
-            check_same(store.y[0] + t * product.y_stride, product.y + t * product.y_stride, rows, product.type,
-                       tables[table].isa, "product");
+            check_same(store.y[0] + t * product.y_stride, product.y + t * product.y_stride, rows,
+                       product.type, tables[table].isa, "product");
             for (size_t r = rows; r < product.y_stride; r++) /* the gap between rows of y is left alone */
                 assert_int_equal(tfm__bits_of_f32(product.y[t * product.y_stride + r]), 0x77777777u);
         }
     }
 }
 
-static tfm__product make_product(uint32_t type, size_t rows, size_t tokens, size_t k, int weight_kind, int x_kind) {
+static tfm__product make_product(uint32_t type, size_t rows, size_t tokens, size_t k, int weight_kind,
+                                 int x_kind) {
     static float x[MAX_K];
     shape s = shape_of(type);
     tfm__product product = {.type = type, .k = k, .tokens = tokens};
@@ -281,7 +299,8 @@ static void test_same_bits(void **state) {
             for (size_t rows = 1; rows <= 70; rows += rows < 36 ? 1 : 7) {
                 size_t tokens = (rows + j) % 9 + 1;
                 check_product(make_product(types[i], rows, 1, ks[j], RANDOM, WIDE), rows, rows > 32 ? 16 : 0);
-                check_product(make_product(types[i], rows, tokens, ks[j], RANDOM, PLAIN), rows, rows > 64 ? 64 : 0);
+                check_product(make_product(types[i], rows, tokens, ks[j], RANDOM, PLAIN), rows,
+                              rows > 64 ? 64 : 0);
             }
             check_product(make_product(types[i], MAX_ROWS, 17, ks[j], RANDOM, PLAIN), MAX_ROWS, 64);
             check_product(make_product(types[i], 129, MAX_TOKENS, ks[j], RANDOM, WIDE), 129, 128);
@@ -315,7 +334,8 @@ static void test_tokens_alone(void **state) {
                 one.x = (const char *)product.x + t * product.x_stride;
                 one.y = store.y[1];
                 tables[table].weights[types[i]].product(&one, 0, 80);
-                check_same(store.y[0] + t * product.y_stride, one.y, 80, types[i], tables[table].isa, "token");
+                check_same(store.y[0] + t * product.y_stride, one.y, 80, types[i], tables[table].isa,
+                           "token");
             }
         }
     }
@@ -342,7 +362,8 @@ static void test_reference(void **state) {
                     size += fabs(term);
                 }
                 float y = product.y[t * product.y_stride + r];
-                if (!(fabs(y - sum) <= 2e-6 * size)) fail_msg("type %u: %g, should be %g", types[i], (double)y, sum);
+                if (!(fabs(y - sum) <= 2e-6 * size))
+                    fail_msg("type %u: %g, should be %g", types[i], (double)y, sum);
             }
         }
     }
@@ -350,8 +371,9 @@ static void test_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_quantise),     cmocka_unit_test(test_reference),
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_tokens_alone), cmocka_unit_test(test_extremes),
+        cmocka_unit_test(test_values),       cmocka_unit_test(test_quantise),
+        cmocka_unit_test(test_reference),    cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_tokens_alone), cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, make_store, free_store);
 }

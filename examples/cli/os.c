@@ -108,9 +108,11 @@ int cli_output_open(cli_output *output, const char *path) {
         errno = EISDIR;
         return -1;
     }
-    output->path = there ? realpath(path, NULL) : strdup(path); /* a link stays: its target is replaced */
+    int ordinary = !there || S_ISREG(status.st_mode);
+    output->path =
+        there && ordinary ? realpath(path, NULL) : strdup(path); /* a link stays: its target is replaced */
     if (!output->path) return -1;
-    if (there && !S_ISREG(status.st_mode)) {
+    if (!ordinary) {
         output->file = fopen(path, "wb");
     } else if ((output->temporary = temporary_name(output->path))) {
         int descriptor = open(output->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

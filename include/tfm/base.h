@@ -174,7 +174,8 @@ TFM_API int32_t tfm_cancel_is_set(const tfm_cancel *cancel);
  *   map       optional: the whole content as memory, or NULL to have it read instead
  *   open      optional, for models of several files: opens the file of that name beside this one ("config.json",
  *             "model-00002-of-00003.safetensors") into *out; 0 = done, anything else = there is none
- *   close     optional: called once when the library has finished with this source */
+ *   close     optional: called once when the library has finished with this source, also when the call that was given
+ *             it fails (unless the struct itself is refused) */
 typedef struct tfm_source {
     size_t struct_size;
     void *user;

@@ -108,8 +108,9 @@ typedef struct tfm_generation_summary {
  * When it returns, the session holds the prompt and every generated token, ready to be continued; an end token that
  * stopped the generation, or a token for which the context had no room, is not in it.
  * Being stopped is not an error. Nothing is allocated per token. Errors: TFM_E_ARGUMENT, TFM_E_CONTEXT (the prompt
- * does not fit: nothing was appended), TFM_E_TOKEN, TFM_E_STATE (nothing to start from; no tokenizer), TFM_E_MEMORY,
- * TFM_E_BUDGET. The session stays usable. Since 0.1. */
+ * does not fit: nothing was appended), TFM_E_TOKEN, TFM_E_STATE (nothing to start from; no tokenizer; logits that are
+ * no numbers), TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_CANCELLED (while the prompt was read: nothing was appended). The session
+ * stays usable. Since 0.1. */
 TFM_API int32_t tfm_generate(tfm_session *session, tfm_sampler *sampler, const char *prompt, size_t length,
                              const tfm_generate_options *options, tfm_token_fn on_token, void *user,
                              tfm_generation_summary *summary, tfm_error *error);
@@ -118,13 +119,13 @@ typedef struct tfm_generation tfm_generation;
 
 /* The same loop, pulled. Appends the prompt; session and sampler belong to the generation until its end.
  *   out   receives the generation; finish it with tfm_generation_end
- * Allocates. Arguments and errors as tfm_generate; cancelled during the prompt: TFM_E_CANCELLED. Since 0.1. */
+ * Allocates. Arguments and errors as tfm_generate. Since 0.1. */
 TFM_API int32_t tfm_generation_begin(tfm_session *session, tfm_sampler *sampler, const char *prompt, size_t length,
                                      const tfm_generate_options *options, tfm_generation **out, tfm_error *error);
 
 /* Generates one token and describes it in *event (set event->struct_size with TFM_TOKEN_EVENT_INIT). An event with
  * `stop` set is the last; from then on every call gives it again. Allocates nothing. Errors: TFM_E_ARGUMENT,
- * TFM_E_MEMORY, TFM_E_BUDGET; the generation can be tried again. Since 0.1. */
+ * TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_STATE (logits that are no numbers); the step can be tried again. Since 0.1. */
 TFM_API int32_t tfm_generation_next(tfm_generation *generation, tfm_token_event *event, tfm_error *error);
 #define TFM_TOKEN_EVENT_INIT { sizeof(tfm_token_event), -1, 0, 0.0, 0, "", 0 }
 

@@ -86,8 +86,8 @@ typedef struct tfm_forward_options {
 /* Appends tokens to the session and computes the logits asked for.
  *   tokens    [count] ids; count at least 1
  *   options   NULL: logits of the last token
- * On an error (also when cancelled) the session is as it was before the call, its position included, but without
- * logits. After the first call of a given size, calls of one token allocate nothing except, every 64 positions, a page
+ * On an error (also when cancelled) the session is as it was before the call, its position included; without logits,
+ * unless it was the arguments' fault (ARGUMENT, TOKEN, CONTEXT). After the first call of a given size, calls of one token allocate nothing except, every 64 positions, a page
  * per layer. Errors: TFM_E_ARGUMENT, TFM_E_TOKEN, TFM_E_CONTEXT, TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_CANCELLED.
  * One thread at a time. Since 0.1. */
 TFM_API int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count,

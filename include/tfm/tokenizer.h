@@ -57,7 +57,7 @@ typedef struct tfm_tokenizer_options {
 
 /* Loads a tokenizer from any file that holds one, told by its content: GGUF (with or without tensors), a Hugging Face
  * folder or its tokenizer.json, a SentencePiece .model, a .tiktoken rank file, llama2.c's tokenizer.bin (a folder or
- * a llama2.c model file: the tokenizer.bin beside it).
+ * a llama2.c model file: the tokenizer.bin or tok512.bin, ... beside it).
  *   path      UTF-8
  *   options   NULL: defaults
  *   out       receives the tokenizer; free it with tfm_tokenizer_release

@@ -41,7 +41,11 @@ int32_t tfm_generate(tfm_session *session, tfm_sampler *sampler, const char *pro
     tfm_generation *generation = NULL;
     tfm_token_event event;
     int32_t status = begin("tfm_generate", session, sampler, prompt, length, options, &generation, error);
-    if (status) return status;
+    if (status) {
+        const tfm_generation_summary nothing = TFM_GENERATION_SUMMARY_INIT;
+        if (summary) (void)tfm__give_struct(summary, &nothing, sizeof nothing, "tfm_generation_summary", NULL);
+        return status;
+    }
     do {
         status = tfm__generation_step(generation, &event, error);
         if (status) break;

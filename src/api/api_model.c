@@ -18,10 +18,18 @@ static int32_t open_memory(tfm_model *model, const void *what, size_t size, cons
     return tfm__store_open_memory(&model->store, &model->heap, what, size, error);
 }
 
+/* what is a struct source_of_call: from here on the store closes the source. */
+struct source_of_call {
+    tfm_source *source;
+};
+
 static int32_t open_source(tfm_model *model, const void *what, size_t size, const tfm__read_options *read,
                            tfm_error *error) {
+    tfm_source *source = ((const struct source_of_call *)what)->source;
     (void)size;
-    return tfm__store_open_source(&model->store, &model->heap, what, read, error);
+    int32_t status = tfm__store_open_source(&model->store, &model->heap, source, read, error);
+    if (!status) source->close = NULL;
+    return status;
 }
 
 static int32_t choose_isa(int32_t wanted, int *isa, tfm_error *error) {
@@ -87,13 +95,18 @@ int32_t tfm_model_load_source(const tfm_source *source, const tfm_model_options 
                               tfm_error *error) {
     if (out) *out = NULL;
     tfm_source given;
-    if (!source || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_source: source or out is NULL");
+    if (!source) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_source: source is NULL");
     int32_t status = tfm__take_options(source, &given, sizeof given, "tfm_source", error);
     if (status) return status;
-    if (!given.size || !given.read_at)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_source: the source needs size and read_at");
-    given.struct_size = sizeof given;
-    return load(open_source, &given, 0, options, out, error);
+    const struct source_of_call what = {&given};
+    if (!out)
+        status = tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_source: out is NULL");
+    else if (!given.size || !given.read_at)
+        status = tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_source: the source needs size and read_at");
+    else
+        status = load(open_source, &what, 0, options, out, error);
+    if (given.close) given.close(given.user); /* failed before there was a store to do it */
+    return status;
 }
 
 void tfm_model_retain(tfm_model *model) {

@@ -1,5 +1,5 @@
-/* avx2_float.c - the float kernels for AVX2 with FMA and F16C: the vector layer over a pair of 256-bit registers, and
- * the template's three parts. Called only through the table, on processors that have it. */
+/* avx2_float.c - the float kernels for AVX2 with FMA and F16C: the vector layer over a pair of 256-bit
+ * registers, and the template's three parts. Called only through the table, on processors that have it. */
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
@@ -59,8 +59,10 @@ static INLINE void v16_store_n(float *p, v16 x, size_t n) {
     _mm256_maskstore_ps(p + 8, _mm256_castps_si256(mask.b), x.b);
 }
 static INLINE void v16_store_f16(uint16_t *p, v16 x) {
-    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-    _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm_storeu_si128((__m128i *)(void *)p,
+                     _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8),
+                     _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 /* bfloat16 in the low halves of the lanes */
 static INLINE __m256i round_bf16(__m256 x) {
@@ -96,7 +98,8 @@ static INLINE v16 v16_negate(v16 x) {
 }
 static INLINE v16 v16_with_sign(v16 x, v16 from) {
     __m256 sign = _mm256_set1_ps(-0.0f);
-    return EACH(_mm256_or_ps(x.a, _mm256_and_ps(sign, from.a)), _mm256_or_ps(x.b, _mm256_and_ps(sign, from.b)));
+    return EACH(_mm256_or_ps(x.a, _mm256_and_ps(sign, from.a)),
+                _mm256_or_ps(x.b, _mm256_and_ps(sign, from.b)));
 }
 static INLINE v16 v16_where_less(v16 x, v16 y, v16 yes, v16 no) {
     return EACH(_mm256_blendv_ps(no.a, yes.a, _mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ)),
@@ -162,7 +165,8 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *x, v16 *y) {
 
 #include "kernels/float_fetch.h"
 
-/* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
+/* ---- Blocks of weights, row r at rows[r] + offset -------------------------------------------------------
+ */
 
 /* Blocks are 16 rows x 64 bytes, a cache line of each row, taken eight rows x 32 bytes at a time.
  * Eight rows, eight columns of F32: block[j] = column j. */
@@ -170,8 +174,10 @@ static INLINE void load_block(const char *const *rows, size_t offset, __m256 blo
     __m256 r[8], t[8];
     UNROLL for (int i = 0; i < 8; i++) r[i] = load_f32(rows[i] + offset);
     UNROLL for (int q = 0; q < 2; q++) { /* t[4 q + c], lane L: column 4 L + c of rows 4 q .. 4 q + 3 */
-        __m256 t0 = _mm256_unpacklo_ps(r[4 * q], r[4 * q + 1]), t1 = _mm256_unpackhi_ps(r[4 * q], r[4 * q + 1]);
-        __m256 t2 = _mm256_unpacklo_ps(r[4 * q + 2], r[4 * q + 3]), t3 = _mm256_unpackhi_ps(r[4 * q + 2], r[4 * q + 3]);
+        __m256 t0 = _mm256_unpacklo_ps(r[4 * q], r[4 * q + 1]),
+               t1 = _mm256_unpackhi_ps(r[4 * q], r[4 * q + 1]);
+        __m256 t2 = _mm256_unpacklo_ps(r[4 * q + 2], r[4 * q + 3]),
+               t3 = _mm256_unpackhi_ps(r[4 * q + 2], r[4 * q + 3]);
         t[4 * q] = _mm256_shuffle_ps(t0, t2, 0x44);
         t[4 * q + 1] = _mm256_shuffle_ps(t0, t2, 0xee);
         t[4 * q + 2] = _mm256_shuffle_ps(t1, t3, 0x44);
@@ -183,8 +189,8 @@ static INLINE void load_block(const char *const *rows, size_t offset, __m256 blo
     }
 }
 
-/* Eight rows, sixteen columns of halves: block[16 j] .. of 8 halves = column j. The 8 x 8 blocks of the 128-bit lanes
- * go through memory, for conversion wants 128 bits at a time. */
+/* Eight rows, sixteen columns of halves: block[16 j] .. of 8 halves = column j. The 8 x 8 blocks of the
+ * 128-bit lanes go through memory, for conversion wants 128 bits at a time. */
 static INLINE void load_half_block(const char *const *rows, size_t offset, uint16_t *columns) {
     __m256i r[8], t[8], u[8];
     UNROLL for (int i = 0; i < 8; i++) {
@@ -212,23 +218,28 @@ static INLINE void load_half_block(const char *const *rows, size_t offset, uint1
 static INLINE __m256 low_bf16(__m256 x) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x), 16));
 }
-static INLINE __m256 high_bf16(__m256 x) { return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u))); }
+static INLINE __m256 high_bf16(__m256 x) {
+    return _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u)));
+}
 
 static INLINE __m256 load_halves(uint32_t type, const uint16_t *p) {
     return type == TFM__F16 ? load_f16((const char *)p) : load_bf16((const char *)p);
 }
 
-/* For rows 0 .. 16 * groups - 1: sums[r] + the chain of row r's products with x, 64 bytes of it, in order. The chains of
- * all groups advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
-static INLINE void block_chain(uint32_t type, int groups, const char *const *rows, size_t offset, const float *x,
-                               v16 *sums, fetch *ahead) {
+/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in order. All
+ * chains advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+static INLINE void block_chain(uint32_t type, int groups, int tokens, const char *const *rows, size_t offset,
+                               const float *x, size_t x_stride, v16 *sums, fetch *ahead) {
     const int eights = 2 * groups;
     _Alignas(32) uint16_t columns[2][4][16 * 8]; /* F16 */
     __m256 block[2][4][8];                       /* the others */
-    UNROLL for (int e = 0; e < eights; e++) { /* both halves of a line at once: it may not stay in the cache */
+    UNROLL for (int e = 0; e < eights;
+                e++) { /* both halves of a line at once: it may not stay in the cache */
         UNROLL for (int half = 0; half < 2; half++) {
-            if (type == TFM__F16) load_half_block(rows + 8 * e, offset + (size_t)half * 32, columns[half][e]);
-            else load_block(rows + 8 * e, offset + (size_t)half * 32, block[half][e]);
+            if (type == TFM__F16)
+                load_half_block(rows + 8 * e, offset + (size_t)half * 32, columns[half][e]);
+            else
+                load_block(rows + 8 * e, offset + (size_t)half * 32, block[half][e]);
         }
     }
     UNROLL for (int half = 0; half < 2; half++) {
@@ -238,7 +249,10 @@ static INLINE void block_chain(uint32_t type, int groups, const char *const *row
                     if (j & 1) fetch_line(ahead);
                     v16 w = EACH(load_f16((const char *)(columns[half][2 * g] + 8 * j)),
                                  load_f16((const char *)(columns[half][2 * g + 1] + 8 * j)));
-                    sums[g] = v16_fma(w, v16_set(*x), sums[g]);
+                    UNROLL for (int t = 0; t < tokens; t++) {
+                        v16 value = v16_set(x[(size_t)t * x_stride]), *sum = sums + g * tokens + t;
+                        *sum = v16_fma(w, value, *sum);
+                    }
                 }
             }
             continue;
@@ -247,11 +261,14 @@ static INLINE void block_chain(uint32_t type, int groups, const char *const *row
             UNROLL for (int g = 0; g < groups; g++) {
                 fetch_line(ahead);
                 v16 w = EACH(block[half][2 * g][j], block[half][2 * g + 1][j]);
-                if (type == TFM__F32) {
-                    sums[g] = v16_fma(w, v16_set(*x), sums[g]);
-                } else { /* BF16 in pairs */
-                    sums[g] = v16_fma(EACH(low_bf16(w.a), low_bf16(w.b)), v16_set(x[0]), sums[g]);
-                    sums[g] = v16_fma(EACH(high_bf16(w.a), high_bf16(w.b)), v16_set(x[1]), sums[g]);
+                v16 first = w, second = w; /* BF16 in pairs */
+                if (type == TFM__BF16) first = EACH(low_bf16(w.a), low_bf16(w.b));
+                if (type == TFM__BF16) second = EACH(high_bf16(w.a), high_bf16(w.b));
+                UNROLL for (int t = 0; t < tokens; t++) {
+                    const float *value = x + (size_t)t * x_stride;
+                    v16 *sum = sums + g * tokens + t;
+                    *sum = v16_fma(first, v16_set(value[0]), *sum);
+                    if (type == TFM__BF16) *sum = v16_fma(second, v16_set(value[1]), *sum);
                 }
             }
             x += type == TFM__F32 ? 1 : 2;
@@ -278,10 +295,10 @@ static INLINE void block_pack(uint32_t type, const char *const *rows, size_t off
     }
 }
 
-/* Attention's tile is 16 outputs x 6 queries; fewer queries take more outputs, to have chains enough in flight. */
+/* Attention's tile is 16 outputs x 6 queries; fewer queries take more outputs, to have chains enough in
+ * flight. */
 #define TILE_TOKENS 6
 #define TILE_VECTORS(tokens) ((tokens) == 1 ? 4 : (tokens) == 2 ? 2 : 1)
-#define STREAM_VECTORS 4
 
 #include "kernels/float_body.h"
 #include "kernels/float_product.h"

@@ -1,18 +1,19 @@
 /* avx2_quant.c - the quantised kernels for AVX2: products with one token, values, activations, and the table
- * entries. The bodies are in quant_lanes.h; products with several tokens in avx2_quant_mat.c. Called through the kernel
- * table. Order of operations: kernels.h. */
+ * entries. The bodies are in quant_lanes.h; products with several tokens in avx2_quant_mat.c. Called through
+ * the kernel table. Order of operations: kernels.h. */
 #include "kernels/avx2_quant.h"
 #include "kernels/avx2_vocabulary.h"
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"
 
-#define KERNELS(name, type, body)                                                                              \
-    static fvec group_##name(const uint8_t *p, size_t stride, size_t k, const void *x, const uint8_t *ahead) {  \
-        return body(type, p, stride, k, x, ahead);                                                             \
-    }                                                                                                          \
-    static void product_##name(const tfm__product *product, size_t row0, size_t row1) {                        \
+#define KERNELS(name, type, body)                                                                            \
+    static fvec group_##name(const uint8_t *p, size_t stride, size_t k, const void *x,                       \
+                             const uint8_t *ahead) {                                                         \
+        return body(type, p, stride, k, x, ahead);                                                           \
+    }                                                                                                        \
+    static void product_##name(const tfm__product *product, size_t row0, size_t row1) {                      \
         if (!tfm__avx2_quant_matrix(product, row0, row1)) vector_product(product, row0, row1, group_##name); \
-    }                                                                                                          \
+    }                                                                                                        \
     static void values_##name(const void *source, float *out, size_t n) { values_of(type, source, out, n); }
 
 KERNELS(q4_0, TFM__Q4_0, vector_32)
@@ -40,7 +41,9 @@ static inline float scale_of(uint32_t largest, float *inverse) {
     return amax;
 }
 
-INLINE vec magnitude(const float *x) { return v_and(_mm256_loadu_si256((const void *)x), v_set32(0x7fffffff)); }
+INLINE vec magnitude(const float *x) {
+    return v_and(_mm256_loadu_si256((const void *)x), v_set32(0x7fffffff));
+}
 
 INLINE uint32_t largest_of(vec a) {
     __m128i b = _mm_max_epu32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -49,10 +52,12 @@ INLINE uint32_t largest_of(vec a) {
     return (uint32_t)_mm_cvtsi128_si32(b);
 }
 
-/* 32 values to bytes, rounded to nearest even; with inverse 0 the values may be NaN, so those are masked out. */
+/* 32 values to bytes, rounded to nearest even; with inverse 0 the values may be NaN, so those are masked out.
+ */
 INLINE vec rounded(const float *x, float inverse) {
     vec q[4], mask = v_set8(inverse != 0.0f ? -1 : 0);
-    UNROLL for (int i = 0; i < 4; i++) q[i] = _mm256_cvtps_epi32(f_mul(_mm256_loadu_ps(x + 8 * i), f_set(inverse)));
+    UNROLL for (int i = 0; i < 4; i++) q[i] =
+        _mm256_cvtps_epi32(f_mul(_mm256_loadu_ps(x + 8 * i), f_set(inverse)));
     vec bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
     return v_and(mask, _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
 }

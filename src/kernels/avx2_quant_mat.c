@@ -1,10 +1,10 @@
 /* avx2_quant_mat.c - quantised products with several tokens for AVX2. Called from avx2_quant.c.
  *
- * A panel of 16 rows is packed once per slab of k and multiplied by tiles of up to 3 tokens. Products of bytes come as
- * 16-bit sums of two; as many of them are added up as 16 bits hold (`group` steps), then VPMADDWD multiplies by the
- * sub-scale (or by 1) and widens:
- *   values up to 15: 8 steps, 8 * 2 * 15 * 127 = 30480;  up to 31: 4 steps, 31496;  up to 63: 2 steps, 32004.
- * group 0 stands for signed 8-bit values, one step each. Order of operations: kernels.h. */
+ * A panel of 16 rows is packed once per slab of k and multiplied by tiles of up to 3 tokens. Products of
+ * bytes come as 16-bit sums of two; as many of them are added up as 16 bits hold (`group` steps), then
+ * VPMADDWD multiplies by the sub-scale (or by 1) and widens: values up to 15: 8 steps, 8 * 2 * 15 * 127 =
+ * 30480;  up to 31: 4 steps, 31496;  up to 63: 2 steps, 32004. group 0 stands for signed 8-bit values, one
+ * step each. Order of operations: kernels.h. */
 #include "kernels/avx2_vocabulary.h"
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"
@@ -76,8 +76,8 @@ INLINE void tile_of_blocks(const int form, const int group, const int tokens, co
     for (size_t b = 0; b < width / 32; b++) {
         vec sums[TILE][VECTORS];
         prefetch_ahead(x, b);
-        UNROLL for (int t = 0; t < tokens; t++)
-            sums[t][0] = sums[t][1] = form == FORM_32_MINIMUMS ? v_zero() : v_set32(x->start[t][b]);
+        UNROLL for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] =
+            form == FORM_32_MINIMUMS ? v_zero() : v_set32(x->start[t][b]);
         dot_steps(sums, w, x, tokens, b * 8, 8, group, ones);
         UNROLL for (int t = 0; t < tokens; t++) {
             fvec dx = f_set(x->scales[t][b]);
@@ -92,9 +92,10 @@ INLINE void tile_of_blocks(const int form, const int group, const int tokens, co
     end_totals(totals, tokens, to);
 }
 
-/* Super-blocks with sub-scales. The bias of Q3_K and Q6_K is taken away as bias * (scales . sums) at the end. */
-INLINE void tile_of_subs(const int form, const int group, const int bias_bits, const int tokens, const panel *w,
-                         const tile *x, size_t width, const target *to) {
+/* Super-blocks with sub-scales. The bias of Q3_K and Q6_K is taken away as bias * (scales . sums) at the end.
+ */
+INLINE void tile_of_subs(const int form, const int group, const int bias_bits, const int tokens,
+                         const panel *w, const tile *x, size_t width, const target *to) {
     const bool short_runs = form == FORM_SUB_16 || form == FORM_SUB_16_MINIMUMS;
     const size_t steps = short_runs ? 4 : 8, subs = short_runs ? 16 : 8;
     fvec totals[TILE][VECTORS];
@@ -104,7 +105,8 @@ INLINE void tile_of_subs(const int form, const int group, const int bias_bits, c
         if (form == FORM_SUB_16) {
             dot_pairs(sums, w, x, tokens, b, 8);
             UNROLL for (int t = 0; t < tokens; t++) {
-                UNROLL for (int v = 0; v < VECTORS; v++) sums[t][v] = v_sub32(v_zero(), v_sll32(sums[t][v], bias_bits));
+                UNROLL for (int v = 0; v < VECTORS; v++) sums[t][v] =
+                    v_sub32(v_zero(), v_sll32(sums[t][v], bias_bits));
             }
         } else {
             UNROLL for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] = v_zero();
@@ -115,8 +117,8 @@ INLINE void tile_of_subs(const int form, const int group, const int bias_bits, c
         }
         UNROLL for (int t = 0; t < tokens; t++) {
             fvec dx = f_set(x->scales[t][b]);
-            UNROLL for (int v = 0; v < VECTORS; v++)
-                totals[t][v] = f_fma(f_mul(w->d[b * VECTORS + (size_t)v], dx), f_from(sums[t][v]), totals[t][v]);
+            UNROLL for (int v = 0; v < VECTORS; v++) totals[t][v] =
+                f_fma(f_mul(w->d[b * VECTORS + (size_t)v], dx), f_from(sums[t][v]), totals[t][v]);
         }
         if (form == FORM_SUB_32_MINIMUMS) subtract_minimums(totals, w, x, tokens, b, 4);
         if (form == FORM_SUB_16_MINIMUMS) subtract_minimums(totals, w, x, tokens, b, 8);
@@ -124,10 +126,10 @@ INLINE void tile_of_subs(const int form, const int group, const int bias_bits, c
     end_totals(totals, tokens, to);
 }
 
-#define TILE_KERNELS(name, ...)                                                                                \
-    TILE_KERNEL(name, 1, __VA_ARGS__)                                                                          \
-    TILE_KERNEL(name, 2, __VA_ARGS__)                                                                          \
-    TILE_KERNEL(name, 3, __VA_ARGS__)                                                                          \
+#define TILE_KERNELS(name, ...)                                                                              \
+    TILE_KERNEL(name, 1, __VA_ARGS__)                                                                        \
+    TILE_KERNEL(name, 2, __VA_ARGS__)                                                                        \
+    TILE_KERNEL(name, 3, __VA_ARGS__)                                                                        \
     static const tile_kernel name[TILE + 1] = {NULL, name##_1, name##_2, name##_3};
 
 TILE_KERNELS(kernels_4, tile_of_blocks, FORM_32, 8)
@@ -143,20 +145,45 @@ TILE_KERNELS(kernels_q6_k, tile_of_subs, FORM_SUB_16, 2, 5)
 TILE_KERNELS(kernels_iq4_xs, tile_of_subs, FORM_SUB_32, 0, 0)
 
 bool tfm__avx2_quant_matrix(const tfm__product *product, size_t row0, size_t row1) {
-    if (row1 < PANEL_ROWS || product->tokens < 3) return false;
+    if (row1 < PANEL_ROWS || product->tokens < 3 || product->k == 0) return false;
     switch (product->type) {
-    case TFM__Q4_0: matrix_product(product, row0, row1, FORM_32, 8, kernels_4); break;
-    case TFM__Q4_1: matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_4_minimums); break;
-    case TFM__Q5_0: matrix_product(product, row0, row1, FORM_32, 16, kernels_5); break;
-    case TFM__Q5_1: matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_5_minimums); break;
-    case TFM__MXFP4: matrix_product(product, row0, row1, FORM_32, 12, kernels_5); break;
-    case TFM__Q8_0: case TFM__IQ4_NL: matrix_product(product, row0, row1, FORM_32, 0, kernels_8); break;
-    case TFM__Q2_K: matrix_product(product, row0, row1, FORM_SUB_16_MINIMUMS, 0, kernels_q2_k); break;
-    case TFM__Q3_K: matrix_product(product, row0, row1, FORM_SUB_16, 4, kernels_q3_k); break;
-    case TFM__Q4_K: matrix_product(product, row0, row1, FORM_SUB_32_MINIMUMS, 0, kernels_q4_k); break;
-    case TFM__Q5_K: matrix_product(product, row0, row1, FORM_SUB_32_MINIMUMS, 0, kernels_q5_k); break;
-    case TFM__Q6_K: matrix_product(product, row0, row1, FORM_SUB_16, 32, kernels_q6_k); break;
-    default: matrix_product(product, row0, row1, FORM_SUB_32, 0, kernels_iq4_xs); break;
+    case TFM__Q4_0:
+        matrix_product(product, row0, row1, FORM_32, 8, kernels_4);
+        break;
+    case TFM__Q4_1:
+        matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_4_minimums);
+        break;
+    case TFM__Q5_0:
+        matrix_product(product, row0, row1, FORM_32, 16, kernels_5);
+        break;
+    case TFM__Q5_1:
+        matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_5_minimums);
+        break;
+    case TFM__MXFP4:
+        matrix_product(product, row0, row1, FORM_32, 12, kernels_5);
+        break;
+    case TFM__Q8_0:
+    case TFM__IQ4_NL:
+        matrix_product(product, row0, row1, FORM_32, 0, kernels_8);
+        break;
+    case TFM__Q2_K:
+        matrix_product(product, row0, row1, FORM_SUB_16_MINIMUMS, 0, kernels_q2_k);
+        break;
+    case TFM__Q3_K:
+        matrix_product(product, row0, row1, FORM_SUB_16, 4, kernels_q3_k);
+        break;
+    case TFM__Q4_K:
+        matrix_product(product, row0, row1, FORM_SUB_32_MINIMUMS, 0, kernels_q4_k);
+        break;
+    case TFM__Q5_K:
+        matrix_product(product, row0, row1, FORM_SUB_32_MINIMUMS, 0, kernels_q5_k);
+        break;
+    case TFM__Q6_K:
+        matrix_product(product, row0, row1, FORM_SUB_16, 32, kernels_q6_k);
+        break;
+    default:
+        matrix_product(product, row0, row1, FORM_SUB_32, 0, kernels_iq4_xs);
+        break;
     }
     return true;
 }

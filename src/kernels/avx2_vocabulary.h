@@ -1,8 +1,9 @@
-/* avx2_vocabulary.h - the words of quant_lanes.h for AVX2 with FMA and F16C: vectors of two lanes of 16 bytes. Included
- * by the avx2_quant files only.
+/* avx2_vocabulary.h - the words of quant_lanes.h for AVX2 with FMA and F16C: vectors of two lanes of 16
+ * bytes. Included by the avx2_quant files only.
  *
- * Products of bytes are VPMADDUBSW, which saturates at 16 bits: unsigned operands here stay below 64, and signed ones
- * are made unsigned by moving their sign to the activation: at most 2 * 128 * 127 = 32512 (activations are never -128). */
+ * Products of bytes are VPMADDUBSW, which saturates at 16 bits: unsigned operands here stay below 64, and
+ * signed ones are made unsigned by moving their sign to the activation: at most 2 * 128 * 127 = 32512
+ * (activations are never -128). */
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,7 +67,9 @@ WORD vec v_dots(vec w0, vec x0, vec w1, vec x1) {
 }
 /* Signed bytes made ready for the products below: nothing to do. */
 WORD vec v_wide(vec a) { return a; }
-WORD vec v_wide_pairs(vec w, vec x) { return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w)); }
+WORD vec v_wide_pairs(vec w, vec x) {
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
 WORD vec v_wide_dots(vec w0, vec x0, vec w1, vec x1) {
     vec ones = _mm256_set1_epi16(1);
     return v_dpw(_mm256_madd_epi16(v_wide_pairs(w0, x0), ones), v_wide_pairs(w1, x1), ones);
@@ -124,11 +127,14 @@ WORD fvec f_exponents(vec a) {
 }
 
 WORD vec v_rows_from(size_t from) {
-    return _mm256_cmpgt_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32((int32_t)from - 1));
+    return _mm256_cmpgt_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7),
+                              _mm256_set1_epi32((int32_t)from - 1));
 }
 /* Rows from `from` on (the others are zero, or left alone). */
 WORD fvec f_load_rows(const float *y, size_t from) { return _mm256_maskload_ps(y, v_rows_from(from)); }
-WORD void f_store_rows(float *y, fvec total, size_t from) { _mm256_maskstore_ps(y, v_rows_from(from), total); }
+WORD void f_store_rows(float *y, fvec total, size_t from) {
+    _mm256_maskstore_ps(y, v_rows_from(from), total);
+}
 WORD fvec f_sub(fvec a, fvec b) { return _mm256_sub_ps(a, b); }
 WORD void f_store(float *y, fvec a) { _mm256_storeu_ps(y, a); }
 /* Half the bytes of the first lane (signed, or below 128), widened. */

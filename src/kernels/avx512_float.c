@@ -1,5 +1,5 @@
-/* avx512_float.c - the float kernels for AVX-512 (F, BW, DQ, VL): the vector layer over one 512-bit register, and the
- * template's three parts. Called only through the table, on processors that have it. */
+/* avx512_float.c - the float kernels for AVX-512 (F, BW, DQ, VL): the vector layer over one 512-bit register,
+ * and the template's three parts. Called only through the table, on processors that have it. */
 #include <immintrin.h>
 
 #include "kernels/kernels.h"
@@ -36,7 +36,8 @@ static INLINE v16 v16_load_bf16(const char *p) {
 static INLINE void v16_store(float *p, v16 a) { _mm512_storeu_ps(p, a); }
 static INLINE void v16_store_n(float *p, v16 a, size_t n) { _mm512_mask_storeu_ps(p, mask_of(n), a); }
 static INLINE void v16_store_f16(uint16_t *p, v16 a) {
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
 static INLINE void v16_store_bf16(uint16_t *p, v16 a) {
     __m512i bits = _mm512_castps_si512(a), high = _mm512_srli_epi32(bits, 16);
@@ -56,7 +57,9 @@ static INLINE v16 v16_least(v16 a, v16 b) { return _mm512_min_ps(a, b); } /* a <
 static INLINE v16 v16_most(v16 a, v16 b) { return _mm512_max_ps(a, b); }  /* a > b ? a : b */
 static INLINE v16 v16_abs(v16 a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
 static INLINE v16 v16_negate(v16 a) { return _mm512_xor_ps(_mm512_set1_ps(-0.0f), a); }
-static INLINE v16 v16_with_sign(v16 a, v16 sign) { return _mm512_or_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign)); }
+static INLINE v16 v16_with_sign(v16 a, v16 sign) {
+    return _mm512_or_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), sign));
+}
 static INLINE v16 v16_where_less(v16 a, v16 b, v16 yes, v16 no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
 }
@@ -64,7 +67,8 @@ static INLINE bool v16_any_equal(v16 a, v16 b) { return _mm512_cmp_ps_mask(a, b,
 
 /* Lanes from .. to-1 of a, other elsewhere; from and to may lie beyond 16. */
 static INLINE v16 v16_keep(v16 a, size_t from, size_t to, v16 other) {
-    uint32_t below_to = to >= 16 ? 0xffffu : (1u << to) - 1u, below_from = from >= 16 ? 0xffffu : (1u << from) - 1u;
+    uint32_t below_to = to >= 16 ? 0xffffu : (1u << to) - 1u,
+             below_from = from >= 16 ? 0xffffu : (1u << from) - 1u;
     return _mm512_mask_blend_ps((__mmask16)(below_to & ~below_from), other, a);
 }
 
@@ -107,21 +111,25 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *a, v16 *b) {
 
 #include "kernels/float_fetch.h"
 
-/* ---- Blocks of weights, row r at rows[r] + offset ------------------------------------------------------- */
+/* ---- Blocks of weights, row r at rows[r] + offset -------------------------------------------------------
+ */
 
 /* 16 x 16: 4 x 4 blocks inside the 128-bit lanes, then the lanes among registers. */
 static INLINE void v16_transpose(v16 r[16]) {
     v16 u[16]; /* u[4 * q + c], lane L: column 4 L + c of rows 4 q .. 4 q + 3 */
     UNROLL for (int q = 0; q < 4; q++) {
-        __m512 t0 = _mm512_unpacklo_ps(r[4 * q], r[4 * q + 1]), t1 = _mm512_unpackhi_ps(r[4 * q], r[4 * q + 1]);
-        __m512 t2 = _mm512_unpacklo_ps(r[4 * q + 2], r[4 * q + 3]), t3 = _mm512_unpackhi_ps(r[4 * q + 2], r[4 * q + 3]);
+        __m512 t0 = _mm512_unpacklo_ps(r[4 * q], r[4 * q + 1]),
+               t1 = _mm512_unpackhi_ps(r[4 * q], r[4 * q + 1]);
+        __m512 t2 = _mm512_unpacklo_ps(r[4 * q + 2], r[4 * q + 3]),
+               t3 = _mm512_unpackhi_ps(r[4 * q + 2], r[4 * q + 3]);
         u[4 * q] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t0), _mm512_castps_pd(t2)));
         u[4 * q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t0), _mm512_castps_pd(t2)));
         u[4 * q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t1), _mm512_castps_pd(t3)));
         u[4 * q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t1), _mm512_castps_pd(t3)));
     }
     UNROLL for (int c = 0; c < 4; c++) {
-        __m512 even0 = _mm512_shuffle_f32x4(u[c], u[4 + c], 0x88), odd0 = _mm512_shuffle_f32x4(u[c], u[4 + c], 0xdd);
+        __m512 even0 = _mm512_shuffle_f32x4(u[c], u[4 + c], 0x88),
+               odd0 = _mm512_shuffle_f32x4(u[c], u[4 + c], 0xdd);
         __m512 even1 = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0x88);
         __m512 odd1 = _mm512_shuffle_f32x4(u[8 + c], u[12 + c], 0xdd);
         r[c] = _mm512_shuffle_f32x4(even0, even1, 0x88);
@@ -145,30 +153,29 @@ static INLINE void split_pairs(uint32_t type, v16 pairs, v16 *first, v16 *second
         *second = _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32((int)0xffff0000u)));
         return;
     }
-    const __m512i order = _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005,
-                                           0x030001, 0x1e001c, 0x1a0018, 0x160014, 0x120010, 0x0e000c, 0x0a0008,
-                                           0x060004, 0x020000);
+    const __m512i order =
+        _mm512_set_epi32(0x1f001d, 0x1b0019, 0x170015, 0x130011, 0x0f000d, 0x0b0009, 0x070005, 0x030001,
+                         0x1e001c, 0x1a0018, 0x160014, 0x120010, 0x0e000c, 0x0a0008, 0x060004, 0x020000);
     bits = _mm512_permutexvar_epi16(order, bits);
     *first = _mm512_cvtph_ps(_mm512_castsi512_si256(bits));
     *second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1));
 }
 
-/* For rows 0 .. 16 * groups - 1: sums[r] + the chain of row r's products with x, 64 bytes of it, in order. The chains of
- * all groups advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
-static INLINE void block_chain(uint32_t type, int groups, const char *const *rows, size_t offset, const float *x,
-                               v16 *sums, fetch *ahead) {
+/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in order. All
+ * chains advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+static INLINE void block_chain(uint32_t type, int groups, int tokens, const char *const *rows, size_t offset,
+                               const float *x, size_t x_stride, v16 *sums, fetch *ahead) {
     v16 block[2][16];
     UNROLL for (int g = 0; g < groups; g++) load_block(rows + 16 * g, offset, block[g]);
     UNROLL for (int j = 0; j < 16; j++) {
         UNROLL for (int g = 0; g < groups; g++) {
             fetch_line(ahead);
-            if (type == TFM__F32) {
-                sums[g] = v16_fma(block[g][j], v16_set(x[j]), sums[g]);
-            } else {
-                v16 first, second;
-                split_pairs(type, block[g][j], &first, &second);
-                sums[g] = v16_fma(first, v16_set(x[2 * j]), sums[g]);
-                sums[g] = v16_fma(second, v16_set(x[2 * j + 1]), sums[g]);
+            v16 first = block[g][j], second = first, *sum = sums + g * tokens;
+            if (type != TFM__F32) split_pairs(type, block[g][j], &first, &second);
+            UNROLL for (int t = 0; t < tokens; t++) {
+                const float *value = x + (size_t)t * x_stride + (type == TFM__F32 ? j : 2 * j);
+                sum[t] = v16_fma(first, v16_set(value[0]), sum[t]);
+                if (type != TFM__F32) sum[t] = v16_fma(second, v16_set(value[1]), sum[t]);
             }
         }
     }
@@ -193,7 +200,6 @@ static INLINE void block_pack(uint32_t type, const char *const *rows, size_t off
 /* Attention's tile is 64 outputs x 6 queries. */
 #define TILE_TOKENS 6
 #define TILE_VECTORS(tokens) 4
-#define STREAM_VECTORS 8
 
 #include "kernels/float_body.h"
 #include "kernels/float_product.h"

@@ -1,18 +1,20 @@
-/* avx512_quant.c - the quantised kernels for AVX-512 with VNNI: products with one token, values, activations, and the table
- * entries. The bodies are in quant_lanes.h; products with several tokens in avx512_quant_mat.c. Called through the kernel
- * table. Order of operations: kernels.h. */
+/* avx512_quant.c - the quantised kernels for AVX-512 with VNNI: products with one token, values, activations,
+ * and the table entries. The bodies are in quant_lanes.h; products with several tokens in avx512_quant_mat.c.
+ * Called through the kernel table. Order of operations: kernels.h. */
 #include "kernels/avx512_quant.h"
 #include "kernels/avx512_vocabulary.h"
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"
 
-#define KERNELS(name, type, body)                                                                              \
-    static fvec group_##name(const uint8_t *p, size_t stride, size_t k, const void *x, const uint8_t *ahead) {  \
-        return body(type, p, stride, k, x, ahead);                                                             \
-    }                                                                                                          \
-    static void product_##name(const tfm__product *product, size_t row0, size_t row1) {                        \
-        if (!tfm__avx512_quant_matrix(product, row0, row1)) vector_product(product, row0, row1, group_##name); \
-    }                                                                                                          \
+#define KERNELS(name, type, body)                                                                            \
+    static fvec group_##name(const uint8_t *p, size_t stride, size_t k, const void *x,                       \
+                             const uint8_t *ahead) {                                                         \
+        return body(type, p, stride, k, x, ahead);                                                           \
+    }                                                                                                        \
+    static void product_##name(const tfm__product *product, size_t row0, size_t row1) {                      \
+        if (!tfm__avx512_quant_matrix(product, row0, row1))                                                  \
+            vector_product(product, row0, row1, group_##name);                                               \
+    }                                                                                                        \
     static void values_##name(const void *source, float *out, size_t n) { values_of(type, source, out, n); }
 
 KERNELS(q4_0, TFM__Q4_0, vector_32)
@@ -53,7 +55,8 @@ static void quantise_q8_32(const float *x, void *out, size_t k) {
     int8_t *q = out;
     for (size_t b = 0; b < k / 32; b++, x += 32, q += 32) {
         float inverse;
-        scales[b] = scale_of(_mm512_reduce_max_epu32(_mm512_max_epu32(magnitude(x), magnitude(x + 16))), &inverse);
+        scales[b] =
+            scale_of(_mm512_reduce_max_epu32(_mm512_max_epu32(magnitude(x), magnitude(x + 16))), &inverse);
         __mmask16 finite = inverse != 0.0f ? 0xffff : 0;
         vec q0 = rounded(x, f_set(inverse), finite), q1 = rounded(x + 16, f_set(inverse), finite);
         _mm_storeu_si128((void *)q, _mm512_cvtepi32_epi8(q0));
@@ -72,11 +75,11 @@ static void quantise_q8_256(const float *x, void *out, size_t k) {
         float inverse;
         scales[b] = scale_of(_mm512_reduce_max_epu32(largest), &inverse);
         __mmask16 finite = inverse != 0.0f ? 0xffff : 0;
-        UNROLL for (int i = 0; i < 16; i++)
-            _mm_storeu_si128((void *)(q + 16 * i), _mm512_cvtepi32_epi8(rounded(x + 16 * i, f_set(inverse), finite)));
+        UNROLL for (int i = 0; i < 16; i++) _mm_storeu_si128(
+            (void *)(q + 16 * i), _mm512_cvtepi32_epi8(rounded(x + 16 * i, f_set(inverse), finite)));
         vec fours[4]; /* sums of 4; vector j has those of the runs 4 j .. 4 j + 3 */
-        UNROLL for (int j = 0; j < 4; j++)
-            fours[j] = _mm512_dpbusd_epi32(v_zero(), v_set8(1), _mm512_loadu_si512(q + 64 * j));
+        UNROLL for (int j = 0; j < 4; j++) fours[j] =
+            _mm512_dpbusd_epi32(v_zero(), v_set8(1), _mm512_loadu_si512(q + 64 * j));
         vec order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         vec runs = _mm512_permutexvar_epi32(order, v_reduce(fours));
         _mm256_storeu_si256((void *)sums, _mm512_cvtepi32_epi16(runs));

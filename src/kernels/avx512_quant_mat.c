@@ -1,9 +1,11 @@
-/* avx512_quant_mat.c - quantised products with several tokens for AVX-512 with VNNI. Called from avx512_quant.c.
+/* avx512_quant_mat.c - quantised products with several tokens for AVX-512 with VNNI. Called from
+ * avx512_quant.c.
  *
- * A panel of 32 rows is packed once per slab of k and multiplied by tiles of up to 6 tokens: 12 sums of 16 rows in
- * registers, one VPDPBUSD for 16 rows x 4 values of k, the activation broadcast. Where a format's sub-scales fit into
- * the byte together with the value (Q2_K: at most 45; Q3_K: -124 .. 128), they are multiplied in while packing.
- * Bias of unsigned weights: the sums begin at -bias * (sum of the activations). Order of operations: kernels.h. */
+ * A panel of 32 rows is packed once per slab of k and multiplied by tiles of up to 6 tokens: 12 sums of 16
+ * rows in registers, one VPDPBUSD for 16 rows x 4 values of k, the activation broadcast. Where a format's
+ * sub-scales fit into the byte together with the value (Q2_K: at most 45; Q3_K: -124 .. 128), they are
+ * multiplied in while packing. Bias of unsigned weights: the sums begin at -bias * (sum of the activations).
+ * Order of operations: kernels.h. */
 #include "kernels/avx512_vocabulary.h"
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"
@@ -57,8 +59,8 @@ INLINE void tile_of_blocks(const int form, const int tokens, const panel *w, con
     begin_totals(totals, tokens, to);
     for (size_t b = 0; b < width / (size_t)block; b++) {
         vec sums[TILE][VECTORS];
-        UNROLL for (int t = 0; t < tokens; t++)
-            sums[t][0] = sums[t][1] = form == FORM_32 || form == FORM_256 ? v_set32(x->start[t][b]) : v_zero();
+        UNROLL for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] =
+            form == FORM_32 || form == FORM_256 ? v_set32(x->start[t][b]) : v_zero();
         for (size_t s = 0; s < (size_t)block / 4; s += 8) {
             prefetch_ahead(x, b * (size_t)block / 32 + s / 8);
             dot_steps(sums, w, x, tokens, b * (size_t)block / 4 + s, 8);
@@ -69,7 +71,8 @@ INLINE void tile_of_blocks(const int form, const int tokens, const panel *w, con
                 fvec d = w->d[b * VECTORS + (size_t)v];
                 totals[t][v] = f_fma(f_mul(d, dx), f_from(sums[t][v]), totals[t][v]);
                 if (form == FORM_32_MINIMUMS)
-                    totals[t][v] = f_fma(f_mul(w->m[b * VECTORS + (size_t)v], dx), f_set(x->sums[t][b]), totals[t][v]);
+                    totals[t][v] =
+                        f_fma(f_mul(w->m[b * VECTORS + (size_t)v], dx), f_set(x->sums[t][b]), totals[t][v]);
             }
         }
         if (form == FORM_256_MINIMUMS) subtract_minimums(totals, w, x, tokens, b, 8);
@@ -90,33 +93,33 @@ INLINE void tile_of_subs(const int form, const int tokens, const panel *w, const
         for (size_t i = b * subs; i < (b + 1) * subs; i++) {
             vec sums[TILE][VECTORS];
             if (steps == 8 || i % 2 == 0) prefetch_ahead(x, i * (size_t)steps / 8);
-            UNROLL for (int t = 0; t < tokens; t++)
-                sums[t][0] = sums[t][1] = form == FORM_SUB_32_MINIMUMS ? v_zero() : v_set32(x->start[t][i]);
+            UNROLL for (int t = 0; t < tokens; t++) sums[t][0] = sums[t][1] =
+                form == FORM_SUB_32_MINIMUMS ? v_zero() : v_set32(x->start[t][i]);
             dot_steps(sums, w, x, tokens, i * (size_t)steps, steps);
             UNROLL for (int t = 0; t < tokens; t++) {
-                UNROLL for (int v = 0; v < VECTORS; v++)
-                    scaled[t][v] = _mm512_add_epi32(
-                        scaled[t][v], _mm512_mullo_epi32(sums[t][v], w->sub[i * VECTORS + (size_t)v]));
+                UNROLL for (int v = 0; v < VECTORS; v++) scaled[t][v] = _mm512_add_epi32(
+                    scaled[t][v], _mm512_mullo_epi32(sums[t][v], w->sub[i * VECTORS + (size_t)v]));
             }
         }
         UNROLL for (int t = 0; t < tokens; t++) {
             fvec dx = f_set(x->scales[t][b]);
-            UNROLL for (int v = 0; v < VECTORS; v++)
-                totals[t][v] = f_fma(f_mul(w->d[b * VECTORS + (size_t)v], dx), f_from(scaled[t][v]), totals[t][v]);
+            UNROLL for (int v = 0; v < VECTORS; v++) totals[t][v] =
+                f_fma(f_mul(w->d[b * VECTORS + (size_t)v], dx), f_from(scaled[t][v]), totals[t][v]);
         }
         if (form == FORM_SUB_32_MINIMUMS) subtract_minimums(totals, w, x, tokens, b, 4);
     }
     end_totals(totals, tokens, to);
 }
 
-#define TILE_KERNELS(name, body, form)                                                                         \
-    TILE_KERNEL(name, 1, body, form)                                                                           \
-    TILE_KERNEL(name, 2, body, form)                                                                           \
-    TILE_KERNEL(name, 3, body, form)                                                                           \
-    TILE_KERNEL(name, 4, body, form)                                                                           \
-    TILE_KERNEL(name, 5, body, form)                                                                           \
-    TILE_KERNEL(name, 6, body, form)                                                                           \
-    static const tile_kernel name[TILE + 1] = {NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6};
+#define TILE_KERNELS(name, body, form)                                                                       \
+    TILE_KERNEL(name, 1, body, form)                                                                         \
+    TILE_KERNEL(name, 2, body, form)                                                                         \
+    TILE_KERNEL(name, 3, body, form)                                                                         \
+    TILE_KERNEL(name, 4, body, form)                                                                         \
+    TILE_KERNEL(name, 5, body, form)                                                                         \
+    TILE_KERNEL(name, 6, body, form)                                                                         \
+    static const tile_kernel name[TILE + 1] = {NULL,     name##_1, name##_2, name##_3,                       \
+                                               name##_4, name##_5, name##_6};
 
 TILE_KERNELS(kernels_32, tile_of_blocks, FORM_32)
 TILE_KERNELS(kernels_32_minimums, tile_of_blocks, FORM_32_MINIMUMS)
@@ -127,19 +130,31 @@ TILE_KERNELS(kernels_sub_32_minimums, tile_of_subs, FORM_SUB_32_MINIMUMS)
 TILE_KERNELS(kernels_sub_16, tile_of_subs, FORM_SUB_16)
 
 bool tfm__avx512_quant_matrix(const tfm__product *product, size_t row0, size_t row1) {
-    if (row1 < PANEL_ROWS || product->tokens < 3) return false;
+    if (row1 < PANEL_ROWS || product->tokens < 3 || product->k == 0) return false;
     switch (product->type) {
-    case TFM__Q4_1: case TFM__Q5_1:
+    case TFM__Q4_1:
+    case TFM__Q5_1:
         matrix_product(product, row0, row1, FORM_32_MINIMUMS, 0, kernels_32_minimums);
         break;
-    case TFM__Q2_K: matrix_product(product, row0, row1, FORM_256_MINIMUMS, 0, kernels_256_minimums); break;
-    case TFM__Q3_K: matrix_product(product, row0, row1, FORM_256, PRESCALED_Q3_BIAS, kernels_256); break;
-    case TFM__Q4_K: case TFM__Q5_K:
+    case TFM__Q2_K:
+        matrix_product(product, row0, row1, FORM_256_MINIMUMS, 0, kernels_256_minimums);
+        break;
+    case TFM__Q3_K:
+        matrix_product(product, row0, row1, FORM_256, PRESCALED_Q3_BIAS, kernels_256);
+        break;
+    case TFM__Q4_K:
+    case TFM__Q5_K:
         matrix_product(product, row0, row1, FORM_SUB_32_MINIMUMS, 0, kernels_sub_32_minimums);
         break;
-    case TFM__Q6_K: matrix_product(product, row0, row1, FORM_SUB_16, bias_of(TFM__Q6_K), kernels_sub_16); break;
-    case TFM__IQ4_XS: matrix_product(product, row0, row1, FORM_SUB_32, bias_of(TFM__IQ4_XS), kernels_sub_32); break;
-    default: matrix_product(product, row0, row1, FORM_32, bias_of(product->type), kernels_32); break;
+    case TFM__Q6_K:
+        matrix_product(product, row0, row1, FORM_SUB_16, bias_of(TFM__Q6_K), kernels_sub_16);
+        break;
+    case TFM__IQ4_XS:
+        matrix_product(product, row0, row1, FORM_SUB_32, bias_of(TFM__IQ4_XS), kernels_sub_32);
+        break;
+    default:
+        matrix_product(product, row0, row1, FORM_32, bias_of(product->type), kernels_32);
+        break;
     }
     return true;
 }

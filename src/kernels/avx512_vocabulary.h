@@ -1,5 +1,5 @@
-/* avx512_vocabulary.h - the words of quant_lanes.h for AVX-512 with VNNI: vectors of four lanes of 16 bytes. Included
- * by the avx512_quant files only. */
+/* avx512_vocabulary.h - the words of quant_lanes.h for AVX-512 with VNNI: vectors of four lanes of 16 bytes.
+ * Included by the avx512_quant files only. */
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>

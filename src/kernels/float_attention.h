@@ -1,10 +1,10 @@
 /* float_attention.h - a tile of queries against pages of keys and values; the third part of the template (see
  * float_body.h). The formulas and the order of operations are those of tfm__attention_tile in kernels.h.
  *
- * Queries are taken QUERY_BLOCK at a time, so that a page in half precision is converted once for all of them. Both
- * halves of the work are tile_chain, the heart of the matrix product: for the scores lanes are keys and the chain runs
- * over head_dim; for the output lanes are head dims and the chain runs over the page's keys. A few queries (decoding)
- * read the page as it lies. */
+ * Queries are taken QUERY_BLOCK at a time, so that a page in half precision is converted once for all of
+ * them. Both halves of the work are tile_chain, the heart of the matrix product: for the scores lanes are
+ * keys and the chain runs over head_dim; for the output lanes are head dims and the chain runs over the
+ * page's keys. A few queries (decoding) read the page as it lies. */
 
 #define QUERY_BLOCK 48
 #define KEY_DIMS 128 /* head dims of a key page converted at once: [KEY_DIMS, 64] floats are 32 KiB */
@@ -17,16 +17,16 @@ typedef struct query_block {
     size_t query0, queries;
     _Alignas(64) float scores[QUERY_BLOCK * TFM__PAGE_TOKENS]; /* then p: [queries, 64] */
     _Alignas(64) float converted[KEY_DIMS * TFM__PAGE_TOKENS];
-    float rescale[QUERY_BLOCK];                   /* c of this page; 1 where it has no key */
-    uint8_t lo[QUERY_BLOCK], hi[QUERY_BLOCK];     /* its keys in this page; none: lo = hi = 0 */
-    bool seen[QUERY_BLOCK];                       /* had a key in an earlier page */
+    float rescale[QUERY_BLOCK];               /* c of this page; 1 where it has no key */
+    uint8_t lo[QUERY_BLOCK], hi[QUERY_BLOCK]; /* its keys in this page; none: lo = hi = 0 */
+    bool seen[QUERY_BLOCK];                   /* had a key in an earlier page */
 } query_block;
 
 /* ---- Scores -------------------------------------------------------------------------------------------- */
 
 /* scores[query] (+)= q . k over dims of them; w holds [dims, 64] keys of type. */
-static INLINE void score_tile(query_block *b, size_t query, size_t dim0, size_t dims, uint32_t type, const char *w,
-                              int vectors, int tokens) {
+static INLINE void score_tile(query_block *b, size_t query, size_t dim0, size_t dims, uint32_t type,
+                              const char *w, int vectors, int tokens) {
     const tfm__attention_tile *tile = b->tile;
     const float *q = tile->q + (b->query0 + query) * tile->q_stride + dim0;
     for (size_t at = 0; at < TFM__PAGE_TOKENS; at += (size_t)vectors * VECTOR) {
@@ -49,11 +49,15 @@ static INLINE void score_tile(query_block *b, size_t query, size_t dim0, size_t 
 }
 
 /* One function for each number of queries, so that the accumulators have fixed registers. */
-#define SCORES(count)                                                                                                  \
-    static void scores_##count(query_block *b, size_t query, size_t dim0, size_t dims, uint32_t type, const char *w) { \
-        if (type == TFM__F32) score_tile(b, query, dim0, dims, TFM__F32, w, TILE_VECTORS(count), count);               \
-        else if (type == TFM__F16) score_tile(b, query, dim0, dims, TFM__F16, w, TILE_VECTORS(count), count);          \
-        else score_tile(b, query, dim0, dims, TFM__BF16, w, TILE_VECTORS(count), count);                               \
+#define SCORES(count)                                                                                        \
+    static void scores_##count(query_block *b, size_t query, size_t dim0, size_t dims, uint32_t type,        \
+                               const char *w) {                                                              \
+        if (type == TFM__F32)                                                                                \
+            score_tile(b, query, dim0, dims, TFM__F32, w, TILE_VECTORS(count), count);                       \
+        else if (type == TFM__F16)                                                                           \
+            score_tile(b, query, dim0, dims, TFM__F16, w, TILE_VECTORS(count), count);                       \
+        else                                                                                                 \
+            score_tile(b, query, dim0, dims, TFM__BF16, w, TILE_VECTORS(count), count);                      \
     }
 SCORES(1)
 SCORES(2)
@@ -63,14 +67,17 @@ SCORES(5)
 SCORES(6)
 
 static INLINE void to_f32_of(uint32_t type, const void *source, float *out, size_t n) {
-    if (type == TFM__F16) f16_to_f32(source, out, n);
-    else bf16_to_f32(source, out, n);
+    if (type == TFM__F16)
+        f16_to_f32(source, out, n);
+    else
+        bf16_to_f32(source, out, n);
 }
 
 /* The scores of queries from .. to-1 of the block for every slot of the page. */
 static void page_scores(query_block *b, const void *page, size_t from, size_t to) {
     static void (*const scores[TILE_TOKENS])(query_block *, size_t, size_t, size_t, uint32_t,
-                                             const char *) = {scores_1, scores_2, scores_3, scores_4, scores_5, scores_6};
+                                             const char *) = {scores_1, scores_2, scores_3,
+                                                              scores_4, scores_5, scores_6};
     const tfm__attention_tile *tile = b->tile;
     uint32_t type = tile->kv_type;
     bool convert = type != TFM__F32 && to - from > FEW_QUERIES;
@@ -88,7 +95,8 @@ static void page_scores(query_block *b, const void *page, size_t from, size_t to
     }
 }
 
-/* Scores of one query to p, its rescaling, and its m and l brought up to date. positions: of the slots, as floats. */
+/* Scores of one query to p, its rescaling, and its m and l brought up to date. positions: of the slots, as
+ * floats. */
 static void page_softmax(query_block *b, size_t query, const float *positions) {
     const tfm__attention_tile *tile = b->tile;
     size_t i = b->query0 + query, lo = b->lo[query], hi = b->hi[query];
@@ -109,14 +117,16 @@ static void page_softmax(query_block *b, size_t query, const float *positions) {
     }
     bool whole = lo == 0 && hi == TFM__PAGE_TOKENS;
     for (int v = 0; v < PAGE_VECTORS; v++) {
-        size_t start = (size_t)v * VECTOR, from = lo > start ? lo - start : 0, to = hi > start ? hi - start : 0;
+        size_t start = (size_t)v * VECTOR, from = lo > start ? lo - start : 0,
+               to = hi > start ? hi - start : 0;
         if (!whole) s[v] = v16_keep(s[v], from, to, least);
         most = v16_most(s[v], most);
     }
     float m = tile->m[i], largest = v16_maximum(most), m_new = largest > m ? largest : m;
     v16 maximum = v16_set(m_new), sum = v16_set(0.0f);
     for (int v = 0; v < PAGE_VECTORS; v++) {
-        size_t start = (size_t)v * VECTOR, from = lo > start ? lo - start : 0, to = hi > start ? hi - start : 0;
+        size_t start = (size_t)v * VECTOR, from = lo > start ? lo - start : 0,
+               to = hi > start ? hi - start : 0;
         v16 p = v16_exp(v16_sub(s[v], maximum));
         if (!whole) p = v16_keep(p, from, to, v16_set(0.0f));
         v16_store(scores + v * VECTOR, p);
@@ -140,8 +150,8 @@ typedef struct value_block {
 } value_block;
 
 /* o = o * rescale, then o = fma(p[j], v[j], o) for j in [from, to), for tokens queries. */
-static INLINE void output_tile(query_block *b, size_t query, const value_block *block, size_t from, size_t to, uint32_t type,
-                               int vectors, int tokens) {
+static INLINE void output_tile(query_block *b, size_t query, const value_block *block, size_t from, size_t to,
+                               uint32_t type, int vectors, int tokens) {
     const tfm__attention_tile *tile = b->tile;
     for (size_t at = 0; at < block->count; at += (size_t)vectors * VECTOR) {
         size_t left = TFM__MIN(block->count - at, VECTOR); /* only of interest when vectors is 1 */
@@ -154,32 +164,41 @@ static INLINE void output_tile(query_block *b, size_t query, const value_block *
                 acc[t * vectors + v] = v16_mul(left < VECTOR ? v16_load_n(out, left) : v16_load(out), c);
             }
         }
-        tile_chain(acc, vectors, tokens, type, block->w + from * block->stride + at * size_of(type), block->stride,
-                   b->scores + query * TFM__PAGE_TOKENS + from, TFM__PAGE_TOKENS, to - from);
+        tile_chain(acc, vectors, tokens, type, block->w + from * block->stride + at * size_of(type),
+                   block->stride, b->scores + query * TFM__PAGE_TOKENS + from, TFM__PAGE_TOKENS, to - from);
         UNROLL for (int t = 0; t < tokens; t++) {
             UNROLL for (int v = 0; v < vectors; v++) {
                 float *out = o + (size_t)t * tile->o_stride + v * VECTOR;
-                if (left < VECTOR) v16_store_n(out, acc[t * vectors + v], left);
-                else v16_store(out, acc[t * vectors + v]);
+                if (left < VECTOR)
+                    v16_store_n(out, acc[t * vectors + v], left);
+                else
+                    v16_store(out, acc[t * vectors + v]);
             }
         }
     }
 }
 
 #define OUTPUT_OF(type, vectors, number) output_tile(b, query, block, from, to, type, vectors, number)
-#define OUTPUTS(number)                                                                                                 \
-    static void outputs_##number(query_block *b, size_t query, const value_block *block, size_t from, size_t to) {      \
-        bool wide = block->count == PAGE_VECTORS * VECTOR;                                                             \
-        if (block->type == TFM__F32) {                                                                                 \
-            if (wide) OUTPUT_OF(TFM__F32, TILE_VECTORS(number), number);                                                 \
-            else OUTPUT_OF(TFM__F32, 1, number);                                                                        \
-        } else if (block->type == TFM__F16) {                                                                          \
-            if (wide) OUTPUT_OF(TFM__F16, TILE_VECTORS(number), number);                                                 \
-            else OUTPUT_OF(TFM__F16, 1, number);                                                                        \
-        } else {                                                                                                       \
-            if (wide) OUTPUT_OF(TFM__BF16, TILE_VECTORS(number), number);                                                \
-            else OUTPUT_OF(TFM__BF16, 1, number);                                                                       \
-        }                                                                                                              \
+#define OUTPUTS(number)                                                                                      \
+    static void outputs_##number(query_block *b, size_t query, const value_block *block, size_t from,        \
+                                 size_t to) {                                                                \
+        bool wide = block->count == PAGE_VECTORS * VECTOR;                                                   \
+        if (block->type == TFM__F32) {                                                                       \
+            if (wide)                                                                                        \
+                OUTPUT_OF(TFM__F32, TILE_VECTORS(number), number);                                           \
+            else                                                                                             \
+                OUTPUT_OF(TFM__F32, 1, number);                                                              \
+        } else if (block->type == TFM__F16) {                                                                \
+            if (wide)                                                                                        \
+                OUTPUT_OF(TFM__F16, TILE_VECTORS(number), number);                                           \
+            else                                                                                             \
+                OUTPUT_OF(TFM__F16, 1, number);                                                              \
+        } else {                                                                                             \
+            if (wide)                                                                                        \
+                OUTPUT_OF(TFM__BF16, TILE_VECTORS(number), number);                                          \
+            else                                                                                             \
+                OUTPUT_OF(TFM__BF16, 1, number);                                                             \
+        }                                                                                                    \
     }
 OUTPUTS(1)
 OUTPUTS(2)
@@ -188,8 +207,9 @@ OUTPUTS(4)
 OUTPUTS(5)
 OUTPUTS(6)
 
-/* The outputs of tokens neighbouring queries. They share the keys that all of them have; what one has before and after
- * is done for it alone, in the same order of keys. rescale is left as it was, for the other blocks of head dims. */
+/* The outputs of tokens neighbouring queries. They share the keys that all of them have; what one has before
+ * and after is done for it alone, in the same order of keys. rescale is left as it was, for the other blocks
+ * of head dims. */
 static void group_outputs(query_block *b, size_t query, size_t tokens, const value_block *block) {
     static void (*const outputs[TILE_TOKENS])(query_block *, size_t, const value_block *, size_t, size_t) = {
         outputs_1, outputs_2, outputs_3, outputs_4, outputs_5, outputs_6};
@@ -235,12 +255,14 @@ static void page_outputs(query_block *b, const void *page, size_t from, size_t t
         const size_t wide = PAGE_VECTORS * VECTOR;
         size_t count = dim0 + wide <= whole ? wide : dim0 < whole ? VECTOR : dims - whole;
         value_block block = {(const char *)page + dim0 * element, stride, type, dim0, count};
-        if (count < VECTOR || (type != TFM__F32 && to - from > FEW_QUERIES)) { /* padded with zeros to whole vectors */
+        if (count < VECTOR ||
+            (type != TFM__F32 && to - from > FEW_QUERIES)) { /* padded with zeros to whole vectors */
             size_t padded = (count + VECTOR - 1) / VECTOR * VECTOR;
             for (size_t j = low; j < high; j++) {
                 const char *row = block.w + j * stride;
                 for (size_t d = 0; d < padded; d += VECTOR) {
-                    v16 v = count < VECTOR ? load_typed_n(type, row, count) : load_typed(type, row + d * element);
+                    v16 v =
+                        count < VECTOR ? load_typed_n(type, row, count) : load_typed(type, row + d * element);
                     v16_store(b->converted + j * padded + d, v);
                 }
             }
@@ -274,7 +296,13 @@ static void page_ranges(query_block *b, uint64_t base, size_t *from, size_t *to)
     }
 }
 
+/* A page is fetched while the one before it is worked on. */
+static void fetch_page(const void *page, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += 64) PREFETCH((const char *)page + at);
+}
+
 static void attention(const tfm__attention_tile *tile) {
+    const size_t slots = TFM__PAGE_TOKENS * size_of(tile->kv_type);
     query_block b;
     b.tile = tile;
     for (b.query0 = 0; b.query0 < tile->queries; b.query0 += QUERY_BLOCK) {
@@ -295,8 +323,10 @@ static void attention(const tfm__attention_tile *tile) {
             if (tile->slopes) {
                 for (uint32_t j = 0; j < TFM__PAGE_TOKENS; j++) positions[j] = (float)((uint32_t)base + j);
             }
+            fetch_page(tile->v_pages[page], slots * tile->head_dim_v);
             page_scores(&b, tile->k_pages[page], from, to);
             for (size_t query = from; query < to; query++) page_softmax(&b, query, positions);
+            if (page + 1 < tile->pages) fetch_page(tile->k_pages[page + 1], slots * tile->head_dim_k);
             page_outputs(&b, tile->v_pages[page], from, to);
         }
     }

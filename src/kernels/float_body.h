@@ -1,12 +1,13 @@
 /* float_body.h - the float kernels over rows and elements, written once for the x86 vector units.
  *
- * Included by avx2_float.c and avx512_float.c after they have defined the vector layer: v16, sixteen floats, and the
- * operations v16_*. float_product.h and float_attention.h are the other two parts of this template. Everything is
- * static; nothing here may be shared between the two, for each is compiled with its own instruction set.
+ * Included by avx2_float.c and avx512_float.c after they have defined the vector layer: v16, sixteen floats,
+ * and the operations v16_*. float_product.h and float_attention.h are the other two parts of this template.
+ * Everything is static; nothing here may be shared between the two, for each is compiled with its own
+ * instruction set.
  *
- * The bits are those of ref_float.c: v16_exp, v16_tanh and v16_erf are elementary.h operation by operation, sixteen
- * running sums are the sixteen lanes, and the last, short vector is loaded and stored under a mask with zeros in the
- * lanes beyond the end. */
+ * The bits are those of ref_float.c: v16_exp, v16_tanh and v16_erf are elementary.h operation by operation,
+ * sixteen running sums are the sixteen lanes, and the last, short vector is loaded and stored under a mask
+ * with zeros in the lanes beyond the end. */
 #include "base/elementary.h"
 
 #define VECTOR 16 /* floats in a v16 */
@@ -62,21 +63,21 @@ static INLINE v16 v16_erf(v16 x) {
 
 /* ---- Element by element -------------------------------------------------------------------------------- */
 
-/* Defines NAME(y, parameters, n): y[i] = EXPRESSION, where LOAD(pointer) is the sixteen elements from i on, or the
- * count < 16 last ones. */
-#define ELEMENTWISE(name, parameters, setup, expression)                                                               \
-    static void name parameters {                                                                                      \
-        setup;                                                                                                         \
-        size_t i = 0;                                                                                                  \
-        for (; i + VECTOR <= n; i += VECTOR) {                                                                         \
-            const size_t count = VECTOR;                                                                               \
-            v16_store(y + i, expression);                                                                              \
-            (void)count;                                                                                               \
-        }                                                                                                              \
-        if (i < n) {                                                                                                   \
-            const size_t count = n - i;                                                                                \
-            v16_store_n(y + i, expression, count);                                                                     \
-        }                                                                                                              \
+/* Defines NAME(y, parameters, n): y[i] = EXPRESSION, where LOAD(pointer) is the sixteen elements from i on,
+ * or the count < 16 last ones. */
+#define ELEMENTWISE(name, parameters, setup, expression)                                                     \
+    static void name parameters {                                                                            \
+        setup;                                                                                               \
+        size_t i = 0;                                                                                        \
+        for (; i + VECTOR <= n; i += VECTOR) {                                                               \
+            const size_t count = VECTOR;                                                                     \
+            v16_store(y + i, expression);                                                                    \
+            (void)count;                                                                                     \
+        }                                                                                                    \
+        if (i < n) {                                                                                         \
+            const size_t count = n - i;                                                                      \
+            v16_store_n(y + i, expression, count);                                                           \
+        }                                                                                                    \
     }
 #define LOAD(pointer) (count == VECTOR ? v16_load((pointer) + i) : v16_load_n((pointer) + i, count))
 
@@ -99,16 +100,17 @@ static INLINE v16 v16_relu(v16 x) { return v16_most(v16_set(0.0f), x); }
 ELEMENTWISE(add, (float *y, const float *a, const float *b, size_t n), NOTHING, v16_add(LOAD(a), LOAD(b)))
 ELEMENTWISE(multiply_add, (float *y, const float *a, float s, size_t n), v16 factor = v16_set(s),
             v16_fma(LOAD(a), factor, LOAD(y)))
-ELEMENTWISE(scale, (float *y, const float *x, float s, size_t n), v16 factor = v16_set(s), v16_mul(LOAD(x), factor))
+ELEMENTWISE(scale, (float *y, const float *x, float s, size_t n), v16 factor = v16_set(s),
+            v16_mul(LOAD(x), factor))
 ELEMENTWISE(soft_cap, (float *y, const float *x, float cap, size_t n), v16 inverse = v16_set(1.0f / cap),
             v16_mul(v16_set(cap), v16_tanh(v16_mul(LOAD(x), inverse))))
 ELEMENTWISE(exp_scaled, (float *y, const float *x, size_t n, float maximum, float factor),
             v16 most = v16_set(maximum), v16_mul(v16_exp(v16_sub(LOAD(x), most)), v16_set(factor)))
 
-#define ACTIVATION(function)                                                                                           \
-    ELEMENTWISE(activate_##function, (float *y, const float *x, size_t n), NOTHING, v16_##function(LOAD(x)))           \
-    ELEMENTWISE(activate_gated_##function, (float *y, const float *gate, const float *up, size_t n), NOTHING,          \
-                v16_mul(v16_##function(LOAD(gate)), LOAD(up)))
+#define ACTIVATION(function)                                                                                 \
+    ELEMENTWISE(activate_##function, (float *y, const float *x, size_t n), NOTHING, v16_##function(LOAD(x))) \
+    ELEMENTWISE(activate_gated_##function, (float *y, const float *gate, const float *up, size_t n),         \
+                NOTHING, v16_mul(v16_##function(LOAD(gate)), LOAD(up)))
 ACTIVATION(silu)
 ACTIVATION(gelu_tanh)
 ACTIVATION(gelu_erf)
@@ -151,16 +153,16 @@ static void f32_to_f32(const void *source, float *out, size_t n) {
 }
 
 /* The last few go through a buffer: 16-bit loads and stores have no mask on every instruction set. */
-#define CONVERT_16(name, load, scalar)                                                                                 \
-    static void name(const void *source, float *out, size_t n) {                                                       \
-        const char *bytes = source;                                                                                    \
-        size_t i = 0;                                                                                                  \
-        for (; i + VECTOR <= n; i += VECTOR) v16_store(out + i, load(bytes + 2 * i));                                  \
-        for (; i < n; i++) {                                                                                           \
-            uint16_t h;                                                                                                \
-            memcpy(&h, bytes + 2 * i, 2);                                                                              \
-            out[i] = scalar(h);                                                                                        \
-        }                                                                                                              \
+#define CONVERT_16(name, load, scalar)                                                                       \
+    static void name(const void *source, float *out, size_t n) {                                             \
+        const char *bytes = source;                                                                          \
+        size_t i = 0;                                                                                        \
+        for (; i + VECTOR <= n; i += VECTOR) v16_store(out + i, load(bytes + 2 * i));                        \
+        for (; i < n; i++) {                                                                                 \
+            uint16_t h;                                                                                      \
+            memcpy(&h, bytes + 2 * i, 2);                                                                    \
+            out[i] = scalar(h);                                                                              \
+        }                                                                                                    \
     }
 CONVERT_16(f16_to_f32, v16_load_f16, tfm__f16_to_f32)
 CONVERT_16(bf16_to_f32, v16_load_bf16, tfm__bf16_to_f32)
@@ -205,7 +207,8 @@ static INLINE v16 norm_affine(v16 value, const float *weight, const float *bias,
     return value;
 }
 
-static void layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t n, float epsilon) {
+static void layer_norm(float *y, const float *x, const float *weight, const float *bias, size_t n,
+                       float epsilon) {
     v16 sums = v16_set(0.0f), squares = v16_set(0.0f);
     size_t i = 0, whole = n / VECTOR * VECTOR;
     for (; i < whole; i += VECTOR) sums = v16_add(sums, v16_load(x + i));
@@ -241,7 +244,8 @@ static float exp_sum(const float *x, size_t n, float maximum) {
     return v16_sum(sums);
 }
 
-/* Two passes: the value, in four vectors at once, then its first place, which also settles the sign of a zero. */
+/* Two passes: the value, in four vectors at once, then its first place, which also settles the sign of a
+ * zero. */
 static size_t argmax(const float *x, size_t n, float *value) {
     v16 least = v16_set(-INFINITY), most[4] = {least, least, least, least};
     size_t i = 0;

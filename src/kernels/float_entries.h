@@ -1,4 +1,5 @@
-/* float_entries.h - the table entries of the float template: the body of each filler, where `kernels` is the table. */
+/* float_entries.h - the table entries of the float template: the body of each filler, where `kernels` is the
+ * table. */
 kernels->weights[TFM__F32] = (tfm__weight_kernels){TFM__ACT_F32, product_f32, f32_to_f32};
 kernels->weights[TFM__F16] = (tfm__weight_kernels){TFM__ACT_F32, product_f16, f16_to_f32};
 kernels->weights[TFM__BF16] = (tfm__weight_kernels){TFM__ACT_F32, product_bf16, bf16_to_f32};

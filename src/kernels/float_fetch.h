@@ -1,13 +1,14 @@
-/* float_fetch.h - fetching ahead of a vector product; included by the float template before its blocks of weights.
+/* float_fetch.h - fetching weights ahead of a product; included by the float template before its blocks of
+ * weights.
  *
- * A product reads a cache line of each of its rows in turn, but memory wants longer runs. So while TFM__K_RESTART columns
- * of the rows are multiplied, the next ones are fetched row by row, a line at a time and evenly among the multiplications:
- * fetches in bursts would hold up the loads behind them. */
+ * A product reads a cache line of each of its rows in turn, but memory wants longer runs. So while
+ * TFM__K_RESTART columns of the rows are multiplied, the next ones are fetched row by row, a line at a time
+ * and evenly among the multiplications: fetches in bursts would hold up the loads behind them. */
 
 typedef struct fetch {
     const char *row;          /* the next line is at row + at */
     size_t at, bytes, stride; /* bytes: of each row */
-    size_t rows_left;
+    size_t rows_left;         /* 0: nothing left to fetch */
 } fetch;
 
 /* The next piece of the height rows at first, or else the first piece of the rows below them. */

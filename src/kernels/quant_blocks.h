@@ -1,9 +1,11 @@
-/* quant_blocks.h - the blocked weight formats: where things lie in a block, and their values as plain integers.
+/* quant_blocks.h - the blocked weight formats: where things lie in a block, and their values as plain
+ * integers.
  *
  * Read by every quantised kernel. A block stores integers q and a few scales; its values are
  *     y = (d * scale[i / 16]) * q[i] - m * minimum[i / 16]
- * with d and m floats of the whole block and scale, minimum small integers (1 where the format has none; formats
- * without minimums leave the second term out). Positions inside blocks, in bytes (half = IEEE half, little endian):
+ * with d and m floats of the whole block and scale, minimum small integers (1 where the format has none;
+ * formats without minimums leave the second term out). Positions inside blocks, in bytes (half = IEEE half,
+ * little endian):
  *
  *   Q4_0    18  half d, 16 nibbles pairs (low: values 0-15, high: 16-31), less 8
  *   Q4_1    20  half d, half m (added), 16 nibble pairs
@@ -19,25 +21,36 @@
  *   Q6_K   210  128 bytes of low nibbles, 64 of high bit pairs, 16 signed scales, half d; less 32
  *   IQ4_XS 136  half d, 2 + 4 bytes of 6-bit scales (less 32), 128 nibble pairs, indices as in IQ4_NL
  *
- * Sources: ggml-common.h and gguf-py/gguf/quants.py of ggml (layouts); OCP Microscaling Formats 1.0 (MXFP4). */
+ * Sources: ggml-common.h and gguf-py/gguf/quants.py of ggml (layouts); OCP Microscaling Formats 1.0 (MXFP4).
+ */
 #ifndef TFM__QUANT_BLOCKS_H
 #define TFM__QUANT_BLOCKS_H
 
 #include "kernels/kernels.h"
 
 enum {
-    TFM__Q4_0_BYTES = 18, TFM__Q4_1_BYTES = 20, TFM__Q5_0_BYTES = 22, TFM__Q5_1_BYTES = 24, TFM__Q8_0_BYTES = 34,
-    TFM__IQ4_NL_BYTES = 18, TFM__MXFP4_BYTES = 17, TFM__Q2_K_BYTES = 84, TFM__Q3_K_BYTES = 110,
-    TFM__Q4_K_BYTES = 144, TFM__Q5_K_BYTES = 176, TFM__Q6_K_BYTES = 210, TFM__IQ4_XS_BYTES = 136
+    TFM__Q4_0_BYTES = 18,
+    TFM__Q4_1_BYTES = 20,
+    TFM__Q5_0_BYTES = 22,
+    TFM__Q5_1_BYTES = 24,
+    TFM__Q8_0_BYTES = 34,
+    TFM__IQ4_NL_BYTES = 18,
+    TFM__MXFP4_BYTES = 17,
+    TFM__Q2_K_BYTES = 84,
+    TFM__Q3_K_BYTES = 110,
+    TFM__Q4_K_BYTES = 144,
+    TFM__Q5_K_BYTES = 176,
+    TFM__Q6_K_BYTES = 210,
+    TFM__IQ4_XS_BYTES = 136
 };
 
 /* The 16 values of IQ4_NL and IQ4_XS, and of MXFP4 (doubled), with a bias added to each. */
-#define TFM__IQ4_VALUES(bias)                                                                                  \
-    (bias) - 127, (bias) - 104, (bias) - 83, (bias) - 65, (bias) - 49, (bias) - 35, (bias) - 22, (bias) - 10,  \
-        (bias) + 1, (bias) + 13, (bias) + 25, (bias) + 38, (bias) + 53, (bias) + 69, (bias) + 89, (bias) + 113
-#define TFM__FP4_VALUES(bias)                                                                                  \
-    (bias) + 0, (bias) + 1, (bias) + 2, (bias) + 3, (bias) + 4, (bias) + 6, (bias) + 8, (bias) + 12,           \
-        (bias) - 0, (bias) - 1, (bias) - 2, (bias) - 3, (bias) - 4, (bias) - 6, (bias) - 8, (bias) - 12
+#define TFM__IQ4_VALUES(bias)                                                                                \
+    (bias) - 127, (bias)-104, (bias)-83, (bias)-65, (bias)-49, (bias)-35, (bias)-22, (bias)-10, (bias) + 1,  \
+        (bias) + 13, (bias) + 25, (bias) + 38, (bias) + 53, (bias) + 69, (bias) + 89, (bias) + 113
+#define TFM__FP4_VALUES(bias)                                                                                \
+    (bias) + 0, (bias) + 1, (bias) + 2, (bias) + 3, (bias) + 4, (bias) + 6, (bias) + 8, (bias) + 12,         \
+        (bias)-0, (bias)-1, (bias)-2, (bias)-3, (bias)-4, (bias)-6, (bias)-8, (bias)-12
 
 /* Where the planes of an activation row lie. */
 static inline const float *tfm__act_scales(const void *row, size_t k) {

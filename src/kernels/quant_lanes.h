@@ -1,73 +1,126 @@
-/* quant_lanes.h - the bodies of the x86 quantised kernels that do not depend on the width of a vector: spelling blocks
- * out in registers, and the product with a single token. Included by avx2_quant.c, avx512_quant.c only, after they
- * have defined the small vocabulary used here (vec, fvec, LANES, v_..., f_...).
+/* quant_lanes.h - the bodies of the x86 quantised kernels that do not depend on the width of a vector:
+ * spelling blocks out in registers, the product with a single token, and values as floats. Included by the
+ * avx2_quant and avx512_quant files only, after the small vocabulary used here (vec, fvec, LANES, ROWS,
+ * v_..., f_...).
  *
  * A vec is LANES lanes of 16 bytes (4 with AVX-512, 2 with AVX2); an fvec is ROWS = 4 * LANES floats.
- * - Lane order: v_rows(p, stride, j) reads 16 bytes of LANES rows at once: lane i has row 4 i + j. Dot products leave
- *   four partial sums per lane, and v_reduce of the four j gives the sums of rows 0, 1, 2 ... in order.
- * - Column order: v_transpose of the four j gives four vectors; vector d has dword d of the 16 bytes of each row, rows
- *   in order: what the matrix kernels multiply (4 values of k by ROWS rows).
- * Taking blocks apart works byte by byte, so the same functions serve both orders: `raw` below is the run of 16-byte
- * chunks of a block, and piece p is the values 16 p .. 16 p + 15 as unsigned bytes, value + bias_of(type).
- * Integer ranges: u8 x s8 pairs are at most 2 * 63 * 127 = 16002 and 2 * 2 * 31 * 127 = 15748: they fit in 16 bits. */
+ *
+ * Lane order: v_rows(p, stride, j) reads 16 bytes of LANES rows at once: lane i has row 4 i + j. Dot products
+ * leave four partial sums per lane, and v_reduce of the four j gives the sums of rows 0, 1, 2 ... in order.
+ *
+ * Column order: v_transpose of the four j gives four vectors; vector d has dword d of the 16 bytes of each
+ * row, rows in order: what the matrix kernels multiply (4 values of k by ROWS rows).
+ *
+ * Taking blocks apart works byte by byte, so the same functions serve both orders: `raw` below is the run of
+ * 16-byte chunks of a block, and piece p is the values 16 p .. 16 p + 15 as unsigned bytes, value +
+ * bias_of(type).
+ *
+ * Pairs of u8 x s8 are at most 2 * 63 * 127 = 16002, two pairs of 5 bits 2 * 2 * 31 * 127 = 15748: they fit
+ * in 16 bits. Sums over a super-block are below 2^29 (ref_quant.c). */
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer) ||                       \
+    __has_feature(thread_sanitizer)
+#define COMPILE_SMALL /* with everything inlined and unrolled, clang's sanitizers take many minutes */
+#endif
+#endif
+
+#if defined(COMPILE_SMALL)
+#define INLINE static __attribute__((noinline, unused))
+#define UNROLL
+#elif defined(__clang__)
 #define INLINE static inline __attribute__((always_inline))
-#if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
+#define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Keeps a sum where it is: compilers turn chains of integer additions into trees, and then run out of registers. */
+/* Keeps a sum where it is: compilers make trees of chains of integer additions, and run out of registers. */
 #define IN_ORDER(v) __asm__("" : "+v"(v))
 
 /* Where things lie, as constants: the type is always known when these are compiled. */
 INLINE size_t block_bytes_of(uint32_t type) {
     switch (type) {
-    case TFM__Q4_0: return TFM__Q4_0_BYTES;
-    case TFM__Q4_1: return TFM__Q4_1_BYTES;
-    case TFM__Q5_0: return TFM__Q5_0_BYTES;
-    case TFM__Q5_1: return TFM__Q5_1_BYTES;
-    case TFM__Q8_0: return TFM__Q8_0_BYTES;
-    case TFM__IQ4_NL: return TFM__IQ4_NL_BYTES;
-    case TFM__MXFP4: return TFM__MXFP4_BYTES;
-    case TFM__Q2_K: return TFM__Q2_K_BYTES;
-    case TFM__Q3_K: return TFM__Q3_K_BYTES;
-    case TFM__Q4_K: return TFM__Q4_K_BYTES;
-    case TFM__Q5_K: return TFM__Q5_K_BYTES;
-    case TFM__Q6_K: return TFM__Q6_K_BYTES;
-    default: return TFM__IQ4_XS_BYTES;
+    case TFM__Q4_0:
+        return TFM__Q4_0_BYTES;
+    case TFM__Q4_1:
+        return TFM__Q4_1_BYTES;
+    case TFM__Q5_0:
+        return TFM__Q5_0_BYTES;
+    case TFM__Q5_1:
+        return TFM__Q5_1_BYTES;
+    case TFM__Q8_0:
+        return TFM__Q8_0_BYTES;
+    case TFM__IQ4_NL:
+        return TFM__IQ4_NL_BYTES;
+    case TFM__MXFP4:
+        return TFM__MXFP4_BYTES;
+    case TFM__Q2_K:
+        return TFM__Q2_K_BYTES;
+    case TFM__Q3_K:
+        return TFM__Q3_K_BYTES;
+    case TFM__Q4_K:
+        return TFM__Q4_K_BYTES;
+    case TFM__Q5_K:
+        return TFM__Q5_K_BYTES;
+    case TFM__Q6_K:
+        return TFM__Q6_K_BYTES;
+    default:
+        return TFM__IQ4_XS_BYTES;
     }
 }
 
 /* The 16-byte chunks that hold the quants are one run in every format. */
 INLINE size_t chunks_at(uint32_t type) {
     switch (type) {
-    case TFM__Q4_0: case TFM__Q8_0: case TFM__IQ4_NL: return 2;
-    case TFM__Q4_1: return 4;
-    case TFM__Q5_0: return 6;
-    case TFM__Q5_1: return 8;
-    case TFM__MXFP4: return 1;
-    case TFM__Q2_K: case TFM__Q4_K: case TFM__Q5_K: return 16;
-    case TFM__Q3_K: case TFM__Q6_K: return 0;
-    default: return 8; /* IQ4_XS */
+    case TFM__Q4_0:
+    case TFM__Q8_0:
+    case TFM__IQ4_NL:
+        return 2;
+    case TFM__Q4_1:
+        return 4;
+    case TFM__Q5_0:
+        return 6;
+    case TFM__Q5_1:
+        return 8;
+    case TFM__MXFP4:
+        return 1;
+    case TFM__Q2_K:
+    case TFM__Q4_K:
+    case TFM__Q5_K:
+        return 16;
+    case TFM__Q3_K:
+    case TFM__Q6_K:
+        return 0;
+    default:
+        return 8; /* IQ4_XS */
     }
 }
 
 INLINE int chunks_of(uint32_t type) {
     switch (type) {
-    case TFM__Q8_0: return 2;
-    case TFM__Q2_K: return 4;
-    case TFM__Q3_K: return 6;
-    case TFM__Q4_K: case TFM__IQ4_XS: return 8;
-    case TFM__Q5_K: return 10;
-    case TFM__Q6_K: return 12;
-    default: return 1;
+    case TFM__Q8_0:
+        return 2;
+    case TFM__Q2_K:
+        return 4;
+    case TFM__Q3_K:
+        return 6;
+    case TFM__Q4_K:
+    case TFM__IQ4_XS:
+        return 8;
+    case TFM__Q5_K:
+        return 10;
+    case TFM__Q6_K:
+        return 12;
+    default:
+        return 1;
     }
 }
 
 INLINE bool has_minimums(uint32_t type) {
-    return type == TFM__Q4_1 || type == TFM__Q5_1 || type == TFM__Q2_K || type == TFM__Q4_K || type == TFM__Q5_K;
+    return type == TFM__Q4_1 || type == TFM__Q5_1 || type == TFM__Q2_K || type == TFM__Q4_K ||
+           type == TFM__Q5_K;
 }
 
 INLINE bool has_super_blocks(uint32_t type) {
@@ -80,13 +133,22 @@ INLINE bool is_wide(uint32_t type) { return type == TFM__Q8_0 || type == TFM__IQ
 /* What was added to a value to make it unsigned. */
 INLINE int bias_of(uint32_t type) {
     switch (type) {
-    case TFM__Q4_0: return 8;
-    case TFM__Q5_0: return 16;
-    case TFM__MXFP4: return 12;
-    case TFM__Q3_K: return 4;
-    case TFM__Q6_K: return 32;
-    case TFM__Q8_0: case TFM__IQ4_NL: case TFM__IQ4_XS: return WIDE_BIAS;
-    default: return 0;
+    case TFM__Q4_0:
+        return 8;
+    case TFM__Q5_0:
+        return 16;
+    case TFM__MXFP4:
+        return 12;
+    case TFM__Q3_K:
+        return 4;
+    case TFM__Q6_K:
+        return 32;
+    case TFM__Q8_0:
+    case TFM__IQ4_NL:
+    case TFM__IQ4_XS:
+        return WIDE_BIAS;
+    default:
+        return 0;
     }
 }
 
@@ -107,16 +169,26 @@ INLINE vec one_bit(vec v, int n, int m) {
 /* Values 16 p .. 16 p + 15 of a block, but for the fifth bits of Q5_0 and Q5_1. */
 INLINE vec piece(uint32_t type, const vec *raw, int p) {
     switch (type) {
-    case TFM__Q4_0: case TFM__Q4_1: case TFM__Q5_0: case TFM__Q5_1:
+    case TFM__Q4_0:
+    case TFM__Q4_1:
+    case TFM__Q5_0:
+    case TFM__Q5_1:
         return p ? high_nibble(raw[0]) : low_nibble(raw[0]);
-    case TFM__MXFP4: return v_shuffle(v_lane(fp4_biased), p ? high_nibble(raw[0]) : low_nibble(raw[0]));
-    case TFM__IQ4_NL: return v_wide(v_shuffle(v_lane(iq4_biased), p ? high_nibble(raw[0]) : low_nibble(raw[0])));
-    case TFM__Q8_0: return v_wide(raw[p]);
+    case TFM__MXFP4:
+        return v_shuffle(v_lane(fp4_biased), p ? high_nibble(raw[0]) : low_nibble(raw[0]));
+    case TFM__IQ4_NL:
+        return v_wide(v_shuffle(v_lane(iq4_biased), p ? high_nibble(raw[0]) : low_nibble(raw[0])));
+    case TFM__Q8_0:
+        return v_wide(raw[p]);
     case TFM__IQ4_XS:
-        return v_wide(v_shuffle(v_lane(iq4_biased), p & 1 ? high_nibble(raw[p / 2]) : low_nibble(raw[p / 2])));
-    case TFM__Q2_K: return two_bits(raw[p / 8 * 2 + p % 2], p % 8 / 2 * 2);
-    case TFM__Q3_K: return v_or(two_bits(raw[2 + p / 8 * 2 + p % 2], p % 8 / 2 * 2), one_bit(raw[p % 2], p / 2, 2));
-    case TFM__Q4_K: case TFM__Q5_K: {
+        return v_wide(
+            v_shuffle(v_lane(iq4_biased), p & 1 ? high_nibble(raw[p / 2]) : low_nibble(raw[p / 2])));
+    case TFM__Q2_K:
+        return two_bits(raw[p / 8 * 2 + p % 2], p % 8 / 2 * 2);
+    case TFM__Q3_K:
+        return v_or(two_bits(raw[2 + p / 8 * 2 + p % 2], p % 8 / 2 * 2), one_bit(raw[p % 2], p / 2, 2));
+    case TFM__Q4_K:
+    case TFM__Q5_K: {
         vec byte = raw[(type == TFM__Q5_K ? 2 : 0) + p / 4 * 2 + p % 2];
         vec low = p & 2 ? high_nibble(byte) : low_nibble(byte);
         return type == TFM__Q5_K ? v_or(low, one_bit(raw[p % 2], p / 2, 4)) : low;
@@ -142,21 +214,26 @@ INLINE vec fifth_bits_of_lane(uint32_t type, vec head, int p) {
 
 /* The same in column order, for dword d of piece p: bits has the four bytes of each row. */
 INLINE vec fifth_bits_of_column(vec bits, int p, int d) {
-    vec bytes = v_shuffle(bits, v_add8(v_set64(0x0404040400000000, 0x0c0c0c0c08080808), v_set8(2 * p + d / 2)));
+    vec bytes =
+        v_shuffle(bits, v_add8(v_set64(0x0404040400000000, 0x0c0c0c0c08080808), v_set8(2 * p + d / 2)));
     return v_if_bits(bytes, v_set32(d & 1 ? (int32_t)0x80402010u : 0x08040201), v_set8(16));
 }
 
 /* ---- Scales of super-blocks ---------------------------------------------------------------------------- */
 
-/* Sub-scales and minimums as 16-bit integers, in lane order: low has the first 8, high the rest (types with 16). */
+/* Sub-scales and minimums as 16-bit integers, in lane order: low has the first 8, high the rest (of 16). */
 typedef struct sub_scales {
     vec low, high, minimum_low, minimum_high;
 } sub_scales;
 
-INLINE bool has_16_scales(uint32_t type) { return type == TFM__Q2_K || type == TFM__Q3_K || type == TFM__Q6_K; }
+INLINE bool has_16_scales(uint32_t type) {
+    return type == TFM__Q2_K || type == TFM__Q3_K || type == TFM__Q6_K;
+}
 
 /* The first / last 8 of 16 unsigned bytes, to 16 bits. */
-INLINE vec low_bytes(vec v) { return v_shuffle(v, v_set64((int64_t)0x8003800280018000u, (int64_t)0x8007800680058004u)); }
+INLINE vec low_bytes(vec v) {
+    return v_shuffle(v, v_set64((int64_t)0x8003800280018000u, (int64_t)0x8007800680058004u));
+}
 INLINE vec high_bytes(vec v) {
     return v_shuffle(v, v_set64((int64_t)0x800b800a80098008u, (int64_t)0x800f800e800d800cu));
 }
@@ -175,17 +252,23 @@ INLINE sub_scales sub_scales_of(uint32_t type, vec head) {
     }
     case TFM__Q3_K: { /* bytes 2-9: low nibbles (of the first 8, then of the last); 10-13: bit pairs */
         vec bytes = v_shuffle(head, v_set64(0x0908070605040302, 0x0908070605040302));
-        vec low = v_or(v_and(bytes, v_set64(0x0f0f0f0f0f0f0f0f, 0)), v_and(v_srl16(bytes, 4), v_set64(0, 0x0f0f0f0f0f0f0f0f)));
-        vec pairs = v_srlv32(v_shuffle(head, v_set32(0x0d0c0b0a)), v_set64((int64_t)2 << 32, (int64_t)6 << 32 | 4));
+        vec low = v_or(v_and(bytes, v_set64(0x0f0f0f0f0f0f0f0f, 0)),
+                       v_and(v_srl16(bytes, 4), v_set64(0, 0x0f0f0f0f0f0f0f0f)));
+        vec pairs =
+            v_srlv32(v_shuffle(head, v_set32(0x0d0c0b0a)), v_set64((int64_t)2 << 32, (int64_t)6 << 32 | 4));
         vec scale = v_sub8(v_or(low, v_sll16(v_and(pairs, v_set8(3)), 4)), v_set8(32));
         s.low = v_low_signed(scale), s.high = v_high_signed(scale);
         break;
     }
-    case TFM__Q6_K: s.low = v_low_signed(head), s.high = v_high_signed(head); break;
-    case TFM__IQ4_XS: { /* bytes 2-3: bit pairs; 4-7: nibbles; each brought to the top of 16 bits by a product */
+    case TFM__Q6_K:
+        s.low = v_low_signed(head), s.high = v_high_signed(head);
+        break;
+    case TFM__IQ4_XS: { /* bytes 2-3: bit pairs; 4-7: nibbles; products serve as shifts that differ by place
+                         */
         vec nibbles = v_shuffle(head, v_set64((int64_t)0x8005800580048004u, (int64_t)0x8007800780068006u));
         nibbles = v_and(v_srl16(v_mul16(nibbles, v_set32(0x00010010)), 4), v_set16(15));
-        vec pairs = v_mul16(v_shuffle(head, v_set16(0x0302)), v_set64(0x0100040010004000, 0x0001000400100040));
+        vec pairs =
+            v_mul16(v_shuffle(head, v_set16(0x0302)), v_set64(0x0100040010004000, 0x0001000400100040));
         s.low = v_sub16(v_or(nibbles, v_sll16(v_srl16(pairs, 14), 4)), v_set16(32));
         break;
     }
@@ -226,16 +309,18 @@ INLINE void block_scales(uint32_t type, const uint8_t *p, size_t stride, const v
 
 /* ---- One token ----------------------------------------------------------------------------------------- */
 
-/* Part i of n of the prefetching of `bytes` bytes: spread out among the loads, as bursts of it stall them, and every
- * line asked for twice, as the processor drops some requests (measured: 66 -> 93 % of the read loop with Q6_K). */
+/* Part i of n of the prefetching of `bytes` bytes: spread out among the loads, as bursts of it stall them,
+ * and every line asked for twice, as the processor drops some requests (measured: 66 -> 93 % of the read loop
+ * with Q6_K). */
 INLINE void prefetch_part(const uint8_t *p, size_t bytes, int i, int n) {
     const int halves = (int)((bytes + 31) / 32);
-    UNROLL for (int line = i * halves / n; line < (i + 1) * halves / n; line++)
+    for (int line = i * halves / n; line < (i + 1) * halves / n; line++)
         __builtin_prefetch(p + 32 * (size_t)line, 0, 3);
 }
 
 /* ROWS rows of a type with blocks of 32. ahead: where to prefetch. */
-INLINE fvec vector_32(uint32_t type, const uint8_t *p, size_t stride, size_t k, const void *x, const uint8_t *ahead) {
+INLINE fvec vector_32(uint32_t type, const uint8_t *p, size_t stride, size_t k, const void *x,
+                      const uint8_t *ahead) {
     const size_t bytes = block_bytes_of(type);
     const int8_t *q = x;
     const float *scales = tfm__act_scales(x, k);
@@ -268,7 +353,8 @@ INLINE fvec vector_32(uint32_t type, const uint8_t *p, size_t stride, size_t k, 
 }
 
 /* ROWS rows of a type with super-blocks of 256. */
-INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k, const void *x, const uint8_t *ahead) {
+INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k, const void *x,
+                       const uint8_t *ahead) {
     const size_t bytes = block_bytes_of(type);
     const int8_t *q = x;
     const float *scales = tfm__act_scales(x, k);
@@ -296,8 +382,9 @@ INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k,
                 }
             } else if (is_wide(type)) {
                 UNROLL for (int i = 0; i < 8; i++) {
-                    sum = v_wide_scaled_dots(sum, piece(type, raw, 2 * i), v_lane(q + 32 * i), piece(type, raw, 2 * i + 1),
-                                             v_lane(q + 32 * i + 16), one_scale(&s, i));
+                    sum = v_wide_scaled_dots(sum, piece(type, raw, 2 * i), v_lane(q + 32 * i),
+                                             piece(type, raw, 2 * i + 1), v_lane(q + 32 * i + 16),
+                                             one_scale(&s, i));
                     IN_ORDER(sum);
                 }
             } else {
@@ -331,15 +418,16 @@ typedef fvec (*vector_group)(const uint8_t *p, size_t stride, size_t k, const vo
 
 #define PREFETCH_BYTES 16384 /* at least so far ahead, in whole groups of rows */
 
-/* Every token by itself, ROWS rows at a time. The last group begins early enough to be whole, and rows before row0
- * are only read; a matrix with fewer rows than a group goes to the reference. */
+/* Every token by itself, ROWS rows at a time. The last group begins early enough to be whole, and rows before
+ * row0 are only read; a matrix with fewer rows than a group goes to the reference. */
 static inline void vector_product(const tfm__product *product, size_t row0, size_t row1, vector_group group) {
-    if (row1 < ROWS) {
+    if (row1 < ROWS || product->k == 0) {
         tfm__quant_product_ref(product, row0, row1);
         return;
     }
     size_t group_bytes = ROWS * product->row_stride;
-    size_t distance = group_bytes >= PREFETCH_BYTES ? group_bytes : (PREFETCH_BYTES / group_bytes + 1) * group_bytes;
+    size_t distance =
+        group_bytes >= PREFETCH_BYTES ? group_bytes : (PREFETCH_BYTES / (group_bytes | 1) + 1) * group_bytes;
     for (size_t row = row0; row < row1; row += ROWS) {
         size_t start = TFM__MIN(row, row1 - ROWS);
         const uint8_t *p = (const uint8_t *)product->weights + start * product->row_stride;
@@ -354,7 +442,8 @@ static inline void vector_product(const tfm__product *product, size_t row0, size
 
 /* ---- Values -------------------------------------------------------------------------------------------- */
 
-/* n values, whole blocks, to floats: (d * scale) * q [- m * minimum], each product rounded. Every lane does the same. */
+/* n values, whole blocks, to floats: (d * scale) * q [- m * minimum], each product rounded. Every lane does
+ * the same. */
 INLINE void values_of(uint32_t type, const uint8_t *p, float *out, size_t n) {
     const bool super = has_super_blocks(type);
     const int pieces = super ? 16 : 2;
@@ -362,7 +451,8 @@ INLINE void values_of(uint32_t type, const uint8_t *p, float *out, size_t n) {
         vec raw[12], head = v_lane(p + scales_at(type));
         fvec d, m;
         float scale[16], minimum[16];
-        UNROLL for (int c = 0; c < chunks_of(type); c++) raw[c] = v_lane(p + chunks_at(type) + 16 * (size_t)c);
+        UNROLL for (int c = 0; c < chunks_of(type); c++) raw[c] =
+            v_lane(p + chunks_at(type) + 16 * (size_t)c);
         vec heads[4] = {head, head, head, head};
         block_scales(type, p, 0, heads, &d, &m);
         if (super) {
@@ -379,8 +469,10 @@ INLINE void values_of(uint32_t type, const uint8_t *p, float *out, size_t n) {
             fvec factor = super ? f_set(scale[s]) : d;
             UNROLL for (int h = 0; h < 16 / ROWS; h++) {
                 fvec value = f_mul(factor, f_from(v_sub32(v_bytes(w, h), v_set32(bias_of(type)))));
-                if (super && has_minimums(type)) value = f_sub(value, f_set(minimum[s]));
-                else if (has_minimums(type)) value = f_add(value, m);
+                if (super && has_minimums(type))
+                    value = f_sub(value, f_set(minimum[s]));
+                else if (has_minimums(type))
+                    value = f_add(value, m);
                 f_store(out + h * ROWS, value);
             }
         }

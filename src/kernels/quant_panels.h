@@ -1,25 +1,25 @@
-/* quant_panels.h - packing for the x86 quantised products with several tokens: PANEL_ROWS rows by a slab of k, spelt
- * out as unsigned bytes in the order in which they are multiplied. Included after quant_lanes.h by the avx2_quant_mat.c
- * and avx512_quant_mat.c files.
+/* quant_panels.h - packing for the x86 quantised products with several tokens: PANEL_ROWS rows by a slab of
+ * k, spelt out as unsigned bytes in the order in which they are multiplied. Included after quant_lanes.h by
+ * the avx2_quant_mat.c and avx512_quant_mat.c files.
  *
- * Step s of the panel is 4 values of k for every row: vector v of it (panel.q[s * VECTORS + v]) holds the rows
- * ROWS * v .., four bytes each. Scales lie beside in the same row order. */
+ * Step s of the panel is 4 values of k for every row: vector v of it (panel.q[s * VECTORS + v]) holds the
+ * rows ROWS * v .., four bytes each. Scales lie beside in the same row order. */
 
 #define VECTORS 2
 #define PANEL_ROWS (VECTORS * ROWS)
-#define SLAB 512 /* values of k in a panel */
-#define PREFETCH_STEP 32
-#define PREFETCH_MIN 128
+#define SLAB 512         /* values of k in a panel */
+#define PREFETCH_STEP 32 /* every line twice: see prefetch_part */
+#define PREFETCH_MIN 128 /* bytes per 32 values of k, until the next panel has been asked for */
 
 /* How sums and scales go together in a product. */
 enum {
-    FORM_32,              /* one scale per 32 */
-    FORM_32_MINIMUMS,     /* and one minimum */
-    FORM_256,             /* super-blocks whose sub-scales were multiplied in when packing */
+    FORM_32,          /* one scale per 32 */
+    FORM_32_MINIMUMS, /* and one minimum */
+    FORM_256,         /* super-blocks whose sub-scales were multiplied in when packing */
     FORM_256_MINIMUMS,
-    FORM_SUB_32,          /* super-blocks with a sub-scale per 32 */
+    FORM_SUB_32, /* super-blocks with a sub-scale per 32 */
     FORM_SUB_32_MINIMUMS,
-    FORM_SUB_16,          /* with a sub-scale per 16 */
+    FORM_SUB_16, /* with a sub-scale per 16 */
     FORM_SUB_16_MINIMUMS
 };
 
@@ -40,7 +40,8 @@ INLINE void pack_32(uint32_t type, const uint8_t *p, size_t stride, size_t block
             bits = v_first(heads);
         }
         UNROLL for (int c = 0; c < chunks_of(type); c++) {
-            UNROLL for (int j = 0; j < 4; j++) chunks[c][j] = v_rows(p + chunks_at(type) + 16 * (size_t)c, stride, j);
+            UNROLL for (int j = 0; j < 4; j++) chunks[c][j] =
+                v_rows(p + chunks_at(type) + 16 * (size_t)c, stride, j);
             v_transpose(chunks[c]);
         }
         UNROLL for (int d = 0; d < 4; d++) {
@@ -71,13 +72,15 @@ INLINE void pack_256(uint32_t type, const uint8_t *p, size_t stride, size_t bloc
         }
         if (!IS_PRESCALED(type))
             UNROLL for (int i = 0; i < 8 * halves; i++)
-                out->sub[(b * 8 * (size_t)halves + (size_t)i) * VECTORS + v] = v_sub_scale(scales[i / 2], i & 1);
+                out->sub[(b * 8 * (size_t)halves + (size_t)i) * VECTORS + v] =
+                v_sub_scale(scales[i / 2], i & 1);
         if (has_minimums(type) || NEEDS_SCALE_PAIRS(type))
             UNROLL for (int i = 0; i < 4 * halves; i++)
                 out->pairs[(b * 4 * (size_t)halves + (size_t)i) * VECTORS + v] =
-                    has_minimums(type) ? minimums[i] : scales[i];
+                has_minimums(type) ? minimums[i] : scales[i];
         UNROLL for (int c = 0; c < chunks_of(type); c++) {
-            UNROLL for (int j = 0; j < 4; j++) chunks[c][j] = v_rows(p + chunks_at(type) + 16 * (size_t)c, stride, j);
+            UNROLL for (int j = 0; j < 4; j++) chunks[c][j] =
+                v_rows(p + chunks_at(type) + 16 * (size_t)c, stride, j);
             v_transpose(chunks[c]);
         }
         for (int d = 0; d < 4; d++) {
@@ -95,26 +98,54 @@ INLINE void pack_256(uint32_t type, const uint8_t *p, size_t stride, size_t bloc
 /* Rows p .. of `blocks` blocks into every vector of the panel. */
 INLINE void pack_panel(uint32_t type, const uint8_t *p, size_t stride, size_t blocks, panel *out) {
     for (size_t v = 0; v < VECTORS; v++, p += ROWS * stride) {
-        if (has_super_blocks(type)) pack_256(type, p, stride, blocks, out, v);
-        else pack_32(type, p, stride, blocks, out, v);
+        if (has_super_blocks(type))
+            pack_256(type, p, stride, blocks, out, v);
+        else
+            pack_32(type, p, stride, blocks, out, v);
     }
 }
 
 static void pack(uint32_t type, const uint8_t *p, size_t stride, size_t blocks, panel *out) {
     switch (type) {
-    case TFM__Q4_0: pack_panel(TFM__Q4_0, p, stride, blocks, out); break;
-    case TFM__Q4_1: pack_panel(TFM__Q4_1, p, stride, blocks, out); break;
-    case TFM__Q5_0: pack_panel(TFM__Q5_0, p, stride, blocks, out); break;
-    case TFM__Q5_1: pack_panel(TFM__Q5_1, p, stride, blocks, out); break;
-    case TFM__Q8_0: pack_panel(TFM__Q8_0, p, stride, blocks, out); break;
-    case TFM__IQ4_NL: pack_panel(TFM__IQ4_NL, p, stride, blocks, out); break;
-    case TFM__MXFP4: pack_panel(TFM__MXFP4, p, stride, blocks, out); break;
-    case TFM__Q2_K: pack_panel(TFM__Q2_K, p, stride, blocks, out); break;
-    case TFM__Q3_K: pack_panel(TFM__Q3_K, p, stride, blocks, out); break;
-    case TFM__Q4_K: pack_panel(TFM__Q4_K, p, stride, blocks, out); break;
-    case TFM__Q5_K: pack_panel(TFM__Q5_K, p, stride, blocks, out); break;
-    case TFM__Q6_K: pack_panel(TFM__Q6_K, p, stride, blocks, out); break;
-    default: pack_panel(TFM__IQ4_XS, p, stride, blocks, out); break;
+    case TFM__Q4_0:
+        pack_panel(TFM__Q4_0, p, stride, blocks, out);
+        break;
+    case TFM__Q4_1:
+        pack_panel(TFM__Q4_1, p, stride, blocks, out);
+        break;
+    case TFM__Q5_0:
+        pack_panel(TFM__Q5_0, p, stride, blocks, out);
+        break;
+    case TFM__Q5_1:
+        pack_panel(TFM__Q5_1, p, stride, blocks, out);
+        break;
+    case TFM__Q8_0:
+        pack_panel(TFM__Q8_0, p, stride, blocks, out);
+        break;
+    case TFM__IQ4_NL:
+        pack_panel(TFM__IQ4_NL, p, stride, blocks, out);
+        break;
+    case TFM__MXFP4:
+        pack_panel(TFM__MXFP4, p, stride, blocks, out);
+        break;
+    case TFM__Q2_K:
+        pack_panel(TFM__Q2_K, p, stride, blocks, out);
+        break;
+    case TFM__Q3_K:
+        pack_panel(TFM__Q3_K, p, stride, blocks, out);
+        break;
+    case TFM__Q4_K:
+        pack_panel(TFM__Q4_K, p, stride, blocks, out);
+        break;
+    case TFM__Q5_K:
+        pack_panel(TFM__Q5_K, p, stride, blocks, out);
+        break;
+    case TFM__Q6_K:
+        pack_panel(TFM__Q6_K, p, stride, blocks, out);
+        break;
+    default:
+        pack_panel(TFM__IQ4_XS, p, stride, blocks, out);
+        break;
     }
 }
 
@@ -122,12 +153,12 @@ static void pack(uint32_t type, const uint8_t *p, size_t stride, size_t blocks, 
 
 /* What a tile of tokens needs of the activations in a slab. */
 typedef struct tile {
-    const int8_t *q[TILE];            /* the slab's first value */
-    const float *scales[TILE];        /* of the slab's first block */
-    int32_t start[TILE][SLAB / 16];   /* -bias * sum over each run of values that shares a scale */
-    int32_t pairs[TILE][SLAB / 32];   /* two 16-bit sums each, to go with panel.pairs */
-    float sums[TILE][SLAB / 32];      /* Q4_1, Q5_1: sums of the blocks */
-    const uint8_t *ahead;             /* weights to prefetch, so many bytes per 32 values of k */
+    const int8_t *q[TILE];          /* the slab's first value */
+    const float *scales[TILE];      /* of the slab's first block */
+    int32_t start[TILE][SLAB / 16]; /* -bias * sum over each run of values that shares a scale */
+    int32_t pairs[TILE][SLAB / 32]; /* two 16-bit sums each, to go with panel.pairs */
+    float sums[TILE][SLAB / 32];    /* Q4_1, Q5_1: sums of the blocks */
+    const uint8_t *ahead;           /* weights to prefetch, so many bytes per 32 values of k */
     size_t ahead_bytes;
 } tile;
 
@@ -137,11 +168,13 @@ INLINE void prefetch_ahead(const tile *x, size_t i) {
     for (; p < end; p += PREFETCH_STEP) __builtin_prefetch(p, 0, 3);
 }
 
-INLINE int32_t two_shorts(int low, int high) { return (int32_t)((uint32_t)(uint16_t)low | (uint32_t)high << 16); }
+INLINE int32_t two_shorts(int low, int high) {
+    return (int32_t)((uint32_t)(uint16_t)low | (uint32_t)high << 16);
+}
 
 /* Fills the parts that the type's kernel reads. */
-static void prepare_tile(const tfm__product *product, int form, int bias, size_t token, size_t tokens, size_t k0,
-                         size_t width, tile *out) {
+static void prepare_tile(const tfm__product *product, int form, int bias, size_t token, size_t tokens,
+                         size_t k0, size_t width, tile *out) {
     for (size_t t = 0; t < tokens; t++) {
         const char *row = (const char *)product->x + (token + t) * product->x_stride;
         out->q[t] = (const int8_t *)row + k0;
@@ -161,10 +194,12 @@ static void prepare_tile(const tfm__product *product, int form, int bias, size_t
         if (form == FORM_SUB_16)
             for (size_t i = 0; i < width / 16; i++) out->start[t][i] = -bias * sums[i];
         if (form == FORM_SUB_32)
-            for (size_t i = 0; i < width / 32; i++) out->start[t][i] = -bias * (sums[2 * i] + sums[2 * i + 1]);
+            for (size_t i = 0; i < width / 32; i++)
+                out->start[t][i] = -bias * (sums[2 * i] + sums[2 * i + 1]);
         if (form == FORM_SUB_32_MINIMUMS)
             for (size_t i = 0; i < width / 64; i++)
-                out->pairs[t][i] = two_shorts(sums[4 * i] + sums[4 * i + 1], sums[4 * i + 2] + sums[4 * i + 3]);
+                out->pairs[t][i] =
+                    two_shorts(sums[4 * i] + sums[4 * i + 1], sums[4 * i + 2] + sums[4 * i + 3]);
         if (form == FORM_256)
             for (size_t b = 0; b < width / 256; b++) {
                 int sum = 0;
@@ -185,9 +220,9 @@ typedef struct target {
 
 typedef void (*tile_kernel)(const panel *w, const tile *x, size_t width, const target *to);
 
-#define TILE_KERNEL(name, tokens, body, ...)                                                                   \
-    static void name##_##tokens(const panel *w, const tile *x, size_t width, const target *to) {               \
-        body(__VA_ARGS__, tokens, w, x, width, to);                                                            \
+#define TILE_KERNEL(name, tokens, body, ...)                                                                 \
+    static void name##_##tokens(const panel *w, const tile *x, size_t width, const target *to) {             \
+        body(__VA_ARGS__, tokens, w, x, width, to);                                                          \
     }
 
 /* Four activations, for every row. */
@@ -223,7 +258,8 @@ INLINE void end_totals(fvec totals[TILE][VECTORS], const int tokens, const targe
 }
 
 /* sums = the pairs of super-block b (count of them) times the activations' sums */
-INLINE void dot_pairs(vec sums[TILE][VECTORS], const panel *w, const tile *x, const int tokens, size_t b, const int count) {
+INLINE void dot_pairs(vec sums[TILE][VECTORS], const panel *w, const tile *x, const int tokens, size_t b,
+                      const int count) {
     UNROLL for (int t = 0; t < tokens; t++) {
         UNROLL for (int v = 0; v < VECTORS; v++) sums[t][v] = v_zero();
     }
@@ -231,21 +267,21 @@ INLINE void dot_pairs(vec sums[TILE][VECTORS], const panel *w, const tile *x, co
         size_t at = b * (size_t)count + (size_t)i;
         UNROLL for (int t = 0; t < tokens; t++) {
             vec values = v_set32(x->pairs[t][at]);
-            UNROLL for (int v = 0; v < VECTORS; v++)
-                sums[t][v] = v_dpw(sums[t][v], w->pairs[at * VECTORS + (size_t)v], values);
+            UNROLL for (int v = 0; v < VECTORS; v++) sums[t][v] =
+                v_dpw(sums[t][v], w->pairs[at * VECTORS + (size_t)v], values);
         }
     }
 }
 
 /* totals -= m * dx * (minimums . sums), count pairs of them */
-INLINE void subtract_minimums(fvec totals[TILE][VECTORS], const panel *w, const tile *x, const int tokens, size_t b,
-                              const int count) {
+INLINE void subtract_minimums(fvec totals[TILE][VECTORS], const panel *w, const tile *x, const int tokens,
+                              size_t b, const int count) {
     vec sums[TILE][VECTORS];
     dot_pairs(sums, w, x, tokens, b, count);
     UNROLL for (int t = 0; t < tokens; t++) {
         fvec dx = f_set(x->scales[t][b]);
-        UNROLL for (int v = 0; v < VECTORS; v++)
-            totals[t][v] = f_fnma(f_mul(w->m[b * VECTORS + (size_t)v], dx), f_from(sums[t][v]), totals[t][v]);
+        UNROLL for (int v = 0; v < VECTORS; v++) totals[t][v] =
+            f_fnma(f_mul(w->m[b * VECTORS + (size_t)v], dx), f_from(sums[t][v]), totals[t][v]);
     }
 }
 
@@ -270,8 +306,8 @@ static void matrix_product(const tfm__product *product, size_t row0, size_t row1
             for (size_t i = 0, token = 0; i < tiles; i++) { /* tiles of equal size, but for one token */
                 size_t size = tokens / tiles + (i < tokens % tiles);
                 target to = {product->y + token * product->y_stride + start, product->y_stride,
-                             product->bias && k0 + width == product->k ? product->bias + start : NULL, k0 == 0,
-                             row - start};
+                             product->bias && k0 + width == product->k ? product->bias + start : NULL,
+                             k0 == 0, row - start};
                 prepare_tile(product, form, bias, token, size, k0, width, &x);
                 x.ahead = next;
                 x.ahead_bytes = next < next_end ? (part + width / 32 - 1) / (width / 32) : 0;

@@ -1,14 +1,15 @@
 /* ref_quant.c - the portable quantised kernels: what every other instruction set has to equal bit for bit.
  *
- * Called through the kernel table. A block is first spelt out as integers (tfm__spelt below), then multiplied:
- *   sum = sum over i of scale[i / 16] * q[i] * x[i]            an int32, exact: at most 128 * 128 * 127 * 256 < 2^29
- *   total = fma(d * dx, (float)sum, total);  with minimums: total = fma(-(m * dx), (float)minimum_sum, total)
- * Formats: quant_blocks.h. The order of operations: kernels.h. */
+ * Called through the kernel table. A block is first spelt out as integers (tfm__spelt below), then
+ * multiplied: sum = sum over i of scale[i / 16] * q[i] * x[i]            an int32, exact: at most 128 * 128 *
+ * 127 * 256 < 2^29 total = fma(d * dx, (float)sum, total);  with minimums: total = fma(-(m * dx),
+ * (float)minimum_sum, total) Formats: quant_blocks.h. The order of operations: kernels.h. */
 #include <math.h>
 
 #include "kernels/quant_blocks.h"
 
-/* One block as integers; see the formula at the top of quant_blocks.h. Types of 32 fill q[0..31], scale[0..1]. */
+/* One block as integers; see the formula at the top of quant_blocks.h. Types of 32 fill q[0..31],
+ * scale[0..1]. */
 typedef struct tfm__spelt {
     float d, m;
     int16_t scale[16], minimum[16];
@@ -87,7 +88,8 @@ static void spell_iq4_nl(const uint8_t *p, tfm__spelt *out) {
     nibbles_of_table(p + 2, iq4_values, out->q);
 }
 
-/* The exponent byte e means 2^(e - 127), halved because the table is doubled; the lowest two are subnormal floats. */
+/* The exponent byte e means 2^(e - 127), halved because the table is doubled; the lowest two are subnormal
+ * floats. */
 static void spell_mxfp4(const uint8_t *p, tfm__spelt *out) {
     plain_scales(out, tfm__f32_of_bits(p[0] < 2 ? 0x200000u << p[0] : (uint32_t)(p[0] - 1) << 23));
     nibbles_of_table(p + 1, fp4_values, out->q);
@@ -180,24 +182,38 @@ typedef struct tfm__quant_format {
 
 static tfm__quant_format format_of(uint32_t type) {
     switch (type) {
-    case TFM__Q4_0: return (tfm__quant_format){32, TFM__Q4_0_BYTES, false, spell_q4_0};
-    case TFM__Q4_1: return (tfm__quant_format){32, TFM__Q4_1_BYTES, true, spell_q4_1};
-    case TFM__Q5_0: return (tfm__quant_format){32, TFM__Q5_0_BYTES, false, spell_q5_0};
-    case TFM__Q5_1: return (tfm__quant_format){32, TFM__Q5_1_BYTES, true, spell_q5_1};
-    case TFM__Q8_0: return (tfm__quant_format){32, TFM__Q8_0_BYTES, false, spell_q8_0};
-    case TFM__IQ4_NL: return (tfm__quant_format){32, TFM__IQ4_NL_BYTES, false, spell_iq4_nl};
-    case TFM__MXFP4: return (tfm__quant_format){32, TFM__MXFP4_BYTES, false, spell_mxfp4};
-    case TFM__Q2_K: return (tfm__quant_format){256, TFM__Q2_K_BYTES, true, spell_q2_k};
-    case TFM__Q3_K: return (tfm__quant_format){256, TFM__Q3_K_BYTES, false, spell_q3_k};
-    case TFM__Q4_K: return (tfm__quant_format){256, TFM__Q4_K_BYTES, true, spell_q4_k};
-    case TFM__Q5_K: return (tfm__quant_format){256, TFM__Q5_K_BYTES, true, spell_q5_k};
-    case TFM__Q6_K: return (tfm__quant_format){256, TFM__Q6_K_BYTES, false, spell_q6_k};
-    default: return (tfm__quant_format){256, TFM__IQ4_XS_BYTES, false, spell_iq4_xs};
+    case TFM__Q4_0:
+        return (tfm__quant_format){32, TFM__Q4_0_BYTES, false, spell_q4_0};
+    case TFM__Q4_1:
+        return (tfm__quant_format){32, TFM__Q4_1_BYTES, true, spell_q4_1};
+    case TFM__Q5_0:
+        return (tfm__quant_format){32, TFM__Q5_0_BYTES, false, spell_q5_0};
+    case TFM__Q5_1:
+        return (tfm__quant_format){32, TFM__Q5_1_BYTES, true, spell_q5_1};
+    case TFM__Q8_0:
+        return (tfm__quant_format){32, TFM__Q8_0_BYTES, false, spell_q8_0};
+    case TFM__IQ4_NL:
+        return (tfm__quant_format){32, TFM__IQ4_NL_BYTES, false, spell_iq4_nl};
+    case TFM__MXFP4:
+        return (tfm__quant_format){32, TFM__MXFP4_BYTES, false, spell_mxfp4};
+    case TFM__Q2_K:
+        return (tfm__quant_format){256, TFM__Q2_K_BYTES, true, spell_q2_k};
+    case TFM__Q3_K:
+        return (tfm__quant_format){256, TFM__Q3_K_BYTES, false, spell_q3_k};
+    case TFM__Q4_K:
+        return (tfm__quant_format){256, TFM__Q4_K_BYTES, true, spell_q4_k};
+    case TFM__Q5_K:
+        return (tfm__quant_format){256, TFM__Q5_K_BYTES, true, spell_q5_k};
+    case TFM__Q6_K:
+        return (tfm__quant_format){256, TFM__Q6_K_BYTES, false, spell_q6_k};
+    default:
+        return (tfm__quant_format){256, TFM__IQ4_XS_BYTES, false, spell_iq4_xs};
     }
 }
 
 /* One block against the same block of one activation row; sums holds the row's sums over each 16 values. */
-static float add_block(const tfm__spelt *w, const tfm__quant_format *format, const int8_t *x, float dx, float total) {
+static float add_block(const tfm__spelt *w, const tfm__quant_format *format, const int8_t *x, float dx,
+                       float total) {
     int32_t sum = 0, minimum_sum = 0;
     for (size_t s = 0; s < format->block / 16; s++) {
         int32_t dot = 0, plain = 0;
@@ -259,10 +275,10 @@ static void to_f32(const tfm__quant_format *format, const uint8_t *source, float
 }
 
 /* The table wants a function per type: the type is not among to_f32's arguments. */
-#define TO_F32(name, type)                                                                                     \
-    static void to_f32_##name(const void *source, float *out, size_t n) {                                      \
-        const tfm__quant_format format = format_of(type);                                                      \
-        to_f32(&format, source, out, n);                                                                       \
+#define TO_F32(name, type)                                                                                   \
+    static void to_f32_##name(const void *source, float *out, size_t n) {                                    \
+        const tfm__quant_format format = format_of(type);                                                    \
+        to_f32(&format, source, out, n);                                                                     \
     }
 TO_F32(q4_0, TFM__Q4_0)
 TO_F32(q4_1, TFM__Q4_1)

@@ -100,6 +100,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     config->qk_norm = family->qk_norm;
     config->post_norms = family->post_norms;
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
+    if (config->positions != TFM__POSITIONS_ROTARY) config->rotary_dim = 0;
     if (!family->local_rope) config->rope[TFM__ROPE_LOCAL] = config->rope[TFM__ROPE_GLOBAL];
     if (config->attn_scale == 0.0f && config->head_dim) config->attn_scale = 1.0f / sqrtf((float)config->head_dim);
     if (!config->windowed) {

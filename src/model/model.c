@@ -7,13 +7,16 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     if (!status) status = tfm__model_bind(model, error);
     if (!status) status = tfm__model_rope(model, error);
     if (status) return status;
-    status = tfm__tokenizer_from_model(&model->store, &model->container, &model->heap, &model->tokenizer, error);
+    tfm_error why = TFM_ERROR_INIT; /* of its own: a call that succeeds leaves the caller's alone */
+    status = tfm__tokenizer_from_model(&model->store, &model->container, &model->heap, &model->tokenizer, &why);
     if (status == TFM_E_MISSING || status == TFM_E_UNSUPPORTED) {
         /* the model still runs on ids; what the tokenizer lacks is said in the log */
         if (model->log) model->log(model->log_user, TFM_LOG_WARNING, "no usable tokenizer in the model's files");
+        if (model->log) model->log(model->log_user, TFM_LOG_WARNING, why.message);
         model->tokenizer = NULL;
         return TFM_OK;
     }
+    if (status && error) (void)tfm__give_struct(error, &why, sizeof why, "tfm_error", NULL);
     if (!status && tfm__tokenizer_vocab_size(model->tokenizer) > (int32_t)model->config.vocab && model->log)
         model->log(model->log_user, TFM_LOG_WARNING, "the tokenizer has more tokens than the model");
     return status;

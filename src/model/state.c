@@ -193,7 +193,7 @@ static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_erro
     size_t held = (session->position + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
     int32_t status = reserve_tokens(fork, session->position, error);
     if (status) return status;
-    memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
+    if (held) memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
     if (held) {
         fork->pages = tfm__alloc(&session->model->heap, held * layers * sizeof *fork->pages);
         if (!fork->pages) return tfm__fail_memory(error, &session->model->heap, held * layers * sizeof *fork->pages);

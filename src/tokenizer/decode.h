@@ -19,8 +19,6 @@ struct tfm_decoder {
 /* A decoder in memory of the caller's, with out [tfm__decoder_room]; tfm__decoder_new takes both from a heap. */
 void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokenizer,
                        const tfm_detokenize_options *options, uint8_t *out);
-/* Bytes that one step or the end may write. */
-size_t tfm__decoder_room(const tfm_tokenizer *tokenizer);
 /* Takes one token (in the vocabulary) and writes what is now complete; returns its length. */
 size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *out);
 /* Writes what was held back and resets. */

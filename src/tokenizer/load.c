@@ -4,6 +4,8 @@
  * records of llama2.c. A folder, or a model file of another format, is searched for tokenizer.json, tokenizer.model and
  * tokenizer.bin, in this order; what those leave open is taken from tokenizer_config.json, generation_config.json and
  * config.json beside them. */
+#include <stdio.h>
+
 #include "tokenizer/internal.h"
 
 /* ---- The files beside a tokenizer ---- */
@@ -136,7 +138,7 @@ static int32_t read_beside(const beside *b) {
 
 /* ---- One file ---- */
 
-enum content { UNKNOWN, GGUF, JSON, SPM, TIKTOKEN, LLAMA2C };
+enum content { UNKNOWN, GGUF, JSON, OTHER_JSON, SPM, TIKTOKEN, LLAMA2C };
 
 static enum content guess(const uint8_t *data, uint64_t size) {
     uint64_t i = 0;
@@ -225,14 +227,16 @@ static int32_t from_container(const tfm__container *container, tfm__heap *heap, 
 
 int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container, tfm__heap *heap,
                                   tfm_tokenizer **out, tfm_error *error) {
-    static const char *const bin[] = {"tokenizer.bin", NULL};
+    char own[32]; /* llama2.c calls vocabularies of its own training tok512.bin, tok4096.bin, ... */
+    const char *const bin[] = {"tokenizer.bin", own, NULL};
     int32_t rc;
     *out = NULL;
     if (container->format == TFM__FORMAT_GGUF) return from_container(container, heap, out, error);
     if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, NULL, heap, out, error);
+    snprintf(own, sizeof own, "tok%d.bin", (int)container->llama2c.vocab_size);
     rc = load_beside(store, bin, NULL, heap, out, error);
     if (rc != TFM_E_MISSING) return rc;
-    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.bin beside the model");
+    return tfm__fail(error, TFM_E_MISSING, "there is neither tokenizer.bin nor %s beside the model", own);
 }
 
 int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
@@ -240,6 +244,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
     tfm__container container;
     tfm__blob blob;
     enum content content;
+    int format;
     int32_t rc;
     *out = NULL;
     if (tfm__store_is_folder(store)) return load_folder(store, pattern, heap, out, error);
@@ -251,20 +256,23 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
         if (rc == TFM_OK) {
             bool other = tfm__json_get(&json, tfm__json_root(&json), "model") == TFM__JSON_NONE;
             tfm__json_release(&json);
-            if (other) content = UNKNOWN;
+            if (other) content = OTHER_JSON;
         }
     }
-    if (rc == TFM_OK && content != UNKNOWN && content != GGUF)
+    if (rc == TFM_OK && content != UNKNOWN && content != OTHER_JSON && content != GGUF)
         rc = load_blob(&blob, content, content == LLAMA2C ? NULL : store, pattern, heap, out, error);
+    format = tfm__format_guess(blob.data, blob.size);
     tfm__blob_release(&blob);
     if (rc || *out) return rc;
-    if (content == GGUF) {
+    if (content == GGUF || format == TFM__FORMAT_LLAMA2C) {
         if ((rc = tfm__container_open(store, &container, error)) != 0) return rc;
-        rc = from_container(&container, heap, out, error);
+        rc = tfm__tokenizer_from_model(store, &container, heap, out, error);
         tfm__container_release(&container);
         return rc;
     }
-    rc = load_folder(store, pattern, heap, out, error);
+    /* config.json and model.safetensors stand for their folder */
+    if (content == OTHER_JSON || format != TFM__FORMAT_NONE) rc = load_folder(store, pattern, heap, out, error);
+    else rc = TFM_E_MISSING;
     if (rc == TFM_E_MISSING) return tfm__fail(error, TFM_E_FORMAT, "the file is no tokenizer that is known, and none is beside it");
     return rc;
 }

@@ -32,9 +32,8 @@ int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, 
 int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap, const tfm_detokenize_options *options,
                          tfm_decoder **out, tfm_error *error);
 void tfm__decoder_free(tfm_decoder *decoder); /* NULL is fine */
-
-/* Tells a fresh decoder that its text is the continuation of another one, so that nothing is taken off its front. */
-void tfm__decoder_continue(tfm_decoder *decoder);
+/* Most bytes that one push or the end hands out. */
+size_t tfm__decoder_room(const tfm_tokenizer *tokenizer);
 
 /* Facts for the layers above. */
 int32_t tfm__tokenizer_vocab_size(const tfm_tokenizer *tokenizer);

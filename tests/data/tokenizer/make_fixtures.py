@@ -5,7 +5,8 @@
     python3 make_fixtures.py
 
 Trained on corpus.txt: lines of works in the public domain and a few written for this purpose. cases.txt has one case a
-line: file, pattern or -, parse_special, add (- or b: with what the file puts around a text), text in hex, ids.
+line: file, pattern or -, parse_special, add (- or b: with what the file puts around a text), text in hex, ids, and where
+it is recorded = and the text that the ids decode to, in hex.
 """
 import base64, io, json, os, random, struct
 import sentencepiece as spm
@@ -60,9 +61,17 @@ def texts(seed, n):
 CASES = []
 
 
-def case(name, text, ids, pattern="-", special=0, add="-"):
+COUNTS = {}
+
+
+def case(name, text, ids, pattern="-", special=0, add="-", decode=None):
     data = text if isinstance(text, bytes) else text.encode("utf8")
-    CASES.append("\t".join([name, pattern, str(special), add, data.hex(), " ".join(map(str, ids))]))
+    decoded = "-"
+    COUNTS[name] = COUNTS.get(name, 0) + 1
+    if decode and COUNTS[name] <= 30:
+        back = decode(list(ids))
+        decoded = "-" if "\ufffd" in back else "=" + back.encode("utf8").hex()  # ill-formed parts have a rule of our own
+    CASES.append("\t".join([name, pattern, str(special), add, data.hex(), " ".join(map(str, ids)), decoded]))
 
 
 def save(name, data):
@@ -88,10 +97,12 @@ def byte_level(name, pre, special, size=420, n=60, normalizer=None, ignore_merge
 
 def finish(name, t, n):
     save(name, json.dumps(json.loads(t.to_str()), ensure_ascii=False, separators=(",", ":")).encode("utf8"))
+    # the reference decodes a normalized special token to its normal form, and then does not know it as special
+    back = None if any(a["special"] and a["normalized"] for a in json.loads(t.to_str())["added_tokens"]) else t.decode
     for special in (0, 1):
         t.encode_special_tokens = not special
         for x in texts(special + len(name), n // 2):
-            case(name, x, t.encode(x, add_special_tokens=False).ids, special=special)
+            case(name, x, t.encode(x, add_special_tokens=False).ids, special=special, decode=back)
             case(name, x, t.encode(x).ids, special=special, add="b") if len(x) < 9 else None
 
 
@@ -200,7 +211,7 @@ def sentencepieces():
         s = spm.SentencePieceProcessor(model_proto=data)
         out[name] = s
         for x in texts(len(name), 60):
-            case(name, x, s.encode(x))
+            case(name, x, s.encode(x), decode=s.decode)
         for x in (b"a\xff b\xe4\xbd", b"\xc0\xaf\xed\xa0\x80x", b"\xf4\x90\x80\x80"):
             case(name, x, s.encode(x))
     return out
@@ -303,7 +314,7 @@ def converted(llama, gpt2):
         "tokenizer.ggml.eos_token_id": ("u32", 2), "tokenizer.ggml.unknown_token_id": ("u32", 0),
         "tokenizer.ggml.add_bos_token": ("bool", 1), "tokenizer.ggml.add_eos_token": ("bool", 0)})
     for x in texts(78, 60):
-        case("spm.gguf", x, llama.encode(x))
+        case("spm.gguf", x, llama.encode(x), decode=llama.decode)
         case("spm.gguf", x, [1] + llama.encode(x), add="b") if len(x) < 9 else None
     j = json.loads(gpt2.to_str())
     names = [k for k, _ in sorted(j["model"]["vocab"].items(), key=lambda kv: kv[1])]
@@ -333,7 +344,7 @@ def ranks(gpt2):
     for pattern, regex in (("gpt2", R50K), ("cl100k", CL100K), ("o200k", o200k(CASE, r"\p{N}{1,3}")), ("llama3", LLAMA3)):
         e = tiktoken.Encoding("x", pat_str=regex, mergeable_ranks={t: i for i, t in enumerate(tokens)}, special_tokens={})
         for x in texts(len(pattern), 60):
-            case("ranks.tiktoken", x, e.encode_ordinary(x), pattern)
+            case("ranks.tiktoken", x, e.encode_ordinary(x), pattern, decode=e.decode)
         for x in (b"a\xff b\xe4\xbd", b"the best \n \n \xed\xa0\x80x", b"\xff", b"times \xe5\xba"):
             case("ranks.tiktoken", x, e._encode_bytes(x), pattern)
 

@@ -90,6 +90,7 @@ class Generation(Owner, Iterator[str]):
             len(data),
             byref(options),
             byref(out),
+            undo=lambda: lib.tfm_generation_end(out, None),
         )
         summary = self._summary
         self._handle = Handle(

@@ -94,7 +94,7 @@ class TokenizeOptions(Sized):
 
 
 class DetokenizeOptions(Sized):
-    _fields_ = [("struct_size", c_size_t), ("special", c_int32), ("raw", c_int32)]
+    _fields_ = [("struct_size", c_size_t), ("special", c_int32), ("raw", c_int32), ("continued", c_int32)]
 
 
 class ModelOptions(Sized):

@@ -132,7 +132,7 @@ class Model(Owner):
             cancel=cancel._pointer if cancel else None,
         )
         out = c_void_p()
-        carrier.call(function, *source, byref(options), byref(out))
+        carrier.call(function, *source, byref(options), byref(out), undo=lambda: lib.tfm_model_release(out))
         self._handle = Handle(out.value or 0, lib.tfm_model_release, (workers._open,), keep=(keep, remarks))
 
     @property

@@ -109,22 +109,23 @@ class Tokenizer(Owner):
         call(lib.tfm_tokenize, self._pointer, data, len(data), byref(options), ids, count, byref(count))
         return list(ids)
 
-    def _detokenize(self, tokens: Iterable[int], special: bool, raw: bool) -> bytes:
+    def _detokenize(self, tokens: Iterable[int], special: bool, continued: bool, raw: bool) -> bytes:
         ids = ids_of(tokens)
-        options = DetokenizeOptions.new(special=int(special), raw=int(raw))
+        options = DetokenizeOptions.new(special=int(special), raw=int(raw), continued=int(continued))
         length = c_size_t()
         call(lib.tfm_detokenize, self._pointer, ids, len(ids), byref(options), None, 0, byref(length))
         text = create_string_buffer(max(length.value, 1))
         call(lib.tfm_detokenize, self._pointer, ids, len(ids), byref(options), text, length, byref(length))
         return text.raw[: length.value]
 
-    def decode(self, tokens: Iterable[int], *, special: bool = False) -> str:
-        """The text of some ids; special: special tokens appear as their text."""
-        return text_of(self._detokenize(tokens, special, raw=False))
+    def decode(self, tokens: Iterable[int], *, special: bool = False, continued: bool = False) -> str:
+        """The text of some ids; special: special tokens appear as their text; continued: the ids go on from earlier
+        text, so a leading space stays."""
+        return text_of(self._detokenize(tokens, special, continued, raw=False))
 
-    def decode_bytes(self, tokens: Iterable[int], *, special: bool = False) -> bytes:
+    def decode_bytes(self, tokens: Iterable[int], *, special: bool = False, continued: bool = False) -> bytes:
         """The bytes exactly as the tokens hold them, which need not be valid UTF-8."""
-        return self._detokenize(tokens, special, raw=True)
+        return self._detokenize(tokens, special, continued, raw=True)
 
     def token_bytes(self, token: int) -> bytes:
         """What one token stands for in the middle of a text."""
@@ -141,16 +142,16 @@ class Tokenizer(Owner):
         data = bytes_of(text)
         return int(lib.tfm_token_find(self._pointer, data, len(data)))
 
-    def decoder(self, *, special: bool = False) -> "Decoder":
+    def decoder(self, *, special: bool = False, continued: bool = False) -> "Decoder":
         """Text from tokens that come one at a time."""
-        return Decoder(self, special=special)
+        return Decoder(self, special=special, continued=continued)
 
 
 class Decoder(Owner):
     """Hands out text as tokens come in, complete characters only."""
 
-    def __init__(self, tokenizer: Tokenizer, *, special: bool = False) -> None:
-        options = DetokenizeOptions.new(special=int(special))
+    def __init__(self, tokenizer: Tokenizer, *, special: bool = False, continued: bool = False) -> None:
+        options = DetokenizeOptions.new(special=int(special), continued=int(continued))
         out = c_void_p()
         call(lib.tfm_decoder_create, tokenizer._pointer, byref(options), byref(out))
         self._handle = Handle(out.value or 0, lib.tfm_decoder_destroy, (tokenizer._open,))
