@@ -11,11 +11,13 @@
  *         x = x + Wdown (activation(Wgate h) * Wup h)      [T, D]
  *     logits = Wout norm(x)                                [T', V]
  *
- * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the sizes of a head
- * of keys and of values, V vocabulary. Families differ in the description (model/config.h) and in which weights are there;
- * what is fused, quantised or paged is decided in the parts (blocks/), not here.
+ * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the
+ * sizes of a head of keys and of values, V vocabulary. Families differ in the description (model/config.h)
+ * and in which weights are there; what is fused, quantised or paged is decided in the parts (blocks/), not
+ * here.
  *
- * A call of any length is cut into batches; every value is computed in an order that does not depend on the cut. */
+ * A call of any length is cut into batches; every value is computed in an order that does not depend on the
+ * cut. */
 #include "forward.h"
 
 #include "blocks/blocks.h"
@@ -60,7 +62,7 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
 
     const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
     tfm__linear(pass, s->normed, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
-    const float *inner = tfm__activate(pass, layer);                     /* [T, F] */
+    const float *inner = tfm__activate(pass, layer);                      /* [T, F] */
     tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
 
     const tfm__job down = {&layer->down, s->delta};
@@ -83,7 +85,8 @@ static void predict(tfm__pass *pass, size_t wanted, float *logits) {
     tfm__linear(pass, pass->s->normed, wanted, &out, 1); /* [T', V] */
     if (c->final_soft_cap != 0.0f)
         for (size_t t = 0; t < wanted; t++)
-            pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap, c->vocab);
+            pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap,
+                                    c->vocab);
     tfm__show(pass, TFM__SITE_LOGITS, c->layers, logits, wanted, c->vocab);
 }
 
@@ -104,20 +107,27 @@ static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm_
     return TFM_OK;
 }
 
-int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits, tfm__watch *watch,
-                     tfm_error *error) {
+int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
+                     tfm__watch *watch, tfm_error *error) {
     tfm_model *model = session->model;
     size_t start = session->position, vocab = model->config.vocab;
     size_t wanted = logits == TFM_LOGITS_ALL ? count : logits == TFM_LOGITS_LAST ? 1 : 0;
     session->logits_count = 0;
     int32_t status = tfm__session_reserve(session, count, TFM__MIN(count, session->batch), wanted, error);
     if (status) return status;
-    memmove(session->tokens + start, tokens, count * sizeof *tokens); /* perhaps the session's own, read again */
+    memmove(session->tokens + start, tokens,
+            count * sizeof *tokens); /* perhaps the session's own, read again */
 
     for (size_t done = 0, ready = 0; done < count;) {
-        tfm__pass pass = {.session = session, .model = model, .config = &model->config, .kernels = &model->kernels,
-                          .s = &session->scratch, .pool = model->pool, .ids = session->tokens + start + done,
-                          .tokens = TFM__MIN(count - done, session->batch), .position = start + done};
+        tfm__pass pass = {.session = session,
+                          .model = model,
+                          .config = &model->config,
+                          .kernels = &model->kernels,
+                          .s = &session->scratch,
+                          .pool = model->pool,
+                          .ids = session->tokens + start + done,
+                          .tokens = TFM__MIN(count - done, session->batch),
+                          .position = start + done};
         bool last = done + pass.tokens == count;
         size_t now = wanted == count ? pass.tokens : last ? wanted : 0;
         status = forward_batch(&pass, now, session->logits + ready * vocab, watch, done, count, error);

@@ -5,9 +5,9 @@
 #include "base/threads.h"
 #include "model/state.h"
 
-/* Appends tokens to the session and computes logits as asked (TFM_LOGITS_*). The arguments have been checked. On an error
- * the session holds what it held before, without logits. watch may be NULL. */
-int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits, tfm__watch *watch,
-                     tfm_error *error);
+/* Appends tokens to the session and computes logits as asked (TFM_LOGITS_*). The arguments have been checked.
+ * On an error the session holds what it held before, without logits. watch may be NULL. */
+int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
+                     tfm__watch *watch, tfm_error *error);
 
 #endif

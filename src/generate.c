@@ -8,9 +8,9 @@
  *         forward(token)
  *         limit, stop string, callback, cancel, context full?  -> last event, with its reason
  *
- * A token is read by the model (forward) at the beginning of the step after the one that handed it out: its text reaches
- * the host one pass earlier. Whatever ends the loop, the token handed out last is still read, so the session holds
- * everything that the host has seen. */
+ * A token is read by the model (forward) at the beginning of the step after the one that handed it out: its
+ * text reaches the host one pass earlier. Whatever ends the loop, the token handed out last is still read, so
+ * the session holds everything that the host has seen. */
 #include "generate.h"
 
 #include "forward.h"
@@ -23,7 +23,8 @@ static bool wants_bos(const tfm_generation *g, const tfm_tokenizer_info *info) {
 }
 
 /* The prompt's tokens, the text's and then the given ones, into ids. */
-static int32_t prompt_tokens(tfm_generation *g, const char *prompt, size_t length, tfm__buffer *ids, tfm_error *error) {
+static int32_t prompt_tokens(tfm_generation *g, const char *prompt, size_t length, tfm__buffer *ids,
+                             tfm_error *error) {
     const tfm_tokenizer *tokenizer = g->session->model->tokenizer;
     int32_t status = TFM_OK;
     if (tokenizer && (length > 0 || g->options.prompt_token_count == 0)) {
@@ -43,14 +44,17 @@ static int32_t prompt_tokens(tfm_generation *g, const char *prompt, size_t lengt
 /* Reads the prompt; with none, sees to it that there are logits to start from. */
 static int32_t read_prompt(tfm_generation *g, const tfm_token *ids, size_t count, tfm_error *error) {
     tfm_session *session = g->session;
-    tfm__watch watch = {.progress = g->options.progress, .progress_user = g->options.progress_user,
+    tfm__watch watch = {.progress = g->options.progress,
+                        .progress_user = g->options.progress_user,
                         .cancel = g->options.cancel};
     if (count == 0 && session->logits_count > 0) return TFM_OK;
     if (count == 0 && session->position == 0)
-        return tfm__fail(error, TFM_E_STATE, "there is nothing to start from: no prompt, and the session is empty");
+        return tfm__fail(error, TFM_E_STATE,
+                         "there is nothing to start from: no prompt, and the session is empty");
     if (count == 0) { /* rewound: the last token is read again */
         session->position--;
-        int32_t status = tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, &watch, error);
+        int32_t status =
+            tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, &watch, error);
         if (status) session->position++;
         return status;
     }
@@ -154,7 +158,8 @@ static int32_t describe(tfm_generation *g, tfm_token token, const float *logits,
     if (g->decoder && token < tfm__tokenizer_vocab_size(model->tokenizer)) /* a model may have more rows */
         status = tfm_decoder_push(g->decoder, token, &text, &length, error);
     if (status) return status;
-    if (!tfm__stops_take(&g->stops, text, length)) return tfm__fail_memory(error, &g->session->model->heap, length);
+    if (!tfm__stops_take(&g->stops, text, length))
+        return tfm__fail_memory(error, &g->session->model->heap, length);
     *event = (tfm_token_event)TFM_TOKEN_EVENT_INIT;
     event->token = token;
     event->probability = tfm__probability(logits[token], largest, sum);
@@ -176,15 +181,19 @@ static int32_t step(tfm_generation *g, tfm_token_event *event, tfm_error *error)
         end(g, stop ? stop : TFM_STOP_CONTEXT, event);
         return TFM_OK;
     }
-    /* room for any text, before a random number and the decoder's state change: a step that failed can be tried again */
+    /* room for any text, before a random number and the decoder's state change: a step that failed can be
+     * tried again */
     size_t most = g->decoder ? tfm__decoder_room(session->model->tokenizer) : 0;
-    if (!tfm__buffer_reserve(&g->stops.held, most)) return tfm__fail_memory(error, &session->model->heap, most);
+    if (!tfm__buffer_reserve(&g->stops.held, most))
+        return tfm__fail_memory(error, &session->model->heap, most);
     status = tfm__last_logits(session, &logits, error);
     if (!status)
-        status = tfm__sampler_choose(g->sampler, &session->model->kernels, logits, session->model->config.vocab,
-                                     session->tokens, session->position, &token, error);
+        status =
+            tfm__sampler_choose(g->sampler, &session->model->kernels, logits, session->model->config.vocab,
+                                session->tokens, session->position, &token, error);
     if (status) return status;
-    if (!g->options.ignore_end && session->model->tokenizer && tfm__tokenizer_is_end(session->model->tokenizer, token)) {
+    if (!g->options.ignore_end && session->model->tokenizer &&
+        tfm__tokenizer_is_end(session->model->tokenizer, token)) {
         end(g, TFM_STOP_END, event);
         return TFM_OK;
     }
@@ -211,7 +220,8 @@ int32_t tfm__generation_step(tfm_generation *g, tfm_token_event *event, tfm_erro
 void tfm__generation_finish(tfm_generation *g, tfm_generation_summary *summary) {
     bool full;
     (void)read_pending(g, &full, NULL); /* so that the session holds what the host has seen */
-    if (summary) (void)tfm__give_struct(summary, &g->summary, sizeof g->summary, "tfm_generation_summary", NULL);
+    if (summary)
+        (void)tfm__give_struct(summary, &g->summary, sizeof g->summary, "tfm_generation_summary", NULL);
     tfm__decoder_free(g->decoder);
     tfm__stops_free(&g->stops);
     tfm__free(&g->session->model->heap, g);

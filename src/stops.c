@@ -4,21 +4,25 @@
 #define MOST_STOPS 64
 #define ROOM 4096 /* of held text beside a stop string, taken at the start so that no token needs memory */
 
-int32_t tfm__stops_init(tfm__stops *stops, tfm__heap *heap, const tfm_generate_options *options, tfm_error *error) {
+int32_t tfm__stops_init(tfm__stops *stops, tfm__heap *heap, const tfm_generate_options *options,
+                        tfm_error *error) {
     size_t total = 0, used = 0, longest = 0, room;
     memset(stops, 0, sizeof *stops);
     stops->heap = heap;
     stops->found = -1;
     tfm__buffer_init(&stops->held, heap);
     if (options->stop_count > MOST_STOPS || (options->stop_count && !options->stops))
-        return tfm__fail(error, TFM_E_ARGUMENT, "%zu stop strings, at most %d", options->stop_count, MOST_STOPS);
+        return tfm__fail(error, TFM_E_ARGUMENT, "%zu stop strings, at most %d", options->stop_count,
+                         MOST_STOPS);
     size_t lengths[MOST_STOPS];
     for (size_t i = 0; i < options->stop_count; i++) {
         const char *text = options->stops[i];
         lengths[i] = !text ? 0 : options->stop_lengths ? options->stop_lengths[i] : strlen(text);
         if (lengths[i] == 0 || ((unsigned char)text[0] & 0xc0) == 0x80)
-            return tfm__fail(error, TFM_E_ARGUMENT, "stop string %zu is empty or begins inside a character", i);
-        if (!tfm__add_size(total, lengths[i], &total)) return tfm__fail(error, TFM_E_ARGUMENT, "stop strings too long");
+            return tfm__fail(error, TFM_E_ARGUMENT, "stop string %zu is empty or begins inside a character",
+                             i);
+        if (!tfm__add_size(total, lengths[i], &total))
+            return tfm__fail(error, TFM_E_ARGUMENT, "stop strings too long");
         longest = TFM__MAX(longest, lengths[i]);
     }
     if (!tfm__add_size(longest, ROOM, &room) || !tfm__buffer_reserve(&stops->held, room))

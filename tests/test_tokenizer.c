@@ -1,5 +1,5 @@
-/* Tests of the tokenizer: the ids of the reference implementations on the fixtures of tests/data/tokenizer, decoding
- * whole and streamed, facts, options. */
+/* Tests of the tokenizer: the ids of the reference implementations on the fixtures of tests/data/tokenizer,
+ * decoding whole and streamed, facts, options. */
 #include "tokenizer_help.h"
 
 #include "tokenizer/tokenizer.h"
@@ -7,11 +7,11 @@
 /* ---- The recorded cases: file, pattern, parse_special, add, text in hex, ids, decoded text ---- */
 
 static const char *const fixtures[] = {
-    "bl-gpt2.json",    "bl-prefix.json",     "bl-llama3.json",    "bl-qwen2.json",     "bl-qwen35.json",
-    "bl-old.json",     "bl-o200k.json",      "bl-tekken.json",    "bl-deepseek.json",  "bl-starcoder.json",
-    "bl-falcon.json",  "added.json",         "marks-prepend.json", "marks-gemma.json", "marks-first.json",
-    "marks-split.json", "spm-llama.model",   "spm-rules.model",   "spm-suffix.model",  "tokenizer.bin",
-    "spm.gguf",        "bpe.gguf",           "ranks.tiktoken"};
+    "bl-gpt2.json",     "bl-prefix.json",  "bl-llama3.json",     "bl-qwen2.json",    "bl-qwen35.json",
+    "bl-old.json",      "bl-o200k.json",   "bl-tekken.json",     "bl-deepseek.json", "bl-starcoder.json",
+    "bl-falcon.json",   "added.json",      "marks-prepend.json", "marks-gemma.json", "marks-first.json",
+    "marks-split.json", "spm-llama.model", "spm-rules.model",    "spm-suffix.model", "tokenizer.bin",
+    "spm.gguf",         "bpe.gguf",        "ranks.tiktoken"};
 #define FIXTURE_COUNT (sizeof fixtures / sizeof fixtures[0])
 
 static int hex(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
@@ -33,8 +33,8 @@ static void test_recorded_ids(void **state) {
     size_t cases = 0, files = 0, decoded = 0;
     (void)state;
     while (*at) {
-        char *file = field(&at), *pattern = field(&at), *special = field(&at), *add = field(&at), *text = field(&at),
-             *ids = field(&at), *back = field(&at), key[128];
+        char *file = field(&at), *pattern = field(&at), *special = field(&at), *add = field(&at),
+             *text = field(&at), *ids = field(&at), *back = field(&at), key[128];
         tfm_tokenize_options options = TFM_TOKENIZE_OPTIONS_INIT;
         tfm_error error = TFM_ERROR_INIT;
         tfm_token got[4096];
@@ -68,8 +68,11 @@ static void test_recorded_ids(void **state) {
             size_t got_length = 0;
             back++;
             length = strlen(back) / 2;
-            for (size_t k = 0; k < length; k++) back[k] = (char)(hex(back[2 * k]) * 16 + hex(back[2 * k + 1]));
-            assert_int_equal(tfm_detokenize(tokenizer, got, count, NULL, got_text, sizeof got_text, &got_length, &error), TFM_OK);
+            for (size_t k = 0; k < length; k++)
+                back[k] = (char)(hex(back[2 * k]) * 16 + hex(back[2 * k + 1]));
+            assert_int_equal(
+                tfm_detokenize(tokenizer, got, count, NULL, got_text, sizeof got_text, &got_length, &error),
+                TFM_OK);
             if (got_length != length || memcmp(got_text, back, length) != 0)
                 fail_msg("%s, case %zu decodes to '%.*s'", key, cases, (int)got_length, got_text);
             decoded++;
@@ -85,8 +88,9 @@ static void test_recorded_ids(void **state) {
 
 /* ---- Decoding ---- */
 
-static const char sample[] = "Once upon  a time,\n\tthere\xe2\x80\x99s \xe5\xba\x8a\xe5\x89\x8d\xe6\x98\x8e\xe6\x9c\x88\xe5\x85\x89 "
-                             "\xf0\x9f\xab\xa8 na\xc3\xafve (12345) the best of times. ";
+static const char sample[] =
+    "Once upon  a time,\n\tthere\xe2\x80\x99s \xe5\xba\x8a\xe5\x89\x8d\xe6\x98\x8e\xe6\x9c\x88\xe5\x85\x89 "
+    "\xf0\x9f\xab\xa8 na\xc3\xafve (12345) the best of times. ";
 
 /* A loaded fixture; the rank file needs a pattern. */
 static tfm_tokenizer *load_any(const char *name) {
@@ -104,15 +108,20 @@ static tfm_tokenizer *load_any(const char *name) {
 static void test_round_trip(void **state) {
     (void)state;
     for (size_t f = 0; f < FIXTURE_COUNT; f++) {
-        /* these normalise, squeeze white space, have no token for some characters, or do not decode byte tokens */
-        bool loses = strcmp(fixtures[f], "spm-rules.model") == 0 || strcmp(fixtures[f], "spm-suffix.model") == 0 ||
-                     strcmp(fixtures[f], "marks-split.json") == 0 || strcmp(fixtures[f], "marks-first.json") == 0 || strcmp(fixtures[f], "bl-prefix.json") == 0;
+        /* these normalise, squeeze white space, have no token for some characters, or do not decode byte
+         * tokens */
+        bool loses =
+            strcmp(fixtures[f], "spm-rules.model") == 0 || strcmp(fixtures[f], "spm-suffix.model") == 0 ||
+            strcmp(fixtures[f], "marks-split.json") == 0 || strcmp(fixtures[f], "marks-first.json") == 0 ||
+            strcmp(fixtures[f], "bl-prefix.json") == 0;
         tfm_tokenizer *tokenizer = load_any(fixtures[f]);
         tfm_token ids[1024];
         char text[1024];
         size_t count = 0, length = 0;
-        assert_int_equal(tfm_tokenize(tokenizer, sample, sizeof sample - 1, NULL, ids, 1024, &count, NULL), TFM_OK);
-        assert_int_equal(tfm_detokenize(tokenizer, ids, count, NULL, text, sizeof text, &length, NULL), TFM_OK);
+        assert_int_equal(tfm_tokenize(tokenizer, sample, sizeof sample - 1, NULL, ids, 1024, &count, NULL),
+                         TFM_OK);
+        assert_int_equal(tfm_detokenize(tokenizer, ids, count, NULL, text, sizeof text, &length, NULL),
+                         TFM_OK);
         if (!loses && (length != sizeof sample - 1 || memcmp(text, sample, length) != 0))
             fail_msg("%s: '%.*s'", fixtures[f], (int)length, text);
         tfm_tokenizer_release(tokenizer);
@@ -128,19 +137,24 @@ static uint32_t next_random(uint32_t *seed) {
 static bool well_formed(const unsigned char *s, size_t n) {
     for (size_t i = 0; i < n;) {
         unsigned char a = s[i];
-        size_t more = a < 0x80 ? 0 : a >= 0xc2 && a < 0xe0 ? 1 : (a & 0xf0) == 0xe0 ? 2 : a >= 0xf0 && a < 0xf5 ? 3 : 9;
+        size_t more = a < 0x80                ? 0
+                      : a >= 0xc2 && a < 0xe0 ? 1
+                      : (a & 0xf0) == 0xe0    ? 2
+                      : a >= 0xf0 && a < 0xf5 ? 3
+                                              : 9;
         if (more > n - i - 1) return false;
         for (size_t k = 1; k <= more; k++)
             if ((s[i + k] & 0xc0) != 0x80) return false;
-        if ((a == 0xe0 && s[i + 1] < 0xa0) || (a == 0xed && s[i + 1] > 0x9f) || (a == 0xf0 && s[i + 1] < 0x90) ||
-            (a == 0xf4 && s[i + 1] > 0x8f))
+        if ((a == 0xe0 && s[i + 1] < 0xa0) || (a == 0xed && s[i + 1] > 0x9f) ||
+            (a == 0xf0 && s[i + 1] < 0x90) || (a == 0xf4 && s[i + 1] > 0x8f))
             return false;
         i += more + 1;
     }
     return true;
 }
 
-/* Streamed texts joined are the whole text; every handed-out text is well-formed; special and raw each way. */
+/* Streamed texts joined are the whole text; every handed-out text is well-formed; special and raw each way.
+ */
 static void test_streaming(void **state) {
     (void)state;
     for (size_t f = 0; f < FIXTURE_COUNT; f++) {
@@ -157,8 +171,10 @@ static void test_streaming(void **state) {
             const char *text = NULL;
             options.special = round & 1;
             options.raw = round >> 1 & 1;
-            for (size_t i = 0; i < count; i++) ids[i] = (tfm_token)(next_random(&seed) % (uint32_t)info.vocab_size);
-            assert_int_equal(tfm_detokenize(tokenizer, ids, count, &options, whole, sizeof whole, &length, NULL), TFM_OK);
+            for (size_t i = 0; i < count; i++)
+                ids[i] = (tfm_token)(next_random(&seed) % (uint32_t)info.vocab_size);
+            assert_int_equal(
+                tfm_detokenize(tokenizer, ids, count, &options, whole, sizeof whole, &length, NULL), TFM_OK);
             assert_int_equal(tfm_decoder_create(tokenizer, &options, &decoder, NULL), TFM_OK);
             for (int twice = 0; twice < 2; twice++) { /* finish makes it ready for a new text */
                 joined = 0;
@@ -187,7 +203,10 @@ static void test_held_back(void **state) {
     } cases[] = {
         {"\xe4\xbd\xa0", "\xe4\xbd\xa0"},
         {"\xe4\xbd", "\xef\xbf\xbd"},
-        {"\xe4" "A", "\xef\xbf\xbd" "A"},
+        {"\xe4"
+         "A",
+         "\xef\xbf\xbd"
+         "A"},
         {"\xf0\x9f\x98\xe4\xbd\xa0", "\xef\xbf\xbd\xe4\xbd\xa0"},
         {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
         {"\xc0\xaf\xff", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
@@ -223,7 +242,8 @@ static void test_held_back(void **state) {
 
 /* The space that goes in front of a text comes off again; a continuation keeps its own. */
 static void test_leading_space(void **state) {
-    static const char *const names[] = {"spm-llama.model", "spm.gguf", "tokenizer.bin", "marks-prepend.json", "marks-first.json"};
+    static const char *const names[] = {"spm-llama.model", "spm.gguf", "tokenizer.bin", "marks-prepend.json",
+                                        "marks-first.json"};
     (void)state;
     for (size_t f = 0; f < sizeof names / sizeof names[0]; f++) {
         tfm_tokenizer *tokenizer = load_fixture(names[f]);
@@ -233,7 +253,8 @@ static void test_leading_space(void **state) {
             char text[64];
             size_t count = 0, length = 0;
             if (t > 0 && strcmp(names[f], "marks-first.json") == 0) continue; /* it keeps no leading spaces */
-            assert_int_equal(tfm_tokenize(tokenizer, texts[t], strlen(texts[t]), NULL, ids, 64, &count, NULL), TFM_OK);
+            assert_int_equal(tfm_tokenize(tokenizer, texts[t], strlen(texts[t]), NULL, ids, 64, &count, NULL),
+                             TFM_OK);
             assert_int_equal(tfm_detokenize(tokenizer, ids, count, NULL, text, 64, &length, NULL), TFM_OK);
             if (length != strlen(texts[t]) || memcmp(text, texts[t], length) != 0)
                 fail_msg("%s: '%s' became '%.*s'", names[f], texts[t], (int)length, text);
@@ -415,10 +436,12 @@ static void test_buffers(void **state) {
     tfm_tokenizer_release(tokenizer);
 }
 
-/* Long texts take another road than short ones (remembered pieces, the heap of candidates): the ids must be the same.
- * A word behind a space is a piece of its own for all fixtures but those named, so a long text is the sum of its words. */
+/* Long texts take another road than short ones (remembered pieces, the heap of candidates): the ids must be
+ * the same. A word behind a space is a piece of its own for all fixtures but those named, so a long text is
+ * the sum of its words. */
 static void test_long_and_short(void **state) {
-    static const char *const words[] = {" times", " earth", " thing", " fortune", " qzx", " unhappyhappyfamilieshappy"};
+    static const char *const words[] = {" times",   " earth", " thing",
+                                        " fortune", " qzx",   " unhappyhappyfamilieshappy"};
     (void)state;
     for (size_t f = 0; f < FIXTURE_COUNT; f++) {
         tfm_tokenizer *tokenizer = load_any(fixtures[f]);
@@ -429,7 +452,8 @@ static void test_long_and_short(void **state) {
         assert_non_null(text);
         assert_non_null(whole);
         options.add_bos = options.add_eos = TFM_NO;
-        if (strcmp(fixtures[f], "spm-suffix.model") == 0) goto next; /* its spaces belong to the word before */
+        if (strcmp(fixtures[f], "spm-suffix.model") == 0)
+            goto next; /* its spaces belong to the word before */
         text[length++] = 'x';
         for (uint32_t i = 0, seed = 1; i < 4000; i++) {
             const char *word = words[next_random(&seed) % 6];
@@ -443,7 +467,8 @@ static void test_long_and_short(void **state) {
             size_t front_count = 0, both_count = 0;
             strcat(line, words[next_random(&seed) % 6]);
             assert_int_equal(tfm_tokenize(tokenizer, "x", 1, &options, front, 8, &front_count, NULL), TFM_OK);
-            assert_int_equal(tfm_tokenize(tokenizer, line, strlen(line), &options, both, 64, &both_count, NULL), TFM_OK);
+            assert_int_equal(
+                tfm_tokenize(tokenizer, line, strlen(line), &options, both, 64, &both_count, NULL), TFM_OK);
             if (i == 0) at = front_count;
             assert_true(at + both_count - front_count <= count);
             assert_memory_equal(whole + at, both + front_count, (both_count - front_count) * sizeof *both);
@@ -459,10 +484,12 @@ static void test_long_and_short(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded_ids), cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_streaming),
-        cmocka_unit_test(test_held_back),    cmocka_unit_test(test_leading_space), cmocka_unit_test(test_info),
-        cmocka_unit_test(test_tokens),       cmocka_unit_test(test_find_special), cmocka_unit_test(test_special_text),
-        cmocka_unit_test(test_buffers),      cmocka_unit_test(test_long_and_short),
+        cmocka_unit_test(test_recorded_ids),   cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_streaming),      cmocka_unit_test(test_held_back),
+        cmocka_unit_test(test_leading_space),  cmocka_unit_test(test_info),
+        cmocka_unit_test(test_tokens),         cmocka_unit_test(test_find_special),
+        cmocka_unit_test(test_special_text),   cmocka_unit_test(test_buffers),
+        cmocka_unit_test(test_long_and_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

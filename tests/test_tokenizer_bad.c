@@ -1,13 +1,15 @@
-/* Tests of the tokenizer against what is wrong: damaged files, lying counts, arguments that are no arguments, memory
- * that is refused. Everything must end in an error or a working tokenizer, and give back all memory. */
+/* Tests of the tokenizer against what is wrong: damaged files, lying counts, arguments that are no arguments,
+ * memory that is refused. Everything must end in an error or a working tokenizer, and give back all memory.
+ */
 #include "tokenizer_help.h"
 
-static const char *const fixtures[] = {"bl-llama3.json", "added.json",      "marks-prepend.json", "marks-first.json",
-                                       "spm-llama.model", "spm-rules.model", "tokenizer.bin",      "spm.gguf",
-                                       "bpe.gguf",        "ranks.tiktoken"};
+static const char *const fixtures[] = {
+    "bl-llama3.json",  "added.json",    "marks-prepend.json", "marks-first.json", "spm-llama.model",
+    "spm-rules.model", "tokenizer.bin", "spm.gguf",           "bpe.gguf",         "ranks.tiktoken"};
 #define FIXTURE_COUNT (sizeof fixtures / sizeof fixtures[0])
 
-static const char sample[] = " the best of\n times <tool> <mask> \xe5\xba\x8a\xe5\x89\x8d e\xcc\x81t\xc3\xa9 \xff\xe4 'LL 12345 <|end|> word";
+static const char sample[] = " the best of\n times <tool> <mask> \xe5\xba\x8a\xe5\x89\x8d e\xcc\x81t\xc3\xa9 "
+                             "\xff\xe4 'LL 12345 <|end|> word";
 
 /* Loads; what loads is used, and must be given back whole. The rank file is read with a pattern. */
 static void load_and_use(const void *data, size_t size, counter *count) {
@@ -77,7 +79,8 @@ static void test_flipped(void **state) {
             /* the front of a file decides most: one flip in three goes there */
             size_t at = next_random(&seed) % (round % 3 ? file.size : file.size < 300 ? file.size : 300);
             unsigned char old = file.data[at];
-            file.data[at] = round & 1 ? (unsigned char)next_random(&seed) : (unsigned char)(old ^ 1u << next_random(&seed) % 8);
+            file.data[at] = round & 1 ? (unsigned char)next_random(&seed)
+                                      : (unsigned char)(old ^ 1u << next_random(&seed) % 8);
             load_exactly(file.data, file.size);
             file.data[at] = old;
         }
@@ -88,7 +91,9 @@ static void test_flipped(void **state) {
 /* ---- tokenizer.json, well-formed but wrong ---- */
 
 #define MODEL(vocab, merges, more) "{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges more "}"
-#define FILE_OF(model, more) "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":" model more "}"
+#define FILE_OF(model, more)                                                                                 \
+    "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":" model more \
+    "}"
 #define VOCAB "{\"a\":0,\"b\":1,\"ab\":2}"
 
 static void test_wrong_json(void **state) {
@@ -118,27 +123,38 @@ static void test_wrong_json(void **state) {
         {FILE_OF(MODEL("[]", "[]", ""), ""), TFM_E_UNSUPPORTED, "Unigram"},
         {FILE_OF(MODEL(VOCAB, "{}", ""), ""), TFM_E_FORMAT, "merges"},
         {FILE_OF(MODEL(VOCAB, "[]", ",\"dropout\":0.1"), ""), TFM_E_UNSUPPORTED, "dropout"},
-        {FILE_OF(MODEL(VOCAB, "[]", ",\"end_of_word_suffix\":\"</w>\""), ""), TFM_E_UNSUPPORTED, "end_of_word_suffix"},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"end_of_word_suffix\":\"</w>\""), ""), TFM_E_UNSUPPORTED,
+         "end_of_word_suffix"},
         {FILE_OF("{\"type\":\"WordPiece\",\"vocab\":{}}", ""), TFM_E_UNSUPPORTED, "WordPiece"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Lowercase\"}"), TFM_E_UNSUPPORTED, "Lowercase"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}"),
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Lowercase\"}"), TFM_E_UNSUPPORTED,
+         "Lowercase"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}"),
          TFM_E_UNSUPPORTED, "Replace"},
         {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":[]"), TFM_E_FORMAT, "normalizer"},
         {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"post_processor\":{\"type\":\"Odd\"}"), TFM_E_UNSUPPORTED, "Odd"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-                                         "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[99]}}}"),
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+                 "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[99]}}}"),
          TFM_E_FORMAT, "outside the vocabulary"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-                                         "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{}}"),
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
+                 "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{}}"),
          TFM_E_FORMAT, "does not define"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":1,\"content\":\"a\"}]"), TFM_E_FORMAT, "not its own"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"content\":\"a\"}]"), TFM_E_FORMAT, "not a token id"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":3,\"content\":7}]"), TFM_E_FORMAT, "not a string"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":1,\"content\":\"a\"}]"), TFM_E_FORMAT,
+         "not its own"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"content\":\"a\"}]"), TFM_E_FORMAT,
+         "not a token id"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":3,\"content\":7}]"), TFM_E_FORMAT,
+         "not a string"},
         {"{\"decoder\":null,\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED, "decoder"},
-        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED, "WordPiece"},
-        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":" MODEL(VOCAB, "[]", "") "}",
+        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED,
+         "WordPiece"},
+        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":" MODEL(
+             VOCAB, "[]", "") "}",
          TFM_E_UNSUPPORTED, "Whitespace"},
-        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\\\\d+)x\"},"
+        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":"
+         "\"(\\\\d+)x\"},"
          "\"behavior\":\"Isolated\"},\"model\":" MODEL(VOCAB, "[]", "") "}",
          TFM_E_UNSUPPORTED, "(\\d+)x"},
         {"{\"model\":7}", TFM_E_FORMAT, "model"},
@@ -156,7 +172,8 @@ static void test_wrong_json(void **state) {
 
 /* A Sequence in a Sequence, ever deeper. */
 static void test_nested_sequences(void **state) {
-    static const char head[] = "{\"decoder\":{\"type\":\"ByteLevel\"},\"model\":" MODEL(VOCAB, "[]", "") ",\"pre_tokenizer\":";
+    static const char head[] =
+        "{\"decoder\":{\"type\":\"ByteLevel\"},\"model\":" MODEL(VOCAB, "[]", "") ",\"pre_tokenizer\":";
     static const char open[] = "{\"type\":\"Sequence\",\"pretokenizers\":[";
     (void)state;
     for (int depth = 1; depth < 100; depth += 7) {
@@ -181,10 +198,18 @@ static void test_wrong_ranks(void **state) {
         const char *text;
         int32_t rc;
     } cases[] = {
-        {"IQ== 0\nIg== 1\n", TFM_OK},          {"IQ== 0\r\nIg== 1\r\n\r\n", TFM_OK}, {"IQ== 0\nIg== 0\n", TFM_E_FORMAT},
-        {"IQ== 0\nIQ== 1\n", TFM_E_FORMAT},    {"IQ== 0\nIg= 1\n", TFM_E_FORMAT},    {"IQ== 0\nIg==\n", TFM_E_FORMAT},
-        {"IQ== 0\nIg== x\n", TFM_E_FORMAT},    {"IQ== 0\nIg== -1\n", TFM_E_FORMAT},  {"IQ== 0\nIg== 4000000000\n", TFM_E_FORMAT},
-        {"IQ== 0\nI=== 1\n", TFM_E_FORMAT},    {"IQ== 0\n 1\n", TFM_E_FORMAT},       {"IQ== 0\nIg== 99999999999\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg== 1\n", TFM_OK},
+        {"IQ== 0\r\nIg== 1\r\n\r\n", TFM_OK},
+        {"IQ== 0\nIg== 0\n", TFM_E_FORMAT},
+        {"IQ== 0\nIQ== 1\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg= 1\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg==\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg== x\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg== -1\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg== 4000000000\n", TFM_E_FORMAT},
+        {"IQ== 0\nI=== 1\n", TFM_E_FORMAT},
+        {"IQ== 0\n 1\n", TFM_E_FORMAT},
+        {"IQ== 0\nIg== 99999999999\n", TFM_E_FORMAT},
     };
     tfm_tokenizer_options options = TFM_TOKENIZER_OPTIONS_INIT;
     tfm_tokenizer *tokenizer = NULL;
@@ -200,7 +225,8 @@ static void test_wrong_ranks(void **state) {
     options.pattern = "nonsense";
     assert_int_equal(tfm_tokenizer_load_memory("IQ== 0\n", 7, &options, &tokenizer, &error), TFM_E_ARGUMENT);
     options.pattern = NULL; /* one token: of no known encoding */
-    assert_int_equal(tfm_tokenizer_load_memory("IQ== 0\n", 7, &options, &tokenizer, &error), TFM_E_UNSUPPORTED);
+    assert_int_equal(tfm_tokenizer_load_memory("IQ== 0\n", 7, &options, &tokenizer, &error),
+                     TFM_E_UNSUPPORTED);
     assert_null(tokenizer);
 }
 
@@ -223,17 +249,27 @@ static int32_t patched(const char *name, const char *from, const char *to, size_
 static void test_wrong_gguf(void **state) {
     tfm_error error = TFM_ERROR_INIT;
     (void)state;
-    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.pre\x08\0\0\0\5\0\0\0\0\0\0\0gpt-2", "tokenizer.ggml.pre\x08\0\0\0\5\0\0\0\0\0\0\0gpt-9", 35, &error),
+    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.pre\x08\0\0\0\5\0\0\0\0\0\0\0gpt-2",
+                             "tokenizer.ggml.pre\x08\0\0\0\5\0\0\0\0\0\0\0gpt-9", 35, &error),
                      TFM_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "gpt-9"));
-    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.model", "tokenizer.ggml.nodel", 20, &error), TFM_E_MISSING);
-    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.merges", "tokenizer.ggml.nerges", 21, &error), TFM_E_MISSING);
-    assert_int_equal(patched("bpe.gguf", "\4\0\0\0\0\0\0\0\xc4\xa0 t", "\4\0\0\0\0\0\0\0\xc4\xa0_t", 12, &error), TFM_E_FORMAT);
+    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.model", "tokenizer.ggml.nodel", 20, &error),
+                     TFM_E_MISSING);
+    assert_int_equal(patched("bpe.gguf", "tokenizer.ggml.merges", "tokenizer.ggml.nerges", 21, &error),
+                     TFM_E_MISSING);
+    assert_int_equal(
+        patched("bpe.gguf", "\4\0\0\0\0\0\0\0\xc4\xa0 t", "\4\0\0\0\0\0\0\0\xc4\xa0_t", 12, &error),
+        TFM_E_FORMAT);
     assert_non_null(strstr(error.message, "merge "));
-    assert_int_equal(patched("bpe.gguf", "bos_token_id\4\0\0\0\0\0\0\0", "bos_token_id\4\0\0\0\0\1\1\0", 20, &error), TFM_E_FORMAT);
+    assert_int_equal(
+        patched("bpe.gguf", "bos_token_id\4\0\0\0\0\0\0\0", "bos_token_id\4\0\0\0\0\1\1\0", 20, &error),
+        TFM_E_FORMAT);
     assert_non_null(strstr(error.message, "outside the vocabulary"));
-    assert_int_equal(patched("bpe.gguf", "bos_token_id\4\0\0\0\0\0\0\0", "bos_token_id\4\0\0\0\xff\xff\xff\xff", 20, &error), TFM_OK);
-    assert_int_equal(patched("spm.gguf", "tokenizer.ggml.scores", "tokenizer.ggml.stores", 21, &error), TFM_E_MISSING);
+    assert_int_equal(patched("bpe.gguf", "bos_token_id\4\0\0\0\0\0\0\0",
+                             "bos_token_id\4\0\0\0\xff\xff\xff\xff", 20, &error),
+                     TFM_OK);
+    assert_int_equal(patched("spm.gguf", "tokenizer.ggml.scores", "tokenizer.ggml.stores", 21, &error),
+                     TFM_E_MISSING);
     assert_int_equal(patched("spm.gguf", "<0x41>", "<0xZZ>", 6, &error), TFM_E_FORMAT);
 }
 
@@ -267,7 +303,11 @@ static void test_wrong_llama2c(void **state) {
 }
 
 static void test_nothing(void **state) {
-    static const unsigned char junk[][8] = {{0}, {0xff, 0xff, 0xff, 0xff}, {'G', 'G', 'U', 'F'}, {0x0a}, {'h', 'i', ' ', 't', 'h', 'e', 'r', 'e'}};
+    static const unsigned char junk[][8] = {{0},
+                                            {0xff, 0xff, 0xff, 0xff},
+                                            {'G', 'G', 'U', 'F'},
+                                            {0x0a},
+                                            {'h', 'i', ' ', 't', 'h', 'e', 'r', 'e'}};
     tfm_error error = TFM_ERROR_INIT;
     tfm_tokenizer *tokenizer = NULL;
     (void)state;
@@ -375,7 +415,8 @@ static void test_budget(void **state) {
             static char text[4000000];
             size_t n = 0;
             memset(text, 'a', sizeof text);
-            assert_int_equal(tfm_tokenize(tokenizer, text, sizeof text, NULL, NULL, 0, &n, &error), TFM_E_BUDGET);
+            assert_int_equal(tfm_tokenize(tokenizer, text, sizeof text, NULL, NULL, 0, &n, &error),
+                             TFM_E_BUDGET);
             assert_int_equal(n, 0);
             assert_int_equal(tfm_tokenize(tokenizer, "a", 1, NULL, NULL, 0, &n, &error), TFM_OK);
             loaded = true;
@@ -388,10 +429,12 @@ static void test_budget(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_flipped),     cmocka_unit_test(test_wrong_json),
-        cmocka_unit_test(test_nested_sequences), cmocka_unit_test(test_wrong_ranks), cmocka_unit_test(test_wrong_gguf),
-        cmocka_unit_test(test_wrong_spm),      cmocka_unit_test(test_wrong_llama2c), cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_arguments),      cmocka_unit_test(test_refused_memory), cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_truncated),      cmocka_unit_test(test_flipped),
+        cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_nested_sequences),
+        cmocka_unit_test(test_wrong_ranks),    cmocka_unit_test(test_wrong_gguf),
+        cmocka_unit_test(test_wrong_spm),      cmocka_unit_test(test_wrong_llama2c),
+        cmocka_unit_test(test_nothing),        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_refused_memory), cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

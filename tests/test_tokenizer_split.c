@@ -1,4 +1,5 @@
-/* Tests of the tokenizer's parts: Unicode tables, UTF-8, NFC, the splitters; and that no text takes quadratic time. */
+/* Tests of the tokenizer's parts: Unicode tables, UTF-8, NFC, the splitters; and that no text takes quadratic
+ * time. */
 #include "tokenizer_help.h"
 
 #include <time.h>
@@ -13,28 +14,29 @@ static void test_categories(void **state) {
         int category;
         bool space, word;
     } cases[] = {
-        {'a', TFM__LL, false, true},      {'A', TFM__LU, false, true},      {'5', TFM__ND, false, true},
-        {'_', TFM__PC, false, true},      {'$', TFM__SC, false, false},     {' ', TFM__ZS, true, false},
-        {'\n', TFM__CC, true, false},     {0x1c, TFM__CC, false, false},    {0x85, TFM__CC, true, false},
-        {0xa0, TFM__ZS, true, false},     {0x180e, TFM__CF, false, false},  {0x200b, TFM__CF, false, false},
-        {0x2028, TFM__ZL, true, false},   {0x2029, TFM__ZP, true, false},   {0x3000, TFM__ZS, true, false},
-        {0x1c5, TFM__LT, false, true},    {0x2b0, TFM__LM, false, true},    {0x4e2d, TFM__LO, false, true},
-        {0x301, TFM__MN, false, true},    {0x903, TFM__MC, false, true},    {0x20dd, TFM__ME, false, true},
-        {0x2177, TFM__NL, false, true},   {0xbd, TFM__NO, false, false},    {0x1fae8, TFM__SO, false, false},
-        {0x24b6, TFM__SO, false, true},   {0x200d, TFM__CF, false, true},   {0xd800, TFM__CS, false, false},
-        {0xe000, TFM__CO, false, false},  {0x378, TFM__CN, false, false},   {0x10ffff, TFM__CN, false, false},
-        {0x10d4a, TFM__LO, false, true},  {0x1c89, TFM__LU, false, true}, /* new in Unicode 16 */
+        {'a', TFM__LL, false, true},     {'A', TFM__LU, false, true},     {'5', TFM__ND, false, true},
+        {'_', TFM__PC, false, true},     {'$', TFM__SC, false, false},    {' ', TFM__ZS, true, false},
+        {'\n', TFM__CC, true, false},    {0x1c, TFM__CC, false, false},   {0x85, TFM__CC, true, false},
+        {0xa0, TFM__ZS, true, false},    {0x180e, TFM__CF, false, false}, {0x200b, TFM__CF, false, false},
+        {0x2028, TFM__ZL, true, false},  {0x2029, TFM__ZP, true, false},  {0x3000, TFM__ZS, true, false},
+        {0x1c5, TFM__LT, false, true},   {0x2b0, TFM__LM, false, true},   {0x4e2d, TFM__LO, false, true},
+        {0x301, TFM__MN, false, true},   {0x903, TFM__MC, false, true},   {0x20dd, TFM__ME, false, true},
+        {0x2177, TFM__NL, false, true},  {0xbd, TFM__NO, false, false},   {0x1fae8, TFM__SO, false, false},
+        {0x24b6, TFM__SO, false, true},  {0x200d, TFM__CF, false, true},  {0xd800, TFM__CS, false, false},
+        {0xe000, TFM__CO, false, false}, {0x378, TFM__CN, false, false},  {0x10ffff, TFM__CN, false, false},
+        {0x10d4a, TFM__LO, false, true}, {0x1c89, TFM__LU, false, true}, /* new in Unicode 16 */
     };
     size_t spaces = 0;
     (void)state;
     assert_string_equal(tfm__unicode_version, "16.0.0");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint32_t entry = tfm__unicode_entry(cases[i].code);
-        if ((int)(entry & TFM__ENTRY_CATEGORY) != cases[i].category || !(entry & TFM__ENTRY_SPACE) == cases[i].space ||
-            !(entry & TFM__ENTRY_WORD) == cases[i].word)
+        if ((int)(entry & TFM__ENTRY_CATEGORY) != cases[i].category ||
+            !(entry & TFM__ENTRY_SPACE) == cases[i].space || !(entry & TFM__ENTRY_WORD) == cases[i].word)
             fail_msg("U+%04X: entry %02x", (unsigned)cases[i].code, (unsigned)entry);
     }
-    for (uint32_t code = 0; code < 0x110000; code++) spaces += (tfm__unicode_entry(code) & TFM__ENTRY_SPACE) != 0;
+    for (uint32_t code = 0; code < 0x110000; code++)
+        spaces += (tfm__unicode_entry(code) & TFM__ENTRY_SPACE) != 0;
     assert_int_equal(spaces, 25);
 }
 
@@ -56,8 +58,10 @@ static void test_utf8(void **state) {
             const uint8_t text[4] = {(uint8_t)a, (uint8_t)b, 0x80, 0x80};
             bool tail = b >= 0x80 && b < 0xc0;
             bool two = a >= 0xc2 && a < 0xe0 && tail;
-            bool three = a >= 0xe0 && a < 0xf0 && tail && !(a == 0xe0 && b < 0xa0) && !(a == 0xed && b >= 0xa0);
-            bool four = a >= 0xf0 && a < 0xf5 && tail && !(a == 0xf0 && b < 0x90) && !(a == 0xf4 && b >= 0x90);
+            bool three =
+                a >= 0xe0 && a < 0xf0 && tail && !(a == 0xe0 && b < 0xa0) && !(a == 0xed && b >= 0xa0);
+            bool four =
+                a >= 0xf0 && a < 0xf5 && tail && !(a == 0xf0 && b < 0x90) && !(a == 0xf4 && b >= 0x90);
             uint32_t code = tfm__utf8_read(text, 4, &used);
             assert_int_equal(code != TFM__NO_CODE, two || three || four);
             assert_int_equal(used, two ? 2 : three ? 3 : four ? 4 : 1);
@@ -71,7 +75,8 @@ static void check_nfc(const char *from, size_t from_size, const char *to, size_t
     tfm__heap_init(&heap, NULL, 0);
     tfm__buffer_init(&out, &heap);
     assert_true(tfm__unicode_nfc((const uint8_t *)from, from_size, &out));
-    if (out.size != to_size || (to_size && memcmp(out.data, to, to_size) != 0)) fail_msg("'%s' became '%.*s'", from, (int)out.size, (char *)out.data);
+    if (out.size != to_size || (to_size && memcmp(out.data, to, to_size) != 0))
+        fail_msg("'%s' became '%.*s'", from, (int)out.size, (char *)out.data);
     tfm__buffer_free(&out);
     assert_int_equal(atomic_load(&heap.live), 0);
 }
@@ -85,10 +90,10 @@ static void test_nfc(void **state) {
         {"c\xcc\x81\xcc\xa7", "\xe1\xb8\x89"},
         {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"}, /* Hangul */
         {"\xea\xb0\x80\xe1\x86\xa8", "\xea\xb0\x81"},
-        {"\xe2\x84\xa6", "\xce\xa9"},                             /* a singleton */
-        {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"},             /* excluded from composition */
-        {"\xef\xac\x81", "\xef\xac\x81"},                         /* compatibility only: stays */
-        {"e\xff\xcc\x81", "e\xff\xcc\x81"},                       /* nothing composes across what is no text */
+        {"\xe2\x84\xa6", "\xce\xa9"},                 /* a singleton */
+        {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"}, /* excluded from composition */
+        {"\xef\xac\x81", "\xef\xac\x81"},             /* compatibility only: stays */
+        {"e\xff\xcc\x81", "e\xff\xcc\x81"},           /* nothing composes across what is no text */
         {"\xcc\x81", "\xcc\x81"},
     };
     (void)state;
@@ -106,7 +111,8 @@ static void check_pieces(const char *name, const char *text, const char *const *
     for (; *pieces; pieces++) {
         size_t length = tfm__split_next(&splitter.stages[0], (const uint8_t *)text + at, n - at);
         if (length != strlen(*pieces) || memcmp(text + at, *pieces, length) != 0)
-            fail_msg("%s: '%s' at %zu: '%.*s' instead of '%s'", name, text, at, (int)length, text + at, *pieces);
+            fail_msg("%s: '%s' at %zu: '%.*s' instead of '%s'", name, text, at, (int)length, text + at,
+                     *pieces);
         at += length;
     }
     assert_int_equal(at, n);
@@ -130,9 +136,19 @@ static void test_known_pieces(void **state) {
     check_pieces("llama3", "\n ", PIECES("\n", " "));
     check_pieces("cl100k", "\t\tif !?\r\n\n x", PIECES("\t", "\tif", " !?\r\n\n", " x"));
     check_pieces("o200k", "HTTPServer iPhone ABCdef", PIECES("HTTPServer", " i", "Phone", " ABCdef"));
-    check_pieces("o200k", "AB\xe4\xb8\xad" "C", PIECES("AB\xe4\xb8\xad", "C"));
-    check_pieces("o200k", "\xcc\x81" "A", PIECES("\xcc\x81", "A"));
-    check_pieces("o200k", "\xcc\x81" "a", PIECES("\xcc\x81" "a"));
+    check_pieces("o200k",
+                 "AB\xe4\xb8\xad"
+                 "C",
+                 PIECES("AB\xe4\xb8\xad", "C"));
+    check_pieces("o200k",
+                 "\xcc\x81"
+                 "A",
+                 PIECES("\xcc\x81", "A"));
+    check_pieces("o200k",
+                 "\xcc\x81"
+                 "a",
+                 PIECES("\xcc\x81"
+                        "a"));
     check_pieces("o200k", "a//\n/b ///\r\n//", PIECES("a", "//\n/", "b", " ///\r\n//"));
     check_pieces("o200k", "it's I'LLx 'reyes", PIECES("it's", " I'LL", "x", " '", "reyes"));
 }
@@ -158,11 +174,12 @@ static const tfm__split_stage all_stages[] = {
     {.kind = TFM__SPLIT_CJK},
 };
 
-/* Any bytes: pieces are never empty, never reach behind the end (a block of exactly the size shows it to a sanitizer),
- * and do not cut characters. */
+/* Any bytes: pieces are never empty, never reach behind the end (a block of exactly the size shows it to a
+ * sanitizer), and do not cut characters. */
 static void test_any_bytes(void **state) {
-    static const char *const parts[] = {"'", "s", "\xc5\xbf", " ", "\n", "\r", "A", "b", "\xe4\xb8\xad", "\xcc\x81", "1", "!", "/",
-                                        "\xff", "\xe4", "\xf0\x9f", "\x80", "\xf4\x90", "\xed\xa0\x80", "\xe3\x80\x80"};
+    static const char *const parts[] = {
+        "'", "s", "\xc5\xbf", " ",    "\n",   "\r",       "A",    "b",        "\xe4\xb8\xad", "\xcc\x81",
+        "1", "!", "/",        "\xff", "\xe4", "\xf0\x9f", "\x80", "\xf4\x90", "\xed\xa0\x80", "\xe3\x80\x80"};
     uint32_t seed = 5;
     (void)state;
     for (int round = 0; round < 4000; round++) {
@@ -211,8 +228,10 @@ static void test_names(void **state) {
     assert_true(!pre.ignore_merges && !pre.add_bos && pre.nfc);
     assert_int_equal(pre.splitter.stages[0].digits, 1);
     { /* the same expression with its line ends spelled, and as they are */
-        static const char spelled[] = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-        static const char real[] = "[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
+        static const char spelled[] = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+                                      "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+        static const char real[] =
+            "[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
         assert_true(tfm__split_for_regex(spelled, sizeof spelled - 1, &stage, &covers, &name));
         assert_true(covers);
         assert_string_equal(name, "ufakzeka");
@@ -230,9 +249,13 @@ static void test_names(void **state) {
 
 /* Texts that are one piece, or nothing but borders: quadratic work on them would take minutes. */
 static void test_linear_time(void **state) {
-    static const char *const names[] = {"bl-gpt2.json", "bl-qwen2.json",   "bl-o200k.json",  "bl-deepseek.json", "bl-falcon.json", "added.json",
-                                        "marks-prepend.json", "spm-llama.model", "spm-rules.model", "spm-suffix.model", "tokenizer.bin"};
-    static const char *const units[] = {"a", " ", "\n", "A\xe4\xb8\xad", "\xcc\x81\xcc\xa7", "'s", "<", "<|end|>", " <mask>", "\xff", "1", "e\xcc\x81", "\xe2\x96\x81"};
+    static const char *const names[] = {"bl-gpt2.json",       "bl-qwen2.json",   "bl-o200k.json",
+                                        "bl-deepseek.json",   "bl-falcon.json",  "added.json",
+                                        "marks-prepend.json", "spm-llama.model", "spm-rules.model",
+                                        "spm-suffix.model",   "tokenizer.bin"};
+    static const char *const units[] = {"a",  " ",         "\n",          "A\xe4\xb8\xad", "\xcc\x81\xcc\xa7",
+                                        "'s", "<",         "<|end|>",     " <mask>",       "\xff",
+                                        "1",  "e\xcc\x81", "\xe2\x96\x81"};
     const size_t size = 400000;
     char *text = malloc(size);
     (void)state;
@@ -245,7 +268,8 @@ static void test_linear_time(void **state) {
             size_t unit = u < sizeof units / sizeof units[0] ? strlen(units[u]) : 0, count = 0;
             clock_t start = clock();
             double seconds;
-            for (size_t i = 0; i < size; i++) text[i] = unit ? units[u][i % unit] : (char)('a' + next_random(&seed) % 26);
+            for (size_t i = 0; i < size; i++)
+                text[i] = unit ? units[u][i % unit] : (char)('a' + next_random(&seed) % 26);
             options.parse_special = u & 1;
             assert_int_equal(tfm_tokenize(tokenizer, text, size, &options, NULL, 0, &count, NULL), TFM_OK);
             seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
@@ -258,7 +282,7 @@ static void test_linear_time(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_categories), cmocka_unit_test(test_utf8),      cmocka_unit_test(test_nfc),
+        cmocka_unit_test(test_categories),   cmocka_unit_test(test_utf8),      cmocka_unit_test(test_nfc),
         cmocka_unit_test(test_known_pieces), cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_names),
         cmocka_unit_test(test_linear_time),
     };

@@ -70,13 +70,16 @@ static inline tfm_tokenizer *load_fixture(const char *name) {
 static inline int32_t try_load(const void *data, size_t size, tfm_error *error) {
     tfm_tokenizer *tokenizer = NULL;
     int32_t rc = tfm_tokenizer_load_memory(data, size, NULL, &tokenizer, error);
-    if ((rc == TFM_OK) != (tokenizer != NULL)) fail_msg("status %d with%s a tokenizer", (int)rc, tokenizer ? "" : "out");
+    if ((rc == TFM_OK) != (tokenizer != NULL))
+        fail_msg("status %d with%s a tokenizer", (int)rc, tokenizer ? "" : "out");
     tfm_tokenizer_release(tokenizer);
     return rc;
 }
 
 /* A text from a literal that may hold NULs. */
-static inline int32_t try_text(const char *text, tfm_error *error) { return try_load(text, strlen(text), error); }
+static inline int32_t try_text(const char *text, tfm_error *error) {
+    return try_load(text, strlen(text), error);
+}
 
 /* Counts what is taken and given back, and refuses from the fail_at-th request on (0: never). */
 typedef struct counter {

@@ -1,5 +1,5 @@
-/* api_base.c - the exported functions of tfm/base.h about the library itself (errors: base/status.c; threads and
- * cancel flags: base/threads.c). */
+/* api_base.c - the exported functions of tfm/base.h about the library itself (errors: base/status.c; threads
+ * and cancel flags: base/threads.c). */
 #include "kernels/kernels.h"
 #include "model/config.h"
 

@@ -1,11 +1,13 @@
 /* api_generate.c - the exported functions of tfm/generate.h. */
 #include "generate.h"
 
-static int32_t begin(const char *function, tfm_session *session, tfm_sampler *sampler, const char *prompt, size_t length,
-                     const tfm_generate_options *options, tfm_generation **out, tfm_error *error) {
+static int32_t begin(const char *function, tfm_session *session, tfm_sampler *sampler, const char *prompt,
+                     size_t length, const tfm_generate_options *options, tfm_generation **out,
+                     tfm_error *error) {
     tfm_generate_options given;
     if (!session) return tfm__fail(error, TFM_E_ARGUMENT, "%s: session is NULL", function);
-    if (!prompt && length) return tfm__fail(error, TFM_E_ARGUMENT, "%s: prompt is NULL but %zu long", function, length);
+    if (!prompt && length)
+        return tfm__fail(error, TFM_E_ARGUMENT, "%s: prompt is NULL but %zu long", function, length);
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_generate_options", error);
     if (status) return status;
     if (!given.prompt_tokens && given.prompt_token_count)
@@ -24,7 +26,8 @@ int32_t tfm_generation_begin(tfm_session *session, tfm_sampler *sampler, const c
 
 int32_t tfm_generation_next(tfm_generation *generation, tfm_token_event *event, tfm_error *error) {
     tfm_token_event full;
-    if (!generation || !event) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_generation_next: an argument is NULL");
+    if (!generation || !event)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_generation_next: an argument is NULL");
     int32_t status = tfm__generation_step(generation, &full, error);
     if (status) full = (tfm_token_event)TFM_TOKEN_EVENT_INIT;
     int32_t given = tfm__give_struct(event, &full, sizeof full, "tfm_token_event", status ? NULL : error);
@@ -43,7 +46,8 @@ int32_t tfm_generate(tfm_session *session, tfm_sampler *sampler, const char *pro
     int32_t status = begin("tfm_generate", session, sampler, prompt, length, options, &generation, error);
     if (status) {
         const tfm_generation_summary nothing = TFM_GENERATION_SUMMARY_INIT;
-        if (summary) (void)tfm__give_struct(summary, &nothing, sizeof nothing, "tfm_generation_summary", NULL);
+        if (summary)
+            (void)tfm__give_struct(summary, &nothing, sizeof nothing, "tfm_generation_summary", NULL);
         return status;
     }
     do {

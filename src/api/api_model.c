@@ -3,11 +3,13 @@
 
 #include "model/state.h"
 
-/* The three loaders differ in how they open the store; the rest is here. heap is the model's, already in place. */
-typedef int32_t (*open_store_fn)(tfm_model *model, const void *what, size_t size, const tfm__read_options *read,
-                                 tfm_error *error);
+/* The three loaders differ in how they open the store; the rest is here. heap is the model's, already in
+ * place. */
+typedef int32_t (*open_store_fn)(tfm_model *model, const void *what, size_t size,
+                                 const tfm__read_options *read, tfm_error *error);
 
-static int32_t open_path(tfm_model *model, const void *what, size_t size, const tfm__read_options *read, tfm_error *error) {
+static int32_t open_path(tfm_model *model, const void *what, size_t size, const tfm__read_options *read,
+                         tfm_error *error) {
     (void)size;
     return tfm__store_open_path(&model->store, &model->heap, what, read, error);
 }
@@ -49,8 +51,8 @@ static void free_model(tfm_model *model) {
     tfm__free(&heap, model);
 }
 
-static int32_t load(open_store_fn open, const void *what, size_t size, const tfm_model_options *options, tfm_model **out,
-                    tfm_error *error) {
+static int32_t load(open_store_fn open, const void *what, size_t size, const tfm_model_options *options,
+                    tfm_model **out, tfm_error *error) {
     tfm_model_options given;
     int isa = TFM__ISA_PORTABLE;
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_model_options", error);
@@ -78,16 +80,18 @@ static int32_t load(open_store_fn open, const void *what, size_t size, const tfm
     return TFM_OK;
 }
 
-int32_t tfm_model_load(const char *path, const tfm_model_options *options, tfm_model **out, tfm_error *error) {
+int32_t tfm_model_load(const char *path, const tfm_model_options *options, tfm_model **out,
+                       tfm_error *error) {
     if (out) *out = NULL;
     if (!path || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load: path or out is NULL");
     return load(open_path, path, 0, options, out, error);
 }
 
-int32_t tfm_model_load_memory(const void *data, size_t size, const tfm_model_options *options, tfm_model **out,
-                              tfm_error *error) {
+int32_t tfm_model_load_memory(const void *data, size_t size, const tfm_model_options *options,
+                              tfm_model **out, tfm_error *error) {
     if (out) *out = NULL;
-    if (!data || !size || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_memory: an argument is NULL or 0");
+    if (!data || !size || !out)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_load_memory: an argument is NULL or 0");
     return load(open_memory, data, size, options, out, error);
 }
 
@@ -145,7 +149,9 @@ int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_err
 
 const tfm_tokenizer *tfm_tokenizer_of(const tfm_model *model) { return model ? model->tokenizer : NULL; }
 
-uint64_t tfm_model_bytes(const tfm_model *model) { return model ? atomic_load(&((tfm_model *)model)->heap.live) : 0; }
+uint64_t tfm_model_bytes(const tfm_model *model) {
+    return model ? atomic_load(&((tfm_model *)model)->heap.live) : 0;
+}
 
 size_t tfm_model_tensor_count(const tfm_model *model) { return model ? model->container.tensor_count : 0; }
 
@@ -158,7 +164,8 @@ int32_t tfm_model_tensor(const tfm_model *model, size_t index, tfm_tensor_info *
     full.name = tensor->name;
     full.type = tfm__dtype_of(tensor->type)->name;
     full.dims = tensor->dims;
-    for (uint32_t i = 0; i < tensor->dims && i < TFM__COUNT(full.shape); i++) full.shape[i] = tensor->shape[i];
+    for (uint32_t i = 0; i < tensor->dims && i < TFM__COUNT(full.shape); i++)
+        full.shape[i] = tensor->shape[i];
     full.bytes = tensor->bytes;
     return tfm__give_struct(info, &full, sizeof full, "tfm_tensor_info", error);
 }

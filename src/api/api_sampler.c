@@ -38,23 +38,33 @@ static double *field_f64(tfm_sampler *sampler, int32_t setting, double *low, dou
     *high = 1.0;
     *above_low = false;
     switch (setting) {
-    case TFM_SAMPLER_TEMPERATURE: *high = 100.0; return &sampler->temperature;
-    case TFM_SAMPLER_TOP_P: *above_low = true; return &sampler->top_p;
-    case TFM_SAMPLER_MIN_P: return &sampler->min_p;
+    case TFM_SAMPLER_TEMPERATURE:
+        *high = 100.0;
+        return &sampler->temperature;
+    case TFM_SAMPLER_TOP_P:
+        *above_low = true;
+        return &sampler->top_p;
+    case TFM_SAMPLER_MIN_P:
+        return &sampler->min_p;
     case TFM_SAMPLER_REPEAT_PENALTY:
         *high = 100.0;
         *above_low = true;
         return &sampler->repeat_penalty;
-    default: return NULL;
+    default:
+        return NULL;
     }
 }
 
 static uint64_t *field_u64(tfm_sampler *sampler, int32_t setting) {
     switch (setting) {
-    case TFM_SAMPLER_TOP_K: return &sampler->top_k;
-    case TFM_SAMPLER_REPEAT_WINDOW: return &sampler->repeat_window;
-    case TFM_SAMPLER_SEED: return &sampler->seed;
-    default: return NULL;
+    case TFM_SAMPLER_TOP_K:
+        return &sampler->top_k;
+    case TFM_SAMPLER_REPEAT_WINDOW:
+        return &sampler->repeat_window;
+    case TFM_SAMPLER_SEED:
+        return &sampler->seed;
+    default:
+        return NULL;
     }
 }
 
@@ -65,8 +75,8 @@ int32_t tfm_sampler_set_f64(tfm_sampler *sampler, int32_t setting, double value,
     double *field = field_f64(sampler, setting, &low, &high, &above_low);
     if (!field) return tfm__fail(error, TFM_E_ARGUMENT, "there is no f64 sampler setting %d", (int)setting);
     if (!(value >= low && value <= high) || (above_low && value == low))
-        return tfm__fail(error, TFM_E_ARGUMENT, "sampler setting %d: %g is not %s %g and at most %g", (int)setting, value,
-                         above_low ? "over" : "at least", low, high);
+        return tfm__fail(error, TFM_E_ARGUMENT, "sampler setting %d: %g is not %s %g and at most %g",
+                         (int)setting, value, above_low ? "over" : "at least", low, high);
     *field = value;
     return TFM_OK;
 }
@@ -84,7 +94,8 @@ int32_t tfm_sampler_get_f64(const tfm_sampler *sampler, int32_t setting, double 
     double low, high;
     bool above_low;
     if (value) *value = 0.0;
-    if (!sampler || !value) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sampler_get_f64: an argument is NULL");
+    if (!sampler || !value)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sampler_get_f64: an argument is NULL");
     const double *field = field_f64((tfm_sampler *)sampler, setting, &low, &high, &above_low);
     if (!field) return tfm__fail(error, TFM_E_ARGUMENT, "there is no f64 sampler setting %d", (int)setting);
     *value = *field;
@@ -93,7 +104,8 @@ int32_t tfm_sampler_get_f64(const tfm_sampler *sampler, int32_t setting, double 
 
 int32_t tfm_sampler_get_u64(const tfm_sampler *sampler, int32_t setting, uint64_t *value, tfm_error *error) {
     if (value) *value = 0;
-    if (!sampler || !value) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sampler_get_u64: an argument is NULL");
+    if (!sampler || !value)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sampler_get_u64: an argument is NULL");
     const uint64_t *field = field_u64((tfm_sampler *)sampler, setting);
     if (!field) return tfm__fail(error, TFM_E_ARGUMENT, "there is no u64 sampler setting %d", (int)setting);
     *value = *field;
@@ -103,11 +115,12 @@ int32_t tfm_sampler_get_u64(const tfm_sampler *sampler, int32_t setting, uint64_
 int32_t tfm_sample_next(tfm_session *session, tfm_sampler *sampler, tfm_token *token, tfm_error *error) {
     const float *logits;
     if (token) *token = -1;
-    if (!session || !token) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sample_next: session or token is NULL");
+    if (!session || !token)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_sample_next: session or token is NULL");
     int32_t status = tfm__last_logits(session, &logits, error);
     if (status) return status;
-    return tfm__sampler_choose(sampler, &session->model->kernels, logits, session->model->config.vocab, session->tokens,
-                               session->position, token, error);
+    return tfm__sampler_choose(sampler, &session->model->kernels, logits, session->model->config.vocab,
+                               session->tokens, session->position, token, error);
 }
 
 int32_t tfm_top_candidates(tfm_session *session, tfm_candidate *table, size_t capacity, size_t *count,
@@ -130,7 +143,8 @@ int32_t tfm_top_candidates(tfm_session *session, tfm_candidate *table, size_t ca
     for (size_t i = 0; i < k; i++) {
         table[i] = (tfm_candidate){.token = choices[i].token, .logit = choices[i].logit};
         table[i].probability = tfm__probability(choices[i].logit, largest, sum);
-        if (model->tokenizer && tfm_token_bytes(model->tokenizer, choices[i].token, &table[i].bytes, &table[i].length, NULL))
+        if (model->tokenizer &&
+            tfm_token_bytes(model->tokenizer, choices[i].token, &table[i].bytes, &table[i].length, NULL))
             table[i].bytes = NULL; /* the model has more rows than the tokenizer has tokens */
     }
     tfm__free(heap, choices);

@@ -5,7 +5,8 @@
 #define DEFAULT_BATCH 512
 #define MOST_BATCH 65536
 
-int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options, tfm_session **out, tfm_error *error) {
+int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options, tfm_session **out,
+                           tfm_error *error) {
     static const uint32_t cache_types[] = {0, TFM__F32, TFM__F16, TFM__BF16};
     tfm_session_options given;
     if (out) *out = NULL;
@@ -32,8 +33,8 @@ void tfm_session_destroy(tfm_session *session) {
     tfm_model_release(model);
 }
 
-int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count, const tfm_forward_options *options,
-                    tfm_error *error) {
+int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count,
+                    const tfm_forward_options *options, tfm_error *error) {
     tfm_forward_options given;
     if (!session || !tokens || !count)
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward: session or tokens is NULL, or count is 0");
@@ -43,11 +44,13 @@ int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count,
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward: logits is %d", (int)given.logits);
     status = tfm__check_tokens(session, tokens, count, error);
     if (status) return status;
-    tfm__watch watch = {.progress = given.progress, .progress_user = given.progress_user, .cancel = given.cancel};
+    tfm__watch watch = {
+        .progress = given.progress, .progress_user = given.progress_user, .cancel = given.cancel};
     return tfm__forward(session, tokens, count, given.logits, &watch, error);
 }
 
-int32_t tfm_logits(const tfm_session *session, size_t index, const float **logits, size_t *vocab, tfm_error *error) {
+int32_t tfm_logits(const tfm_session *session, size_t index, const float **logits, size_t *vocab,
+                   tfm_error *error) {
     if (logits) *logits = NULL;
     if (vocab) *vocab = 0;
     if (!session || !logits) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_logits: session or logits is NULL");
@@ -69,8 +72,8 @@ tfm_model *tfm_session_model(const tfm_session *session) { return session ? sess
 int32_t tfm_session_rewind(tfm_session *session, size_t position, tfm_error *error) {
     if (!session) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_rewind: session is NULL");
     if (position > session->position)
-        return tfm__fail(error, TFM_E_ARGUMENT, "cannot rewind to %zu: the session holds %zu tokens", position,
-                         session->position);
+        return tfm__fail(error, TFM_E_ARGUMENT, "cannot rewind to %zu: the session holds %zu tokens",
+                         position, session->position);
     if (position == session->position) return TFM_OK;
     session->position = position;
     session->logits_count = 0;

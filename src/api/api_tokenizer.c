@@ -1,5 +1,6 @@
-/* api_tokenizer.c - the exported functions of tfm/tokenizer.h: arguments are checked here, the work is done in
- * src/tokenizer/. A tokenizer loaded on its own owns a heap, which is taken from the allocator it counts. */
+/* api_tokenizer.c - the exported functions of tfm/tokenizer.h: arguments are checked here, the work is done
+ * in src/tokenizer/. A tokenizer loaded on its own owns a heap, which is taken from the allocator it counts.
+ */
 #include "tokenizer/decode.h"
 
 /* ---- Loading ---- */
@@ -30,9 +31,10 @@ static int32_t check_allocator(const tfm_allocator *allocator, tfm_error *error)
     return TFM_OK;
 }
 
-/* Reads a tokenizer from an opened store and takes the store down; the heap passes to the tokenizer or goes. */
-static int32_t load_from(tfm__store *store, int32_t opened, const tfm_tokenizer_options *options, tfm__heap *heap,
-                         tfm_tokenizer **out, tfm_error *error) {
+/* Reads a tokenizer from an opened store and takes the store down; the heap passes to the tokenizer or goes.
+ */
+static int32_t load_from(tfm__store *store, int32_t opened, const tfm_tokenizer_options *options,
+                         tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     int32_t rc = opened;
     if (rc == TFM_OK) {
         rc = tfm__tokenizer_from_store(store, options->pattern, heap, out, error);
@@ -56,7 +58,8 @@ int32_t tfm_tokenizer_load(const char *path, const tfm_tokenizer_options *option
     int32_t rc;
     if (out) *out = NULL;
     if (!path || !out) return tfm__fail(error, TFM_E_ARGUMENT, "path and out must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0) return rc;
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0)
+        return rc;
     if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
     if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
     rc = tfm__store_open_path(&store, heap, path, &read, error);
@@ -71,7 +74,8 @@ int32_t tfm_tokenizer_load_memory(const void *data, size_t size, const tfm_token
     int32_t rc;
     if (out) *out = NULL;
     if (!data || !out) return tfm__fail(error, TFM_E_ARGUMENT, "data and out must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0) return rc;
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0)
+        return rc;
     if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
     if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
     rc = tfm__store_open_memory(&store, heap, data, size, error);
@@ -150,10 +154,12 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
     if (count) *count = 0;
     if (!tokenizer || !count || (!text && length) || (!ids && capacity))
         return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, text, ids and count must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenize_options", error)) != 0) return rc;
-    if (!is_choice(taken.add_bos) || !is_choice(taken.add_eos) || taken.parse_special < 0 || taken.parse_special > 1 ||
-        taken.reserved != 0)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_tokenize_options: a field has a value that it does not know");
+    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenize_options", error)) != 0)
+        return rc;
+    if (!is_choice(taken.add_bos) || !is_choice(taken.add_eos) || taken.parse_special < 0 ||
+        taken.parse_special > 1 || taken.reserved != 0)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_tokenize_options: a field has a value that it does not know");
     bos = taken.add_bos == TFM_DEFAULT ? tokenizer->adds_bos : taken.add_bos == TFM_YES;
     eos = taken.add_eos == TFM_DEFAULT ? tokenizer->adds_eos : taken.add_eos == TFM_YES;
     tfm__buffer_init(&buffer, tokenizer->heap);
@@ -172,12 +178,14 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
 
 /* ---- Tokens to text ---- */
 
-static int32_t take_detokenize(const tfm_detokenize_options *options, tfm_detokenize_options *taken, tfm_error *error) {
+static int32_t take_detokenize(const tfm_detokenize_options *options, tfm_detokenize_options *taken,
+                               tfm_error *error) {
     int32_t rc = tfm__take_options(options, taken, sizeof *taken, "tfm_detokenize_options", error);
     if (rc) return rc;
-    if (taken->special < 0 || taken->special > 1 || taken->raw < 0 || taken->raw > 1 || taken->continued < 0 ||
-        taken->continued > 1)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_detokenize_options: a field has a value that it does not know");
+    if (taken->special < 0 || taken->special > 1 || taken->raw < 0 || taken->raw > 1 ||
+        taken->continued < 0 || taken->continued > 1)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_detokenize_options: a field has a value that it does not know");
     return TFM_OK;
 }
 
@@ -213,8 +221,8 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
 
 /* ---- Streaming ---- */
 
-int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_detokenize_options *options, tfm_decoder **out,
-                           tfm_error *error) {
+int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_detokenize_options *options,
+                           tfm_decoder **out, tfm_error *error) {
     tfm_detokenize_options taken;
     int32_t rc;
     if (out) *out = NULL;
@@ -223,7 +231,8 @@ int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_detokenize_
     return tfm__decoder_new(tokenizer, tokenizer->heap, &taken, out, error);
 }
 
-int32_t tfm_decoder_push(tfm_decoder *decoder, tfm_token token, const char **text, size_t *length, tfm_error *error) {
+int32_t tfm_decoder_push(tfm_decoder *decoder, tfm_token token, const char **text, size_t *length,
+                         tfm_error *error) {
     int32_t rc;
     if (text) *text = NULL;
     if (length) *length = 0;
@@ -245,6 +254,4 @@ int32_t tfm_decoder_finish(tfm_decoder *decoder, const char **text, size_t *leng
     return TFM_OK;
 }
 
-void tfm_decoder_destroy(tfm_decoder *decoder) {
-    tfm__decoder_free(decoder);
-}
+void tfm_decoder_destroy(tfm_decoder *decoder) { tfm__decoder_free(decoder); }

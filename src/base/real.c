@@ -1,13 +1,13 @@
 /* real.c - log, exp and pow in plain IEEE double operations.
  *
- * log: x = 2^e m, m in [sqrt 1/2, sqrt 2), log m = 2 atanh(s) with s = (m - 1) / (m + 1), as a series in s^2 < 0.0295.
- * exp: x = n ln 2 + r with ln 2 in two parts, |r| <= 0.347, Taylor's series to r^17, then scaled by 2^n in two steps. */
+ * log: x = 2^e m, m in [sqrt 1/2, sqrt 2), log m = 2 atanh(s) with s = (m - 1) / (m + 1), as a series in s^2
+ * < 0.0295. exp: x = n ln 2 + r with ln 2 in two parts, |r| <= 0.347, Taylor's series to r^17, then scaled by
+ * 2^n in two steps. */
 #include "base/real.h"
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-
 
 double tfm__log_real(double x) {
     uint64_t bits;

@@ -1,10 +1,11 @@
 /* threads.c - the pool: fork-join with dynamic claiming; cancel flags; polling of long calls. POSIX threads.
  *
- * A job is published by filling fn, arg, n and next, then raising `open` and `sequence`. A worker that notices a new
- * sequence first counts itself into `inside` and then looks at `open`; the caller, having run out of pieces, lowers
- * `open` and waits until `inside` is zero. Both use sequentially consistent operations, so either the worker sees the
- * closed job and leaves, or the caller sees the worker and waits for it: the job's fields are only rewritten when
- * nobody can be reading them. A worker that sleeps through a whole job is never waited for. */
+ * A job is published by filling fn, arg, n and next, then raising `open` and `sequence`. A worker that
+ * notices a new sequence first counts itself into `inside` and then looks at `open`; the caller, having run
+ * out of pieces, lowers `open` and waits until `inside` is zero. Both use sequentially consistent operations,
+ * so either the worker sees the closed job and leaves, or the caller sees the worker and waits for it: the
+ * job's fields are only rewritten when nobody can be reading them. A worker that sleeps through a whole job
+ * is never waited for. */
 #define _POSIX_C_SOURCE 200809L
 #include "base/threads.h"
 #include "base/cpu.h"
@@ -126,7 +127,8 @@ void tfm__parallel(tfm_pool *pool, size_t n, void (*fn)(void *arg, size_t i), vo
     atomic_flag_clear(&pool->busy);
 }
 
-/* Starts the workers with every signal blocked in them; as many as the system grants: fewer is not an error. */
+/* Starts the workers with every signal blocked in them; as many as the system grants: fewer is not an error.
+ */
 static void start_workers(tfm_pool *pool) {
     sigset_t all, before;
     pthread_attr_t attributes;
@@ -150,7 +152,8 @@ int32_t tfm_pool_create(const tfm_pool_options *options, tfm_pool **out, tfm_err
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_pool_options", error);
     if (status) return status;
     if (given.threads > MOST_THREADS)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_pool_create: %u threads, at most %d", given.threads, MOST_THREADS);
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_pool_create: %u threads, at most %d", given.threads,
+                         MOST_THREADS);
     tfm__heap heap;
     tfm__heap_init(&heap, given.allocator, 0);
     tfm_pool *pool = tfm__alloc_zero(&heap, sizeof *pool);

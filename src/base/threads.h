@@ -1,8 +1,8 @@
 /* threads.h - fork-join over a pool of workers, cancel flags, and polling of long calls.
  *
- * tfm__parallel runs fn(arg, i) for i in 0 .. n-1 and returns when all are done. Pieces are claimed dynamically and
- * must not depend on each other or on who runs them. pool NULL, n == 1, or a pool busy with another caller: the
- * calling thread does them all, in order. No piece may call tfm__parallel. */
+ * tfm__parallel runs fn(arg, i) for i in 0 .. n-1 and returns when all are done. Pieces are claimed
+ * dynamically and must not depend on each other or on who runs them. pool NULL, n == 1, or a pool busy with
+ * another caller: the calling thread does them all, in order. No piece may call tfm__parallel. */
 #ifndef TFM__THREADS_H
 #define TFM__THREADS_H
 

@@ -1,24 +1,26 @@
-/* attention.c - scaled dot-product attention (Vaswani et al. 2017) over key/value pages, with an online softmax
- * (Milakov and Gimelshein 2018).
+/* attention.c - scaled dot-product attention (Vaswani et al. 2017) over key/value pages, with an online
+ * softmax (Milakov and Gimelshein 2018).
  *
- * Pages are grouped by absolute position into runs of TFM__RUN_PAGES. Each run is attended to from scratch (maximum m, 16
- * partial sums l, unnormalised output o), and the runs that a query sees are combined in order. That order never changes;
- * what changes is who does the work: for one token the runs are spread over the pool, for several tokens blocks of them
- * are, each going through its runs in turn. The queries of all heads that share a key/value head make one tile. */
+ * Pages are grouped by absolute position into runs of TFM__RUN_PAGES. Each run is attended to from scratch
+ * (maximum m, 16 partial sums l, unnormalised output o), and the runs that a query sees are combined in
+ * order. That order never changes; what changes is who does the work: for one token the runs are spread over
+ * the pool, for several tokens blocks of them are, each going through its runs in turn. The queries of all
+ * heads that share a key/value head make one tile. */
 #include <math.h>
 
 #include "base/elementary.h"
 #include "blocks/blocks.h"
 #include "model/runs.h"
 
-#define BLOCK_TOKENS 16    /* tokens of one piece in a long pass */
-#define ALONE_VALUES 32768 /* of keys and values seen by one token: less is done before another thread could join in */
+#define BLOCK_TOKENS 16 /* tokens of one piece in a long pass */
+#define ALONE_VALUES                                                                                         \
+    32768 /* of keys and values seen by one token: less is done before another thread could join in */
 
 typedef struct attend_job {
     tfm__pass *pass;
     uint32_t layer;
-    size_t group;                /* heads per key/value head */
-    size_t first_run, runs;      /* that any query of the pass sees */
+    size_t group;           /* heads per key/value head */
+    size_t first_run, runs; /* that any query of the pass sees */
     size_t blocks;
 } attend_job;
 
@@ -29,8 +31,8 @@ static uint32_t first_key(const attend_job *job, size_t position) {
 }
 
 /* One run for a tile of tokens of one key/value head; results at o [queries, value_dim], m, l. */
-static void attend_run(const attend_job *job, uint32_t head, size_t token, size_t tokens, size_t run, float *m, float *l,
-                       float *o) {
+static void attend_run(const attend_job *job, uint32_t head, size_t token, size_t tokens, size_t run,
+                       float *m, float *l, float *o) {
     const tfm__pass *pass = job->pass;
     const tfm__config *c = pass->config;
     const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
@@ -65,7 +67,10 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
 }
 
 /* (m, l, o) of one query takes in the next run's. */
-static void combine(size_t value_dim, float *m, float *l, float *o, float run_m, const float *run_l, const float *run_o) {
+static void combine(const attend_job *job, float *m, float *l, float *o, float run_m, const float *run_l,
+                    const float *run_o) {
+    const tfm__kernels *kernels = job->pass->kernels;
+    size_t value_dim = job->pass->config->value_dim;
     if (run_m == -INFINITY) return; /* no key of that run is visible */
     if (*m == -INFINITY) {
         *m = run_m;
@@ -76,20 +81,23 @@ static void combine(size_t value_dim, float *m, float *l, float *o, float run_m,
     float top = run_m > *m ? run_m : *m;
     float keep = tfm__exp(*m - top), take = tfm__exp(run_m - top);
     *m = top;
-    for (size_t i = 0; i < 16; i++) l[i] = fmaf(run_l[i], take, l[i] * keep);
-    for (size_t i = 0; i < value_dim; i++) o[i] = fmaf(run_o[i], take, o[i] * keep);
+    kernels->scale(l, l, keep, 16);
+    kernels->multiply_add(l, run_l, take, 16);
+    kernels->scale(o, o, keep, value_dim);
+    kernels->multiply_add(o, run_o, take, value_dim);
 }
 
 /* Divides by the sum and puts query (head, t, g) where the output projection reads it. */
-static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, const float *l, const float *o) {
+static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, const float *l,
+                    const float *o) {
     const tfm__pass *pass = job->pass;
     const tfm__config *c = pass->config;
     float sum[16];
     memcpy(sum, l, sizeof sum);
     for (size_t half = 8; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) sum[i] += sum[i + half];
-    float *to = pass->s->mixed + (t * c->heads + head * job->group + g) * c->value_dim;
-    for (size_t i = 0; i < c->value_dim; i++) to[i] = o[i] / sum[0];
+    pass->kernels->scale(pass->s->mixed + (t * c->heads + head * job->group + g) * c->value_dim, o,
+                         1.0f / sum[0], c->value_dim);
 }
 
 /* One token: a piece is one run of one key/value head; its results wait in part_*. */
@@ -113,7 +121,7 @@ static void attend_one(attend_job *job) {
             size_t slot = head * job->runs * job->group + g;
             for (size_t run = 1; run < job->runs; run++) {
                 size_t from = slot + run * job->group;
-                combine(c->value_dim, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim,
+                combine(job, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim,
                         s->part_m[from], s->part_l + from * 16, s->part_o + from * c->value_dim);
             }
             deliver(job, head, 0, g, s->part_l + slot * 16, s->part_o + slot * c->value_dim);
@@ -132,13 +140,15 @@ static void block_piece(void *arg, size_t i) {
     size_t spare = slot + pass->tokens * c->heads; /* the second half of part_* */
     size_t run = first_key(job, pass->position + token) / TFM__RUN_TOKENS;
     size_t end = (pass->position + token + tokens - 1) / TFM__RUN_TOKENS + 1;
-    attend_run(job, head, token, tokens, run, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim);
+    attend_run(job, head, token, tokens, run, s->part_m + slot, s->part_l + slot * 16,
+               s->part_o + slot * c->value_dim);
     for (run++; run < end; run++) {
         attend_run(job, head, token, tokens, run, s->part_m + spare, s->part_l + spare * 16,
                    s->part_o + spare * c->value_dim);
         for (size_t q = 0; q < queries; q++)
-            combine(c->value_dim, s->part_m + slot + q, s->part_l + (slot + q) * 16, s->part_o + (slot + q) * c->value_dim,
-                    s->part_m[spare + q], s->part_l + (spare + q) * 16, s->part_o + (spare + q) * c->value_dim);
+            combine(job, s->part_m + slot + q, s->part_l + (slot + q) * 16,
+                    s->part_o + (slot + q) * c->value_dim, s->part_m[spare + q], s->part_l + (spare + q) * 16,
+                    s->part_o + (spare + q) * c->value_dim);
     }
     for (size_t q = 0; q < queries; q++)
         deliver(job, head, token + q / job->group, q % job->group, s->part_l + (slot + q) * 16,

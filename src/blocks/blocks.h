@@ -1,7 +1,8 @@
 /* blocks.h - the parts of the one transformer block, as forward.c calls them.
  *
- * Each works on a run of tokens of one session, in the session's scratch (model/state.h). Rows are tokens. Work over rows
- * or outputs is cut into pieces by shape alone and run on the model's pool; no part allocates. */
+ * Each works on a run of tokens of one session, in the session's scratch (model/state.h). Rows are tokens.
+ * Work over rows or outputs is cut into pieces by shape alone and run on the model's pool; no part allocates.
+ */
 #ifndef TFM__BLOCKS_H
 #define TFM__BLOCKS_H
 
@@ -35,23 +36,25 @@ typedef struct tfm__job {
     const tfm__view *view;
     float *y; /* [rows, view->rows], packed */
 } tfm__job;
-/* y = W x + bias for up to four matrices that share their input x [rows, columns], packed; x is quantised once per
- * format that the matrices ask for. */
+/* y = W x + bias for up to four matrices that share their input x [rows, columns], packed; x is quantised
+ * once per format that the matrices ask for. */
 void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count);
 
 /* positions.c */
 /* The tables of cosines and sines for this pass. */
 void tfm__prepare_positions(tfm__pass *pass);
-/* q, k: norm of each head where the family has one, then rotation; q is scaled and put in attention's order; k and v go
- * to the pages of the layer. */
+/* q, k: norm of each head where the family has one, then rotation; q is scaled and put in attention's order;
+ * k and v go to the pages of the layer. */
 void tfm__place_qkv(tfm__pass *pass, uint32_t layer);
 
 /* attention.c */
-/* mixed = softmax(q k^T) v over the past and the tokens of this pass that each may see. [tokens, heads * value_dim] */
+/* mixed = softmax(q k^T) v over the past and the tokens of this pass that each may see. [tokens, heads *
+ * value_dim] */
 void tfm__attend(tfm__pass *pass, uint32_t layer);
 
 /* feed_forward.c */
-/* gate = activation(gate) * up, or activation(up). [tokens, feed_forward]; gives the address of the result. */
+/* gate = activation(gate) * up, or activation(up). [tokens, feed_forward]; gives the address of the result.
+ */
 const float *tfm__activate(tfm__pass *pass, const tfm__layer *layer);
 
 /* rows.c: runs fn(pass, arg, first, count) over rows, a few rows a piece, on the pool. */
@@ -59,9 +62,11 @@ typedef void (*tfm__rows_fn)(tfm__pass *pass, void *arg, size_t first, size_t co
 void tfm__over_rows(tfm__pass *pass, size_t rows, tfm__rows_fn fn, void *arg);
 
 /* Shows values to the session's observer, if there is one. */
-static inline void tfm__show(tfm__pass *pass, int site, uint32_t layer, const float *values, size_t rows, size_t columns) {
+static inline void tfm__show(tfm__pass *pass, int site, uint32_t layer, const float *values, size_t rows,
+                             size_t columns) {
     const tfm__observer *observer = &pass->session->observer;
-    if (TFM__UNLIKELY(observer->see != NULL)) observer->see(observer->user, site, layer, values, rows, columns, columns);
+    if (TFM__UNLIKELY(observer->see != NULL))
+        observer->see(observer->user, site, layer, values, rows, columns, columns);
 }
 
 #endif

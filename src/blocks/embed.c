@@ -1,4 +1,5 @@
-/* embed.c - tokens to vectors: rows of the embedding matrix, scaled where the family does, plus learned positions. */
+/* embed.c - tokens to vectors: rows of the embedding matrix, scaled where the family does, plus learned
+ * positions. */
 #include "blocks/blocks.h"
 
 static void read_row(const tfm__pass *pass, const tfm__view *view, size_t row, float *out) {

@@ -1,5 +1,5 @@
-/* feed_forward.c - the nonlinearity between the two products of the feed-forward part: plain, or gated as in GLU variants
- * (Shazeer 2020). */
+/* feed_forward.c - the nonlinearity between the two products of the feed-forward part: plain, or gated as in
+ * GLU variants (Shazeer 2020). */
 #include "blocks/blocks.h"
 
 static void activate_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {

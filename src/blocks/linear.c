@@ -1,7 +1,8 @@
 /* linear.c - matrix products of a pass: quantise the input rows once, then cut all outputs into pieces.
  *
- * Pieces are runs of output rows, 64 (a panel) at a time for several tokens, and for a single token as many as make some
- * tens of kilobytes of weights. The cut depends on shapes alone; each output is computed whole by one worker. */
+ * Pieces are runs of output rows, 64 (a panel) at a time for several tokens, and for a single token as many
+ * as make some tens of kilobytes of weights. The cut depends on shapes alone; each output is computed whole
+ * by one worker. */
 #include "blocks/blocks.h"
 
 #define MOST_JOBS 4
@@ -27,7 +28,8 @@ typedef struct quantise_job {
 static void quantise_piece(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const quantise_job *job = arg;
     for (size_t t = first; t < first + count; t++)
-        pass->kernels->quantise[job->format](job->x + t * job->columns, job->out + t * job->stride, job->columns);
+        pass->kernels->quantise[job->format](job->x + t * job->columns, job->out + t * job->stride,
+                                             job->columns);
 }
 
 static void product_piece(void *arg, size_t i) {
@@ -66,8 +68,8 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
         product->type = view->type;
         product->transposed = view->transposed;
         product->k = view->columns;
-        product->x = input_of(pass, x, rows, view->columns, pass->kernels->weights[view->type].activation, made,
-                              &product->x_stride, &free_space);
+        product->x = input_of(pass, x, rows, view->columns, pass->kernels->weights[view->type].activation,
+                              made, &product->x_stride, &free_space);
         product->tokens = rows;
         product->bias = view->bias;
         product->y = jobs[j].y;

@@ -1,4 +1,5 @@
-/* norm.c - normalisation (RMSNorm, Zhang and Sennrich 2019; LayerNorm, Ba et al. 2016) and the residual stream. */
+/* norm.c - normalisation (RMSNorm, Zhang and Sennrich 2019; LayerNorm, Ba et al. 2016) and the residual
+ * stream. */
 #include "blocks/blocks.h"
 
 typedef struct norm_job {
@@ -18,7 +19,8 @@ static void norm_row(const tfm__pass *pass, const tfm__norm *norm, const float *
 static void norm_piece(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const norm_job *job = arg;
     size_t width = pass->config->width;
-    for (size_t t = first; t < first + count; t++) norm_row(pass, job->norm, job->in + t * width, job->out + t * width);
+    for (size_t t = first; t < first + count; t++)
+        norm_row(pass, job->norm, job->in + t * width, job->out + t * width);
 }
 
 void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, float *out, size_t rows) {

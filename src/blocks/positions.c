@@ -1,27 +1,37 @@
 /* positions.c - where tokens stand: rotary positions on q and k, and keys and values into their pages.
  *
- * A key page is [head_dim, 64 positions], so that attention's lanes are keys; a value page is [64 positions, value_dim]. */
+ * A key page is [head_dim, 64 positions], so that attention's lanes are keys; a value page is [64 positions,
+ * value_dim]. */
 #include "blocks/blocks.h"
 
-void tfm__prepare_positions(tfm__pass *pass) {
-    if (pass->config->positions != TFM__POSITIONS_ROTARY) return;
+static void table_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     int kinds = pass->config->family->local_rope ? TFM__ROPE_KINDS : 1;
+    size_t from = first * (pass->config->rotary_dim / 2);
+    (void)arg;
     for (int kind = 0; kind < kinds; kind++)
-        tfm__rope_table(pass->model, kind, (uint32_t)pass->position, pass->tokens, pass->s->cosine[kind],
-                        pass->s->sine[kind]);
+        tfm__rope_table(pass->model, kind, (uint32_t)(pass->position + first), count,
+                        pass->s->cosine[kind] + from, pass->s->sine[kind] + from);
 }
 
-static void turn(const tfm__pass *pass, const tfm__layer *layer, size_t t, const tfm__norm *norm, float *head) {
+void tfm__prepare_positions(tfm__pass *pass) {
+    if (pass->config->positions == TFM__POSITIONS_ROTARY)
+        tfm__over_rows(pass, pass->tokens, table_rows, NULL);
+}
+
+static void turn(const tfm__pass *pass, const tfm__layer *layer, size_t t, const tfm__norm *norm,
+                 float *head) {
     const tfm__config *c = pass->config;
     if (norm->weight) pass->kernels->rms_norm(head, head, norm->weight, c->head_dim, c->epsilon);
     if (c->positions != TFM__POSITIONS_ROTARY) return;
     int kind = c->family->local_rope ? layer->rope : TFM__ROPE_GLOBAL;
     size_t pairs = c->rotary_dim / 2;
-    pass->kernels->rope(head, pass->s->cosine[kind] + t * pairs, pass->s->sine[kind] + t * pairs, pairs, c->interleaved);
+    pass->kernels->rope(head, pass->s->cosine[kind] + t * pairs, pass->s->sine[kind] + t * pairs, pairs,
+                        c->interleaved);
 }
 
 /* One key or value vector to its slots, stride elements apart. */
-static void store(const tfm__pass *pass, const float *values, size_t count, uint8_t *page, size_t slot, size_t stride) {
+static void store(const tfm__pass *pass, const float *values, size_t count, uint8_t *page, size_t slot,
+                  size_t stride) {
     uint32_t type = pass->session->cache_type;
     uint16_t half[TFM__MAX_HEAD_DIM];
     if (type == TFM__F32) {
@@ -42,21 +52,27 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     uint32_t index = *(const uint32_t *)arg, group = c->heads / c->kv_heads;
     const tfm__layer *layer = &pass->model->layers[index];
     for (size_t t = first; t < first + count; t++) {
-        size_t position = pass->position + t, page = position / TFM__PAGE_TOKENS, slot = position % TFM__PAGE_TOKENS;
+        size_t position = pass->position + t, page = position / TFM__PAGE_TOKENS,
+               slot = position % TFM__PAGE_TOKENS;
         for (uint32_t h = 0; h < c->heads; h++) {
             float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
             turn(pass, layer, t, &layer->q_norm, q);
-            float *to = pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
+            float *to =
+                pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
             pass->kernels->scale(to, q, layer->attn_scale, c->head_dim);
         }
         for (uint32_t h = 0; h < c->kv_heads; h++) {
             float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
             const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
             turn(pass, layer, t, &layer->k_norm, k);
-            store(pass, k, c->head_dim, tfm__page_keys(pass->session, index, page, h), slot, TFM__PAGE_TOKENS);
-            store(pass, v, c->value_dim, tfm__page_values(pass->session, index, page, h), slot * c->value_dim, 1);
+            store(pass, k, c->head_dim, tfm__page_keys(pass->session, index, page, h), slot,
+                  TFM__PAGE_TOKENS);
+            store(pass, v, c->value_dim, tfm__page_values(pass->session, index, page, h), slot * c->value_dim,
+                  1);
         }
     }
 }
 
-void tfm__place_qkv(tfm__pass *pass, uint32_t layer) { tfm__over_rows(pass, pass->tokens, place_rows, &layer); }
+void tfm__place_qkv(tfm__pass *pass, uint32_t layer) {
+    tfm__over_rows(pass, pass->tokens, place_rows, &layer);
+}

@@ -226,8 +226,9 @@ static INLINE __m256 load_halves(uint32_t type, const uint16_t *p) {
     return type == TFM__F16 ? load_f16((const char *)p) : load_bf16((const char *)p);
 }
 
-/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in order. All
- * chains advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in
+ * order. All chains advance together, so that none waits for itself; meanwhile as many lines are fetched as
+ * are used. */
 static INLINE void block_chain(uint32_t type, int groups, int tokens, const char *const *rows, size_t offset,
                                const float *x, size_t x_stride, v16 *sums, fetch *ahead) {
     const int eights = 2 * groups;

@@ -2,9 +2,11 @@
  *
  * A panel of 16 rows is packed once per slab of k and multiplied by tiles of up to 3 tokens. Products of
  * bytes come as 16-bit sums of two; as many of them are added up as 16 bits hold (`group` steps), then
- * VPMADDWD multiplies by the sub-scale (or by 1) and widens: values up to 15: 8 steps, 8 * 2 * 15 * 127 =
- * 30480;  up to 31: 4 steps, 31496;  up to 63: 2 steps, 32004. group 0 stands for signed 8-bit values, one
- * step each. Order of operations: kernels.h. */
+ * VPMADDWD multiplies by the sub-scale (or by 1) and widens. Values up to 15: 8 steps, 8 * 2 * 15 * 127 =
+ * 30480; up to 31: 4 steps, 31496; up to 63: 2 steps, 32004. Group 0 stands for signed 8-bit values, widened
+ * at every step.
+ *
+ * Order of operations: kernels.h. */
 #include "kernels/avx2_vocabulary.h"
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"

@@ -161,8 +161,9 @@ static INLINE void split_pairs(uint32_t type, v16 pairs, v16 *first, v16 *second
     *second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(bits, 1));
 }
 
-/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in order. All
- * chains advance together, so that none waits for itself; meanwhile as many lines are fetched as are used. */
+/* sums[g * tokens + t] += in lane r, the chain of row 16 g + r's products with x[t], 64 bytes of it, in
+ * order. All chains advance together, so that none waits for itself; meanwhile as many lines are fetched as
+ * are used. */
 static INLINE void block_chain(uint32_t type, int groups, int tokens, const char *const *rows, size_t offset,
                                const float *x, size_t x_stride, v16 *sums, fetch *ahead) {
     v16 block[2][16];

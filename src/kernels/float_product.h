@@ -1,14 +1,14 @@
 /* float_product.h - products with F32, F16 and BF16 weights; the second part of the template (see
  * float_body.h).
  *
- * One token, or a few: a vector product that streams the weights. Sixteen rows advance together; 16 x 16 elements are
- * transposed in registers so that lanes are rows, and each row's chain takes its sixteen terms in order.
- * Several tokens: a matrix product. A panel of PANEL_ROWS rows x TFM__K_RESTART of k is packed transposed, as
- * f32, on the stack: panel[k][row], small enough for the first-level cache; then each group of tokens runs
- * tile_chain over it, which keeps one chain per row and token in registers. After a panel the chains are
- * added to the totals, in y. Weights stored transposed are rows of lanes already: for many tokens they are
- * only copied into the panel, for few they are read where they lie, in long runs of rows, eight k at a time,
- * with the chains in memory. */
+ * One token, or a few: a vector product that streams the weights. Sixteen rows advance together; 16 x 16
+ * elements are transposed in registers so that lanes are rows, and each row's chain takes its sixteen terms
+ * in order. Several tokens: a matrix product. A panel of PANEL_ROWS rows x TFM__K_RESTART of k is packed
+ * transposed, as f32, on the stack: panel[k][row], small enough for the first-level cache; then each group of
+ * tokens runs tile_chain over it, which keeps one chain per row and token in registers. After a panel the
+ * chains are added to the totals, in y. Weights stored transposed are rows of lanes already: for many tokens
+ * they are only copied into the panel, for few they are read where they lie, in long runs of rows, eight k at
+ * a time, with the chains in memory. */
 
 #define BLOCK_MOST 32 /* columns in 64 bytes of a row: 16 of F32, 32 of halves */
 
@@ -67,7 +67,8 @@ static INLINE void tile_chain(v16 *acc, int vectors, int tokens, uint32_t type, 
     }
 }
 
-/* ---- One token, or a few -------------------------------------------------------------------------------------
+/* ---- One token, or a few
+ * -------------------------------------------------------------------------------------
  */
 
 /* y[0 .. count-1] = total (+ bias). */
@@ -78,8 +79,8 @@ static INLINE void store_total(float *y, const float *bias, v16 total, size_t co
 
 #define FEW_TOKENS 4 /* most tokens that go through the weights together without a panel */
 
-/* Rows row .. row + 16 * groups - 1; count of them exist, the others repeat the last one and are not stored. groups and
- * tokens are constants wherever this is inlined, their product at most 4. */
+/* Rows row .. row + 16 * groups - 1; count of them exist, the others repeat the last one and are not stored.
+ * groups and tokens are constants wherever this is inlined, their product at most 4. */
 static INLINE void vector_rows(uint32_t type, const tfm__product *p, size_t row, size_t count, int groups,
                                int tokens) {
     const size_t element = size_of(type), height = (size_t)groups * VECTOR, block = 64 / element;
@@ -129,10 +130,14 @@ static INLINE void vector_product(uint32_t type, const tfm__product *p, size_t r
     }
     for (; row < row1; row += VECTOR) {
         size_t count = TFM__MIN(row1 - row, VECTOR);
-        if (p->tokens == 1) vector_rows(type, p, row, count, 1, 1);
-        else if (p->tokens == 2) vector_rows(type, p, row, count, 1, 2);
-        else if (p->tokens == 3) vector_rows(type, p, row, count, 1, 3);
-        else vector_rows(type, p, row, count, 1, 4);
+        if (p->tokens == 1)
+            vector_rows(type, p, row, count, 1, 1);
+        else if (p->tokens == 2)
+            vector_rows(type, p, row, count, 1, 2);
+        else if (p->tokens == 3)
+            vector_rows(type, p, row, count, 1, 3);
+        else
+            vector_rows(type, p, row, count, 1, 4);
     }
 }
 

@@ -1,5 +1,4 @@
-/* quant_blocks.h - the blocked weight formats: where things lie in a block, and their values as plain
- * integers.
+/* quant_blocks.h - the blocked weight formats: where things lie in a block, and their values as integers.
  *
  * Read by every quantised kernel. A block stores integers q and a few scales; its values are
  *     y = (d * scale[i / 16]) * q[i] - m * minimum[i / 16]
@@ -7,7 +6,7 @@
  * formats without minimums leave the second term out). Positions inside blocks, in bytes (half = IEEE half,
  * little endian):
  *
- *   Q4_0    18  half d, 16 nibbles pairs (low: values 0-15, high: 16-31), less 8
+ *   Q4_0    18  half d, 16 nibble pairs (low: values 0-15, high: 16-31), less 8
  *   Q4_1    20  half d, half m (added), 16 nibble pairs
  *   Q5_0    22  half d, 4 bytes of fifth bits (bit i: value i), 16 nibble pairs, less 16
  *   Q5_1    24  half d, half m (added), fifth bits, nibble pairs
@@ -20,6 +19,9 @@
  *   Q5_K   176  as Q4_K with 32 bytes of fifth bits before the nibbles
  *   Q6_K   210  128 bytes of low nibbles, 64 of high bit pairs, 16 signed scales, half d; less 32
  *   IQ4_XS 136  half d, 2 + 4 bytes of 6-bit scales (less 32), 128 nibble pairs, indices as in IQ4_NL
+ *
+ * Super-blocks put 32 values in the low bits of 32 bytes, the next 32 in the bits above, and so on, before
+ * they go on to the next 32 bytes; the nibbles of Q6_K take 64 and 64, those of IQ4_XS 16 and 16.
  *
  * Sources: ggml-common.h and gguf-py/gguf/quants.py of ggml (layouts); OCP Microscaling Formats 1.0 (MXFP4).
  */

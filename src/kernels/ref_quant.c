@@ -1,15 +1,21 @@
 /* ref_quant.c - the portable quantised kernels: what every other instruction set has to equal bit for bit.
  *
  * Called through the kernel table. A block is first spelt out as integers (tfm__spelt below), then
- * multiplied: sum = sum over i of scale[i / 16] * q[i] * x[i]            an int32, exact: at most 128 * 128 *
- * 127 * 256 < 2^29 total = fma(d * dx, (float)sum, total);  with minimums: total = fma(-(m * dx),
- * (float)minimum_sum, total) Formats: quant_blocks.h. The order of operations: kernels.h. */
+ * multiplied:
+ *
+ *     sum = sum over i of scale[i / 16] * q[i] * x[i]
+ *
+ *     total = fma(d * dx, (float)sum, total)
+ *
+ *     total = fma(-(m * dx), (float)minimum_sum, total), where there are minimums
+ *
+ * The sum is an int32 and exact: at most 128 * 128 * 127 * 256 < 2^29. Formats: quant_blocks.h. The order of
+ * operations: kernels.h. */
 #include <math.h>
 
 #include "kernels/quant_blocks.h"
 
-/* One block as integers; see the formula at the top of quant_blocks.h. Types of 32 fill q[0..31],
- * scale[0..1]. */
+/* One block as integers, as in the formula of quant_blocks.h. Types of 32 fill q[0..31], scale[0..1]. */
 typedef struct tfm__spelt {
     float d, m;
     int16_t scale[16], minimum[16];

@@ -1,7 +1,8 @@
 /* bind.c - from tensors by name to views by role.
  *
- * Every matrix and vector that the description asks for is looked up under the family's name for it, its shape is
- * checked against the description, and a view is made. Fused q/k/v matrices become three views into one tensor. */
+ * Every matrix and vector that the description asks for is looked up under the family's name for it, its
+ * shape is checked against the description, and a view is made. Fused q/k/v matrices become three views into
+ * one tensor. */
 #include <stdio.h>
 
 #include "model/model.h"
@@ -31,10 +32,11 @@ static const tfm__tensor *find(binder *b, int role, uint32_t layer, const char *
     char name[256] = "(unnamed)";
     if (b->status) return NULL;
     const tfm__tensor *tensor = NULL;
-    if (name_of(b, role, layer, ending, name, sizeof name)) tensor = tfm__container_tensor(&b->model->container, name);
+    if (name_of(b, role, layer, ending, name, sizeof name))
+        tensor = tfm__container_tensor(&b->model->container, name);
     if (!tensor && required)
-        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name, TFM__NO_OFFSET,
-                                 "the model needs this tensor");
+        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name,
+                                 TFM__NO_OFFSET, "the model needs this tensor");
     return tensor;
 }
 
@@ -44,12 +46,13 @@ static void wrong_shape(binder *b, const tfm__tensor *tensor, uint64_t rows, uin
     for (uint32_t i = 0; i < tensor->dims && used < 80; i++)
         used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", i ? ", " : "",
                                  (unsigned long long)tensor->shape[i]);
-    b->status = columns ? tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
-                                       tensor->name, tensor->offset, "the shape is %s], expected [%llu, %llu]", shape,
-                                       (unsigned long long)rows, (unsigned long long)columns)
-                        : tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
-                                       tensor->name, tensor->offset, "the shape is %s], expected [%llu]", shape,
-                                       (unsigned long long)rows);
+    b->status = columns
+                    ? tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                                   tensor->name, tensor->offset, "the shape is %s], expected [%llu, %llu]",
+                                   shape, (unsigned long long)rows, (unsigned long long)columns)
+                    : tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                                   tensor->name, tensor->offset, "the shape is %s], expected [%llu]", shape,
+                                   (unsigned long long)rows);
 }
 
 /* A vector as f32 in the arena, plus offset; NULL when it is absent and not required. */
@@ -62,8 +65,9 @@ static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t s
     }
     const tfm__weight_kernels *kernels = &b->model->kernels.weights[tensor->type];
     if (!kernels->to_f32) {
-        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor),
-                                 tensor->name, tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
+        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED,
+                                 tfm__container_file(&b->model->container, tensor), tensor->name,
+                                 tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
         return NULL;
     }
     size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
@@ -80,15 +84,16 @@ static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t s
 
 static void count_weights(binder *b, const tfm__tensor *tensor, uint64_t *by_type) {
     uint64_t values = 1;
-    for (uint32_t i = 0; i < tensor->dims; i++) values *= tensor->shape[i]; /* checked when the file was opened */
+    for (uint32_t i = 0; i < tensor->dims; i++)
+        values *= tensor->shape[i]; /* checked when the file was opened */
     b->model->parameters += values;
     b->model->weight_bytes += tensor->bytes;
     by_type[tensor->type] += values;
 }
 
 /* rows [first_row, first_row + rows) of a matrix of all_rows x columns. */
-static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows, uint32_t first_row,
-                         uint32_t rows, uint32_t columns) {
+static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows,
+                         uint32_t first_row, uint32_t rows, uint32_t columns) {
     tfm__view view = {0};
     if (!tensor || b->status) return view;
     uint64_t expect0 = transposed ? columns : all_rows, expect1 = transposed ? all_rows : columns;
@@ -100,9 +105,9 @@ static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, 
     uint64_t stored_row;
     if (!b->model->kernels.weights[tensor->type].product || (transposed && dtype->block != 1) ||
         !tfm__row_bytes(tensor->type, expect1, &stored_row)) {
-        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor),
-                                 tensor->name, tensor->offset, "a %smatrix of type %s",
-                                 transposed ? "transposed " : "", dtype->name);
+        b->status = tfm__fail_at(
+            b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor), tensor->name,
+            tensor->offset, "a %smatrix of type %s", transposed ? "transposed " : "", dtype->name);
         return view;
     }
     view.type = tensor->type;
@@ -110,11 +115,13 @@ static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, 
     view.row_stride = (size_t)stored_row;
     view.rows = rows;
     view.columns = columns;
-    view.data = tensor->data + (transposed ? (size_t)first_row * dtype->block_bytes : (size_t)first_row * stored_row);
+    view.data =
+        tensor->data + (transposed ? (size_t)first_row * dtype->block_bytes : (size_t)first_row * stored_row);
     return view;
 }
 
-static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns, bool required) {
+static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns,
+                             bool required) {
     bool of_layer = role >= TFM__ROLE_ATTN_NORM;
     const tfm__tensor *tensor = find(b, role, layer, ".weight", required);
     tfm__view view = view_of(b, tensor, of_layer && b->transposed, rows, 0, rows, columns);
@@ -124,7 +131,8 @@ static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows,
 
 static tfm__norm bind_norm(binder *b, int role, uint32_t layer, uint32_t size, bool required) {
     tfm__norm norm = {0};
-    norm.weight = bind_vector(b, find(b, role, layer, ".weight", required), size, b->model->config.norm_offset);
+    norm.weight =
+        bind_vector(b, find(b, role, layer, ".weight", required), size, b->model->config.norm_offset);
     norm.bias = bind_vector(b, find(b, role, layer, ".bias", false), size, 0.0f);
     return norm;
 }

@@ -26,10 +26,11 @@ int32_t tfm__config_from_llama2c(tfm__container *container, tfm__config *config,
     return TFM_OK;
 }
 
-static int32_t check_range(const char *file, const char *what, uint64_t value, uint64_t most, tfm_error *error) {
+static int32_t check_range(const char *file, const char *what, uint64_t value, uint64_t most,
+                           tfm_error *error) {
     if (value >= 1 && value <= most) return TFM_OK;
-    return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%s is %llu, expected 1 to %llu", what,
-                        (unsigned long long)value, (unsigned long long)most);
+    return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%s is %llu, expected 1 to %llu",
+                        what, (unsigned long long)value, (unsigned long long)most);
 }
 
 static int32_t check(const tfm__config *config, const char *file, tfm_error *error) {
@@ -53,7 +54,8 @@ static int32_t check(const tfm__config *config, const char *file, tfm_error *err
     if (status) return status;
     if (config->heads % config->kv_heads)
         return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
-                            "%u heads cannot share %u key/value heads evenly", config->heads, config->kv_heads);
+                            "%u heads cannot share %u key/value heads evenly", config->heads,
+                            config->kv_heads);
     if ((uint64_t)config->heads * config->head_dim > TFM__MAX_WIDTH)
         return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%u heads of %u are too wide",
                             config->heads, config->head_dim);
@@ -73,7 +75,8 @@ static int32_t check(const tfm__config *config, const char *file, tfm_error *err
     }
     if (!isfinite(config->attn_scale) || !isfinite(config->embed_scale) || !isfinite(config->attn_soft_cap) ||
         !isfinite(config->final_soft_cap))
-        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "a scale is not a finite number");
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "a scale is not a finite number");
     return TFM_OK;
 }
 
@@ -85,9 +88,15 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
     config->rope[TFM__ROPE_GLOBAL].truncate = true;
     switch (container->format) {
-    case TFM__FORMAT_GGUF: status = tfm__config_from_gguf(container, config, error); break;
-    case TFM__FORMAT_HF: status = tfm__config_from_hf(container, config, error); break;
-    case TFM__FORMAT_LLAMA2C: status = tfm__config_from_llama2c(container, config, error); break;
+    case TFM__FORMAT_GGUF:
+        status = tfm__config_from_gguf(container, config, error);
+        break;
+    case TFM__FORMAT_HF:
+        status = tfm__config_from_hf(container, config, error);
+        break;
+    case TFM__FORMAT_LLAMA2C:
+        status = tfm__config_from_llama2c(container, config, error);
+        break;
     default:
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET,
                             "tensors without a description: a folder with config.json is needed");
@@ -102,9 +111,11 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
     if (config->positions != TFM__POSITIONS_ROTARY) config->rotary_dim = 0;
     if (!family->local_rope) config->rope[TFM__ROPE_LOCAL] = config->rope[TFM__ROPE_GLOBAL];
-    if (config->attn_scale == 0.0f && config->head_dim) config->attn_scale = 1.0f / sqrtf((float)config->head_dim);
+    if (config->attn_scale == 0.0f && config->head_dim)
+        config->attn_scale = 1.0f / sqrtf((float)config->head_dim);
     if (!config->windowed) {
-        config->windowed = tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
+        config->windowed =
+            tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
         if (!config->windowed) return tfm__fail_memory(error, container->heap, config->layers);
     }
     return check(config, file, error);

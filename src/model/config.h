@@ -1,7 +1,7 @@
 /* config.h - the description of one model: everything that the one transformer block is told by data.
  *
- * A family (families.c) is a row of constants; a config is that row plus the numbers of one file. Weights are bound to
- * it in bind.c. Nothing outside src/model looks at a family's name to decide what to compute. */
+ * A family (families.c) is a row of constants; a config is that row plus the numbers of one file. Weights are
+ * bound to it in bind.c. Nothing outside src/model looks at a family's name to decide what to compute. */
 #ifndef TFM__CONFIG_H
 #define TFM__CONFIG_H
 
@@ -20,93 +20,111 @@ enum { TFM__POSITIONS_ROTARY = 0, TFM__POSITIONS_LEARNED = 1 };
 enum {
     TFM__ROPE_DEFAULT = 0, /* base^(-2i/d) */
     TFM__ROPE_LINEAR,      /* divided by a factor (Chen et al. 2023, position interpolation) */
-    TFM__ROPE_DYNAMIC,     /* NTK-aware: the base grows with the position once it passes the original context */
-    TFM__ROPE_YARN,        /* Peng et al. 2023 */
-    TFM__ROPE_LLAMA3,      /* Llama 3.1's smooth interpolation between wavelengths */
-    TFM__ROPE_LONG         /* LongRoPE: one divisor per pair, short and long tables */
+    TFM__ROPE_DYNAMIC, /* NTK-aware: the base grows with the position once it passes the original context */
+    TFM__ROPE_YARN,    /* Peng et al. 2023 */
+    TFM__ROPE_LLAMA3,  /* Llama 3.1's smooth interpolation between wavelengths */
+    TFM__ROPE_LONG     /* LongRoPE: one divisor per pair, short and long tables */
 };
 
 /* Rotary positions of one kind of layer. */
 typedef struct tfm__rope {
-    int scaling;         /* TFM__ROPE_* */
+    int scaling; /* TFM__ROPE_* */
     double base;
-    double factor;       /* linear, dynamic, yarn, llama3 */
-    uint32_t original;   /* context before stretching */
-    double low_freq_factor, high_freq_factor;      /* llama3 */
-    double beta_fast, beta_slow;                   /* yarn */
-    double attention_factor;                       /* multiplies sine and cosine; 0: by the scaling's own formula */
-    double mscale, mscale_all_dim;                 /* yarn, both 0: the plain formula */
-    bool truncate;                                 /* yarn: round the ends of the ramp */
-    double short_attention_factor;                 /* long */
+    double factor;                            /* linear, dynamic, yarn, llama3 */
+    uint32_t original;                        /* context before stretching */
+    double low_freq_factor, high_freq_factor; /* llama3 */
+    double beta_fast, beta_slow;              /* yarn */
+    double attention_factor;       /* multiplies sine and cosine; 0: by the scaling's own formula */
+    double mscale, mscale_all_dim; /* yarn, both 0: the plain formula */
+    bool truncate;                 /* yarn: round the ends of the ramp */
+    double short_attention_factor; /* long */
 } tfm__rope;
 
 enum { TFM__ROPE_GLOBAL = 0, TFM__ROPE_LOCAL = 1, TFM__ROPE_KINDS = 2 };
 
 /* What a tensor is for. Layer roles begin at TFM__ROLE_ATTN_NORM. */
 enum {
-    TFM__ROLE_EMBED = 0, TFM__ROLE_POSITION, TFM__ROLE_OUTPUT_NORM, TFM__ROLE_OUTPUT, TFM__ROLE_ROPE_FACTORS,
-    TFM__ROLE_ROPE_LONG, TFM__ROLE_ROPE_SHORT,
-    TFM__ROLE_ATTN_NORM, TFM__ROLE_Q, TFM__ROLE_K, TFM__ROLE_V, TFM__ROLE_QKV, TFM__ROLE_ATTN_OUT,
-    TFM__ROLE_Q_NORM, TFM__ROLE_K_NORM, TFM__ROLE_ATTN_POST_NORM, TFM__ROLE_FFN_NORM, TFM__ROLE_GATE,
-    TFM__ROLE_UP, TFM__ROLE_DOWN, TFM__ROLE_FFN_POST_NORM, TFM__ROLE_COUNT
+    TFM__ROLE_EMBED = 0,
+    TFM__ROLE_POSITION,
+    TFM__ROLE_OUTPUT_NORM,
+    TFM__ROLE_OUTPUT,
+    TFM__ROLE_ROPE_FACTORS,
+    TFM__ROLE_ROPE_LONG,
+    TFM__ROLE_ROPE_SHORT,
+    TFM__ROLE_ATTN_NORM,
+    TFM__ROLE_Q,
+    TFM__ROLE_K,
+    TFM__ROLE_V,
+    TFM__ROLE_QKV,
+    TFM__ROLE_ATTN_OUT,
+    TFM__ROLE_Q_NORM,
+    TFM__ROLE_K_NORM,
+    TFM__ROLE_ATTN_POST_NORM,
+    TFM__ROLE_FFN_NORM,
+    TFM__ROLE_GATE,
+    TFM__ROLE_UP,
+    TFM__ROLE_DOWN,
+    TFM__ROLE_FFN_POST_NORM,
+    TFM__ROLE_COUNT
 };
 
-/* How a family names its tensors: patterns without the ".weight" / ".bias" at the end, %d for the layer; NULL where the
- * family has no such tensor. */
+/* How a family names its tensors: patterns without the ".weight" / ".bias" at the end, %d for the layer; NULL
+ * where the family has no such tensor. */
 typedef struct tfm__names {
     const char *role[TFM__ROLE_COUNT];
-    const char *prefixes[5]; /* tried in front of the embedding's name; the first that fits is used throughout */
+    const char
+        *prefixes[5]; /* tried in front of the embedding's name; the first that fits is used throughout */
     bool matrices_transposed; /* matrices of layers are stored [inputs, outputs] */
 } tfm__names;
 
 /* Which layers see only a window of the past. */
 enum {
     TFM__WINDOW_NEVER = 0,
-    TFM__WINDOW_ALL,        /* every layer, if the file gives a window */
-    TFM__WINDOW_EVEN,       /* layers 0, 2, 4, ... */
-    TFM__WINDOW_PATTERN,    /* all but each pattern-th */
-    TFM__WINDOW_FROM_LAYER  /* from max_window_layers on, if use_sliding_window */
+    TFM__WINDOW_ALL,       /* every layer, if the file gives a window */
+    TFM__WINDOW_EVEN,      /* layers 0, 2, 4, ... */
+    TFM__WINDOW_PATTERN,   /* all but each pattern-th */
+    TFM__WINDOW_FROM_LAYER /* from max_window_layers on, if use_sliding_window */
 };
 
 /* One row of the table of families. */
 typedef struct tfm__family {
-    const char *name;             /* tfm's name, in tfm_model_info */
-    const char *gguf;             /* general.architecture, or NULL */
-    const char *hf[3];            /* model_type in config.json */
+    const char *name;  /* tfm's name, in tfm_model_info */
+    const char *gguf;  /* general.architecture, or NULL */
+    const char *hf[3]; /* model_type in config.json */
     const tfm__names *hf_names;
-    int norm;                     /* TFM__NORM_* */
-    bool norm_plus_one;           /* Hugging Face files store weight - 1 (GGUF files store the weight) */
-    bool post_norms;              /* a norm behind attention and feed-forward too, before they are added */
-    bool qk_norm;                 /* norm of each head of q and k */
-    int positions;                /* TFM__POSITIONS_* */
-    bool gguf_interleaved;        /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
-    int activation;               /* TFM__SILU ... when the file does not say */
+    int norm;              /* TFM__NORM_* */
+    bool norm_plus_one;    /* Hugging Face files store weight - 1 (GGUF files store the weight) */
+    bool post_norms;       /* a norm behind attention and feed-forward too, before they are added */
+    bool qk_norm;          /* norm of each head of q and k */
+    int positions;         /* TFM__POSITIONS_* */
+    bool gguf_interleaved; /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
+    int activation;        /* TFM__SILU ... when the file does not say */
     bool gated;
-    bool tied;                    /* the default of tie_word_embeddings */
-    bool scale_embedding;         /* by sqrt(width) */
-    int window;                   /* TFM__WINDOW_* */
-    int window_pattern;           /* TFM__WINDOW_PATTERN: the default */
-    bool local_rope;              /* windowed layers have a rotary base of their own */
-    bool query_scalar;            /* scale = query_pre_attn_scalar^-1/2 */
+    bool tied;                                           /* the default of tie_word_embeddings */
+    bool scale_embedding;                                /* by sqrt(width) */
+    int window;                                          /* TFM__WINDOW_* */
+    int window_pattern;                                  /* TFM__WINDOW_PATTERN: the default */
+    bool local_rope;                                     /* windowed layers have a rotary base of their own */
+    bool query_scalar;                                   /* scale = query_pre_attn_scalar^-1/2 */
     float default_attn_soft_cap, default_final_soft_cap; /* GGUF, when the keys are absent */
-    int wide_scale_layers;        /* GGUF carries no query scalar: models of this many layers use width / heads */
+    int wide_scale_layers; /* GGUF carries no query scalar: models of this many layers use width / heads */
 } tfm__family;
 
 typedef struct tfm__config {
     const tfm__family *family;
     int norm, positions, activation;
     bool gated, tied, qk_norm, post_norms, interleaved;
-    float norm_offset;      /* added to norm weights when they are bound */
+    float norm_offset; /* added to norm weights when they are bound */
     uint32_t layers, width, heads, kv_heads, head_dim, value_dim, feed_forward, vocab, context;
-    uint32_t rotary_dim;    /* of each head; even */
+    uint32_t rotary_dim; /* of each head; even */
     float epsilon;
-    float embed_scale;      /* 1: none */
+    float embed_scale; /* 1: none */
     float attn_scale;
-    bool scale_by_layer;    /* attention scale divided by layer + 1 */
+    bool scale_by_layer;                 /* attention scale divided by layer + 1 */
     float attn_soft_cap, final_soft_cap; /* 0: none */
     tfm__rope rope[TFM__ROPE_KINDS];
-    uint32_t window;        /* positions a windowed layer sees, the present one included; 0: no windows */
-    uint8_t *windowed;      /* [layers] in the container's arena */
+    uint32_t window;   /* positions a windowed layer sees, the present one included; 0: no windows */
+    uint8_t *windowed; /* [layers] in the container's arena */
     char name[128];
 } tfm__config;
 

@@ -22,10 +22,12 @@ static const tfm__meta *find(const reader *r, const char *name) {
 }
 
 static void wrong_type(reader *r, const tfm__meta *meta) {
-    r->status = tfm__fail_at(r->error, TFM_E_FORMAT, r->file, meta->key, meta->offset, "a value of the wrong type");
+    r->status =
+        tfm__fail_at(r->error, TFM_E_FORMAT, r->file, meta->key, meta->offset, "a value of the wrong type");
 }
 
-/* An unsigned number; absent: keeps *out, or fails if it is required. An array (heads per layer) must be uniform. */
+/* An unsigned number; absent: keeps *out, or fails if it is required. An array (heads per layer) must be
+ * uniform. */
 static bool read_u32(reader *r, const char *name, bool required, uint32_t *out) {
     if (r->status) return false;
     const tfm__meta *meta = find(r, name);
@@ -110,7 +112,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     const tfm__family *family = config->family;
     const tfm__meta *pattern = find(r, "attention.sliding_window_pattern");
     uint64_t period = (uint64_t)family->window_pattern, flag;
-    if (r->status || family->window == TFM__WINDOW_NEVER || !read_u32(r, "attention.sliding_window", false, &config->window))
+    if (r->status || family->window == TFM__WINDOW_NEVER ||
+        !read_u32(r, "attention.sliding_window", false, &config->window))
         return;
     if (tfm__layers_bound(config->layers, r->file, r->error)) {
         r->status = TFM_E_FORMAT;
@@ -174,8 +177,10 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     config->rotary_dim = config->head_dim;
     read_u32(&r, "rope.dimension_count", false, &config->rotary_dim);
     config->epsilon = 1e-5f;
-    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                       : "attention.layer_norm_epsilon", &config->epsilon);
+    read_f32(&r,
+             config->family->norm == TFM__NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                                   : "attention.layer_norm_epsilon",
+             &config->epsilon);
     config->attn_soft_cap = config->family->default_attn_soft_cap;
     config->final_soft_cap = config->family->default_final_soft_cap;
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
@@ -196,7 +201,8 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     const tfm__tensor *embedding = tfm__container_tensor(container, "token_embd.weight");
     if (!embedding || embedding->dims != 2)
         return tfm__fail_at(error, TFM_E_MISSING, r.file, "token_embd.weight", TFM__NO_OFFSET,
-                            "a model needs this matrix%s", container->tensor_count ? "" : " (the file holds no tensors)");
+                            "a model needs this matrix%s",
+                            container->tensor_count ? "" : " (the file holds no tensors)");
     config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
     return TFM_OK;
 }

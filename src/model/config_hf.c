@@ -1,8 +1,9 @@
 /* config_hf.c - the description in a Hugging Face config.json.
  *
- * Numbers that have had several names over the years are tried under each ("hidden_size", "n_embd"). Rotary settings
- * are read both ways: `rope_parameters` (since 2025, possibly one object per layer type), and `rope_theta` with
- * `rope_scaling` at the top level. Source: the configuration classes' documentation of Hugging Face transformers. */
+ * Numbers that have had several names over the years are tried under each ("hidden_size", "n_embd"). Rotary
+ * settings are read both ways: `rope_parameters` (since 2025, possibly one object per layer type), and
+ * `rope_theta` with `rope_scaling` at the top level. Source: the configuration classes' documentation of
+ * Hugging Face transformers. */
 #include <math.h>
 #include <stdio.h>
 
@@ -25,7 +26,8 @@ static tfm__json_value present(const reader *r, tfm__json_value object, const ch
 
 static void fail_value(reader *r, tfm__json_value value, const char *key, const char *what) {
     if (!r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_FORMAT, r->file, key, tfm__json_offset(r->json, value), "%s", what);
+        r->status =
+            tfm__fail_at(r->error, TFM_E_FORMAT, r->file, key, tfm__json_offset(r->json, value), "%s", what);
 }
 
 /* The first of up to three names that is there. */
@@ -74,24 +76,31 @@ static void read_activation(reader *r, tfm__config *config) {
     static const struct {
         const char *name;
         int activation;
-    } known[] = {{"silu", TFM__SILU},           {"swish", TFM__SILU},         {"gelu_new", TFM__GELU_TANH},
-                 {"gelu_pytorch_tanh", TFM__GELU_TANH}, {"gelu_fast", TFM__GELU_TANH}, {"gelu", TFM__GELU_ERF},
+    } known[] = {{"silu", TFM__SILU},
+                 {"swish", TFM__SILU},
+                 {"gelu_new", TFM__GELU_TANH},
+                 {"gelu_pytorch_tanh", TFM__GELU_TANH},
+                 {"gelu_fast", TFM__GELU_TANH},
+                 {"gelu", TFM__GELU_ERF},
                  {"relu", TFM__RELU}};
     static const char *const keys[] = {"hidden_activation", "hidden_act", "activation_function"};
     tfm__json_value value = TFM__JSON_NONE;
     config->activation = config->family->activation;
-    for (size_t i = 0; i < TFM__COUNT(keys) && value == TFM__JSON_NONE; i++) value = present(r, r->root, keys[i]);
-    /* Gemma 1 was published with "gelu" in hidden_act while its code used the tanh form: hidden_activation decides,
-     * and without it the family's own */
-    if (value == TFM__JSON_NONE || (config->family->scale_embedding && tfm__json_equals(r->json, value, "gelu"))) return;
+    for (size_t i = 0; i < TFM__COUNT(keys) && value == TFM__JSON_NONE; i++)
+        value = present(r, r->root, keys[i]);
+    /* Gemma 1 was published with "gelu" in hidden_act while its code used the tanh form: hidden_activation
+     * decides, and without it the family's own */
+    if (value == TFM__JSON_NONE ||
+        (config->family->scale_embedding && tfm__json_equals(r->json, value, "gelu")))
+        return;
     for (size_t i = 0; i < TFM__COUNT(known); i++)
         if (tfm__json_equals(r->json, value, known[i].name)) {
             config->activation = known[i].activation;
             return;
         }
     if (!r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "hidden_act", tfm__json_offset(r->json, value),
-                                 "this activation is not supported");
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "hidden_act",
+                                 tfm__json_offset(r->json, value), "this activation is not supported");
 }
 
 static int rope_scaling_of(reader *r, tfm__json_value object) {
@@ -107,8 +116,8 @@ static int rope_scaling_of(reader *r, tfm__json_value object) {
     for (size_t i = 0; i < TFM__COUNT(known); i++)
         if (tfm__json_equals(r->json, type, known[i].name)) return known[i].scaling;
     if (!r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, type),
-                                 "this rotary scaling is not supported");
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type",
+                                 tfm__json_offset(r->json, type), "this rotary scaling is not supported");
     return TFM__ROPE_DEFAULT;
 }
 
@@ -142,17 +151,20 @@ static void read_rope(reader *r, tfm__json_value object, const tfm__config *conf
         else
             fail_value(r, object, "original_max_position_embeddings", "out of range");
     }
-    if (rope->scaling == TFM__ROPE_LLAMA3 && !(rope->high_freq_factor > rope->low_freq_factor && rope->low_freq_factor > 0))
+    if (rope->scaling == TFM__ROPE_LLAMA3 &&
+        !(rope->high_freq_factor > rope->low_freq_factor && rope->low_freq_factor > 0))
         fail_value(r, object, "high_freq_factor", "must be larger than low_freq_factor");
     if (rope->scaling == TFM__ROPE_LONG && !r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, object),
-                                 "longrope tables in config.json are not supported yet (in GGUF files they are)");
+        r->status =
+            tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, object),
+                         "longrope tables in config.json are not supported yet (in GGUF files they are)");
 }
 
 static void read_ropes(reader *r, tfm__config *config) {
     tfm__rope *global = &config->rope[TFM__ROPE_GLOBAL], *local = &config->rope[TFM__ROPE_LOCAL];
     tfm__json_value parameters = present(r, r->root, "rope_parameters");
-    tfm__json_value full = present(r, parameters, "full_attention"), sliding = present(r, parameters, "sliding_attention");
+    tfm__json_value full = present(r, parameters, "full_attention"),
+                    sliding = present(r, parameters, "sliding_attention");
     global->base = 10000.0;
     local->base = 10000.0;
     read_f64_of(r, r->root, "rope_theta", &global->base);
@@ -164,8 +176,9 @@ static void read_ropes(reader *r, tfm__config *config) {
         read_rope(r, full, config, global);
         read_rope(r, sliding, config, local);
         if (!config->family->local_rope && !r->status)
-            r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_parameters",
-                                     tfm__json_offset(r->json, parameters), "a rotary base per kind of layer");
+            r->status =
+                tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_parameters",
+                             tfm__json_offset(r->json, parameters), "a rotary base per kind of layer");
     } else {
         read_rope(r, parameters, config, global);
         read_rope(r, TFM__JSON_NONE, config, local);
@@ -201,7 +214,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     }
     if (types != TFM__JSON_NONE && tfm__json_size(r->json, types) != config->layers)
         fail_value(r, types, "layer_types", "not one entry per layer");
-    if (family->window == TFM__WINDOW_PATTERN && period == 0) fail_value(r, r->root, "sliding_window_pattern", "is 0");
+    if (family->window == TFM__WINDOW_PATTERN && period == 0)
+        fail_value(r, r->root, "sliding_window_pattern", "is 0");
     if (r->status) return;
     tfm__json_value type = tfm__json_first(r->json, types);
     for (uint32_t i = 0; i < config->layers && !r->status; i++) {
@@ -220,12 +234,13 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     }
 }
 
-/* Settings that change the arithmetic and that no family here uses: refuse rather than compute something else. */
+/* Settings that change the arithmetic and that no family here uses: refuse rather than compute something
+ * else. */
 static void refuse_unknown(reader *r) {
     bool flag = false;
     if (read_bool(r, "use_bidirectional_attention", &flag) && flag && !r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention", TFM__NO_OFFSET,
-                                 "attention in both directions");
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention",
+                                 TFM__NO_OFFSET, "attention in both directions");
     tfm__json_value quantization = tfm__json_get(r->json, tfm__json_root(r->json), "quantization_config");
     if (tfm__json_kind(r->json, quantization) == TFM__JSON_OBJECT && !r->status)
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "quantization_config",
@@ -239,7 +254,8 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     tfm__json_value type = tfm__json_get(r.json, r.root, "model_type");
     if (tfm__json_kind(r.json, text) == TFM__JSON_OBJECT) {
         r.root = text;
-        if (tfm__json_get(r.json, text, "model_type") != TFM__JSON_NONE) type = tfm__json_get(r.json, text, "model_type");
+        if (tfm__json_get(r.json, text, "model_type") != TFM__JSON_NONE)
+            type = tfm__json_get(r.json, text, "model_type");
     }
     config->family = tfm__family_by_hf(r.json, type);
     if (!config->family) {
@@ -249,8 +265,8 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
         if (tfm__json_raw(r.json, type, &raw, &length))
             snprintf(name, sizeof name, "%.*s", (int)TFM__MIN(length, 63), raw);
         return tfm__fail_at(error, name[0] ? TFM_E_UNSUPPORTED : TFM_E_MISSING, r.file, "model_type",
-                            tfm__json_offset(r.json, type), name[0] ? "family '%s' is not supported" : "no family is named%s",
-                            name);
+                            tfm__json_offset(r.json, type),
+                            name[0] ? "family '%s' is not supported" : "no family is named%s", name);
     }
     read_u32(&r, "num_hidden_layers", "n_layer", true, &config->layers);
     read_u32(&r, "hidden_size", "n_embd", true, &config->width);
@@ -267,7 +283,8 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     config->value_dim = config->rotary_dim = config->head_dim;
     config->epsilon = 1e-5f;
     if (config->family->norm == TFM__NORM_RMS) config->epsilon = 1e-6f; /* the classes' default */
-    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "rms_norm_eps" : "layer_norm_epsilon", &config->epsilon);
+    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "rms_norm_eps" : "layer_norm_epsilon",
+             &config->epsilon);
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
     read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
     config->norm_offset = config->family->norm_plus_one ? 1.0f : 0.0f;

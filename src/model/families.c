@@ -1,7 +1,7 @@
 /* families.c - the table: one row per family, one list of tensor names per naming scheme.
  *
- * Adding a family is adding a row here, its tensor names, and a golden test. Sources: each family's paper and the
- * configuration and weights that its authors publish in Hugging Face's layout; GGUF's names from the GGUF
+ * Adding a family is adding a row here, its tensor names, and a golden test. Sources: each family's paper and
+ * the configuration and weights that its authors publish in Hugging Face's layout; GGUF's names from the GGUF
  * specification's list of standardised tensor names. */
 #include "kernels/kernels.h"
 #include "model/config.h"
@@ -32,14 +32,15 @@ static const tfm__names gguf_names = {
 };
 
 /* Llama's names, which Mistral, Qwen and Gemma share. */
-#define LLAMA_ROLES                                                                                              \
-    [TFM__ROLE_EMBED] = "embed_tokens", [TFM__ROLE_OUTPUT_NORM] = "norm",                                        \
-    [TFM__ROLE_ATTN_NORM] = "layers.%d.input_layernorm", [TFM__ROLE_Q] = "layers.%d.self_attn.q_proj",           \
-    [TFM__ROLE_K] = "layers.%d.self_attn.k_proj", [TFM__ROLE_V] = "layers.%d.self_attn.v_proj",                  \
-    [TFM__ROLE_ATTN_OUT] = "layers.%d.self_attn.o_proj", [TFM__ROLE_Q_NORM] = "layers.%d.self_attn.q_norm",      \
-    [TFM__ROLE_K_NORM] = "layers.%d.self_attn.k_norm", [TFM__ROLE_GATE] = "layers.%d.mlp.gate_proj",             \
+#define LLAMA_ROLES                                                                                          \
+    [TFM__ROLE_EMBED] = "embed_tokens", [TFM__ROLE_OUTPUT_NORM] = "norm",                                    \
+    [TFM__ROLE_ATTN_NORM] = "layers.%d.input_layernorm", [TFM__ROLE_Q] = "layers.%d.self_attn.q_proj",       \
+    [TFM__ROLE_K] = "layers.%d.self_attn.k_proj", [TFM__ROLE_V] = "layers.%d.self_attn.v_proj",              \
+    [TFM__ROLE_ATTN_OUT] = "layers.%d.self_attn.o_proj", [TFM__ROLE_Q_NORM] = "layers.%d.self_attn.q_norm",  \
+    [TFM__ROLE_K_NORM] = "layers.%d.self_attn.k_norm", [TFM__ROLE_GATE] = "layers.%d.mlp.gate_proj",         \
     [TFM__ROLE_UP] = "layers.%d.mlp.up_proj", [TFM__ROLE_DOWN] = "layers.%d.mlp.down_proj"
-#define LLAMA_PREFIXES {"model.", "", "language_model.model.", "model.language_model.", NULL}
+#define LLAMA_PREFIXES                                                                                       \
+    { "model.", "", "language_model.model.", "model.language_model.", NULL }
 
 static const tfm__names llama_names = {
     .role = {LLAMA_ROLES, [TFM__ROLE_OUTPUT] = "lm_head",
@@ -47,7 +48,8 @@ static const tfm__names llama_names = {
     .prefixes = LLAMA_PREFIXES,
 };
 
-/* Gemma 2 and 3 have four norms per layer, and what Llama calls post_attention is really behind the attention. */
+/* Gemma 2 and 3 have four norms per layer, and what Llama calls post_attention is really behind the
+ * attention. */
 static const tfm__names gemma2_names = {
     .role = {LLAMA_ROLES, [TFM__ROLE_OUTPUT] = "lm_head",
              [TFM__ROLE_ATTN_POST_NORM] = "layers.%d.post_attention_layernorm",
@@ -72,31 +74,91 @@ static const tfm__names gpt2_names = {
 };
 
 static const tfm__family families[] = {
-    {.name = "llama", .gguf = "llama", .hf = {"llama"}, .hf_names = &llama_names, .gguf_interleaved = true,
-     .activation = TFM__SILU, .gated = true, .window = TFM__WINDOW_ALL},
-    {.name = "mistral", .hf = {"mistral"}, .hf_names = &llama_names, .gguf_interleaved = true,
-     .activation = TFM__SILU, .gated = true, .window = TFM__WINDOW_ALL},
-    {.name = "qwen2", .gguf = "qwen2", .hf = {"qwen2"}, .hf_names = &llama_names, .activation = TFM__SILU,
-     .gated = true, .window = TFM__WINDOW_FROM_LAYER},
-    {.name = "qwen3", .gguf = "qwen3", .hf = {"qwen3"}, .hf_names = &llama_names, .qk_norm = true,
-     .activation = TFM__SILU, .gated = true, .window = TFM__WINDOW_FROM_LAYER},
-    {.name = "gemma", .gguf = "gemma", .hf = {"gemma"}, .hf_names = &llama_names, .norm_plus_one = true,
-     .activation = TFM__GELU_TANH, .gated = true, .tied = true, .scale_embedding = true},
-    {.name = "gemma2", .gguf = "gemma2", .hf = {"gemma2"}, .hf_names = &gemma2_names, .norm_plus_one = true,
-     .post_norms = true, .activation = TFM__GELU_TANH, .gated = true, .tied = true, .scale_embedding = true,
-     .window = TFM__WINDOW_EVEN, .query_scalar = true, .default_attn_soft_cap = 50.0f,
-     .default_final_soft_cap = 30.0f, .wide_scale_layers = 46},
-    {.name = "gemma3", .gguf = "gemma3", .hf = {"gemma3_text", "gemma3"}, .hf_names = &gemma2_names,
-     .norm_plus_one = true, .post_norms = true, .qk_norm = true, .activation = TFM__GELU_TANH, .gated = true,
-     .tied = true, .scale_embedding = true, .window = TFM__WINDOW_PATTERN, .window_pattern = 6, .local_rope = true,
-     .query_scalar = true, .wide_scale_layers = 62},
-    {.name = "gpt2", .gguf = "gpt2", .hf = {"gpt2"}, .hf_names = &gpt2_names, .norm = TFM__NORM_LAYER,
-     .positions = TFM__POSITIONS_LEARNED, .activation = TFM__GELU_TANH, .tied = true},
+    {.name = "llama",
+     .gguf = "llama",
+     .hf = {"llama"},
+     .hf_names = &llama_names,
+     .gguf_interleaved = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .window = TFM__WINDOW_ALL},
+    {.name = "mistral",
+     .hf = {"mistral"},
+     .hf_names = &llama_names,
+     .gguf_interleaved = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .window = TFM__WINDOW_ALL},
+    {.name = "qwen2",
+     .gguf = "qwen2",
+     .hf = {"qwen2"},
+     .hf_names = &llama_names,
+     .activation = TFM__SILU,
+     .gated = true,
+     .window = TFM__WINDOW_FROM_LAYER},
+    {.name = "qwen3",
+     .gguf = "qwen3",
+     .hf = {"qwen3"},
+     .hf_names = &llama_names,
+     .qk_norm = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .window = TFM__WINDOW_FROM_LAYER},
+    {.name = "gemma",
+     .gguf = "gemma",
+     .hf = {"gemma"},
+     .hf_names = &llama_names,
+     .norm_plus_one = true,
+     .activation = TFM__GELU_TANH,
+     .gated = true,
+     .tied = true,
+     .scale_embedding = true},
+    {.name = "gemma2",
+     .gguf = "gemma2",
+     .hf = {"gemma2"},
+     .hf_names = &gemma2_names,
+     .norm_plus_one = true,
+     .post_norms = true,
+     .activation = TFM__GELU_TANH,
+     .gated = true,
+     .tied = true,
+     .scale_embedding = true,
+     .window = TFM__WINDOW_EVEN,
+     .query_scalar = true,
+     .default_attn_soft_cap = 50.0f,
+     .default_final_soft_cap = 30.0f,
+     .wide_scale_layers = 46},
+    {.name = "gemma3",
+     .gguf = "gemma3",
+     .hf = {"gemma3_text", "gemma3"},
+     .hf_names = &gemma2_names,
+     .norm_plus_one = true,
+     .post_norms = true,
+     .qk_norm = true,
+     .activation = TFM__GELU_TANH,
+     .gated = true,
+     .tied = true,
+     .scale_embedding = true,
+     .window = TFM__WINDOW_PATTERN,
+     .window_pattern = 6,
+     .local_rope = true,
+     .query_scalar = true,
+     .wide_scale_layers = 62},
+    {.name = "gpt2",
+     .gguf = "gpt2",
+     .hf = {"gpt2"},
+     .hf_names = &gpt2_names,
+     .norm = TFM__NORM_LAYER,
+     .positions = TFM__POSITIONS_LEARNED,
+     .activation = TFM__GELU_TANH,
+     .tied = true},
 };
 
 const tfm__names *tfm__gguf_names(void) { return &gguf_names; }
 
-const tfm__family *tfm__family_at(size_t index) { return index < TFM__COUNT(families) ? &families[index] : NULL; }
+const tfm__family *tfm__family_at(size_t index) {
+    return index < TFM__COUNT(families) ? &families[index] : NULL;
+}
 
 const tfm__family *tfm__family_by_gguf(tfm__text architecture) {
     for (size_t i = 0; i < TFM__COUNT(families); i++) {

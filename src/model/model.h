@@ -1,7 +1,7 @@
 /* model.h - an opened model: description, weight views, tokenizer, kernels; and one session's state.
  *
- * Weights are bound as views into the file's bytes (bind.c): matrices stay as they are; vectors (norm weights, biases),
- * which are small, are copied to f32 once. */
+ * Weights are bound as views into the file's bytes (bind.c): matrices stay as they are; vectors (norm
+ * weights, biases), which are small, are copied to f32 once. */
 #ifndef TFM__MODEL_H
 #define TFM__MODEL_H
 
@@ -15,10 +15,10 @@
 typedef struct tfm__view {
     const uint8_t *data; /* NULL: there is no such matrix */
     uint32_t type;
-    bool transposed;     /* stored [columns, rows] */
-    size_t row_stride;   /* bytes from one stored row to the next */
+    bool transposed;   /* stored [columns, rows] */
+    size_t row_stride; /* bytes from one stored row to the next */
     uint32_t rows, columns;
-    const float *bias;   /* [rows], or NULL */
+    const float *bias; /* [rows], or NULL */
 } tfm__view;
 
 /* Weight and perhaps bias of a norm; weight NULL: there is no norm. */
@@ -27,8 +27,9 @@ typedef struct tfm__norm {
 } tfm__norm;
 
 typedef struct tfm__layer {
-    tfm__norm attn_norm;      /* [width] */
-    tfm__view q, k, v;        /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
+    tfm__norm attn_norm; /* [width] */
+    tfm__view q, k,
+        v; /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
     tfm__norm q_norm, k_norm; /* [head_dim] */
     tfm__view out;            /* [width, heads * value_dim] */
     tfm__norm attn_post_norm; /* [width] */
@@ -43,8 +44,8 @@ typedef struct tfm__layer {
 
 /* Rotary frequencies of one kind of layer, [pairs] each. */
 typedef struct tfm__frequencies {
-    const float *inverse;     /* radians per position */
-    const float *long_inverse; /* used from position `original` on (LongRoPE), or NULL */
+    const float *inverse;            /* radians per position */
+    const float *long_inverse;       /* used from position `original` on (LongRoPE), or NULL */
     float magnitude, long_magnitude; /* multiplies sine and cosine */
 } tfm__frequencies;
 
@@ -60,25 +61,29 @@ struct tfm_model {
     void *log_user;
     tfm_tokenizer *tokenizer; /* NULL: the files hold none */
 
-    tfm__view embedding;      /* [vocab, width] */
-    tfm__view positions;      /* [context, width], learned positions */
+    tfm__view embedding; /* [vocab, width] */
+    tfm__view positions; /* [context, width], learned positions */
     tfm__layer *layers;
     tfm__norm output_norm;
-    tfm__view output;         /* [vocab, width]; the embedding itself when tied */
+    tfm__view output; /* [vocab, width]; the embedding itself when tied */
     tfm__frequencies frequencies[TFM__ROPE_KINDS];
-    uint32_t cache_type;      /* TFM__F32 or TFM__F16: the default for sessions */
-    uint32_t main_type;       /* of most parameters */
+    uint32_t cache_type; /* TFM__F32 or TFM__F16: the default for sessions */
+    uint32_t main_type;  /* of most parameters */
     uint64_t parameters, weight_bytes;
 };
 
-int32_t tfm__model_open(tfm_model *model, tfm_error *error); /* store and heap are set; undone on error by _close */
+int32_t tfm__model_open(tfm_model *model,
+                        tfm_error *error); /* store and heap are set; undone on error by _close */
 void tfm__model_close(tfm_model *model);
-int32_t tfm__model_bind(tfm_model *model, tfm_error *error);   /* bind.c */
-int32_t tfm__model_rope(tfm_model *model, tfm_error *error);   /* rope.c */
+int32_t tfm__model_bind(tfm_model *model, tfm_error *error); /* bind.c */
+int32_t tfm__model_rope(tfm_model *model, tfm_error *error); /* rope.c */
 
 /* Cosines and sines for count positions from first on, [count, pairs] each, of one kind of layer. */
-void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine, float *sine);
+void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine,
+                     float *sine);
 
-static inline size_t tfm__round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+static inline size_t tfm__round_up(size_t n, size_t multiple) {
+    return (n + multiple - 1) / multiple * multiple;
+}
 
 #endif

@@ -1,9 +1,11 @@
-/* rope.c - rotary positions: the frequencies of a model, and tables of cosines and sines for a run of positions.
+/* rope.c - rotary positions: the frequencies of a model, and tables of cosines and sines for a run of
+ * positions.
  *
- * Pair i of d/2 turns by position * inverse[i] (RoFormer, Su et al. 2021), inverse[i] = base^(-2i/d), stretched by the
- * scaling that the file names: linear (Chen et al. 2023), dynamic NTK, YaRN (Peng et al. 2023), Llama 3.1's, LongRoPE
- * (Ding et al. 2024), or divisors that a GGUF file carries per pair. The angle is the f32 product of position and f32
- * frequency, as PyTorch computes it; cosine and sine of it are our own, so they are the same everywhere. */
+ * Pair i of d/2 turns by position * inverse[i] (RoFormer, Su et al. 2021), inverse[i] = base^(-2i/d),
+ * stretched by the scaling that the file names: linear (Chen et al. 2023), dynamic NTK, YaRN (Peng et al.
+ * 2023), Llama 3.1's, LongRoPE (Ding et al. 2024), or divisors that a GGUF file carries per pair. The angle
+ * is the f32 product of position and f32 frequency, as PyTorch computes it; cosine and sine of it are our
+ * own, so they are the same everywhere. */
 #include <math.h>
 
 #include "base/elementary.h"
@@ -19,7 +21,8 @@ static void plain(double base, uint32_t dimension, double *out) {
 
 /* Llama 3.1: long wavelengths are stretched, short ones left, those between blended. */
 static void stretch_llama3(const tfm__rope *rope, uint32_t pairs, double *inverse) {
-    double longest = rope->original / rope->low_freq_factor, shortest = rope->original / rope->high_freq_factor;
+    double longest = rope->original / rope->low_freq_factor,
+           shortest = rope->original / rope->high_freq_factor;
     for (uint32_t i = 0; i < pairs; i++) {
         double wavelength = TWO_PI / inverse[i];
         if (wavelength > longest) {
@@ -38,7 +41,8 @@ static double yarn_pair(const tfm__rope *rope, uint32_t dimension, double turns)
 }
 
 static void stretch_yarn(const tfm__rope *rope, uint32_t dimension, double *inverse) {
-    double low = yarn_pair(rope, dimension, rope->beta_fast), high = yarn_pair(rope, dimension, rope->beta_slow);
+    double low = yarn_pair(rope, dimension, rope->beta_fast),
+           high = yarn_pair(rope, dimension, rope->beta_slow);
     if (rope->truncate) {
         low = floor(low);
         high = ceil(high);
@@ -67,18 +71,22 @@ static double magnitude_of(const tfm__rope *rope, bool stretched) {
     if (rope->scaling == TFM__ROPE_LONG) {
         (void)stretched;
         if (rope->attention_factor > 0.0) return rope->attention_factor;
-        return rope->factor <= 1.0 ? 1.0 : sqrt(1.0 + tfm__log_real(rope->factor) / tfm__log_real((double)rope->original));
+        return rope->factor <= 1.0
+                   ? 1.0
+                   : sqrt(1.0 + tfm__log_real(rope->factor) / tfm__log_real((double)rope->original));
     }
     return 1.0;
 }
 
-static int32_t divisors(tfm_model *model, const char *name, uint32_t pairs, const float **out, tfm_error *error) {
+static int32_t divisors(tfm_model *model, const char *name, uint32_t pairs, const float **out,
+                        tfm_error *error) {
     const tfm__tensor *tensor = tfm__container_tensor(&model->container, name);
     *out = NULL;
     if (!tensor || model->container.format != TFM__FORMAT_GGUF) return TFM_OK;
     const char *file = tfm__container_file(&model->container, tensor);
     if (tensor->type != TFM__F32 || tensor->dims != 1 || tensor->shape[0] != pairs)
-        return tfm__fail_at(error, TFM_E_SHAPE, file, name, tensor->offset, "expected %u values of F32", pairs);
+        return tfm__fail_at(error, TFM_E_SHAPE, file, name, tensor->offset, "expected %u values of F32",
+                            pairs);
     float *values = tfm__arena_alloc(&model->container.arena, pairs * sizeof(float));
     if (!values) return tfm__fail_memory(error, &model->heap, pairs * sizeof(float));
     for (uint32_t i = 0; i < pairs; i++) {
@@ -135,8 +143,8 @@ int32_t tfm__model_rope(tfm_model *model, tfm_error *error) {
     return TFM_OK;
 }
 
-/* Dynamic NTK: past the original context the base grows with the length of the text so far, which for a token is its
- * own position + 1. So a token's angles do not depend on how the text was cut into calls. */
+/* Dynamic NTK: past the original context the base grows with the length of the text so far, which for a token
+ * is its own position + 1. So a token's angles do not depend on how the text was cut into calls. */
 static void dynamic_inverse(const tfm__rope *rope, uint32_t dimension, uint32_t position, double *out) {
     double length = (double)position + 1.0;
     double grown = rope->factor * length / rope->original - (rope->factor - 1.0);
@@ -144,7 +152,8 @@ static void dynamic_inverse(const tfm__rope *rope, uint32_t dimension, uint32_t 
     plain(base, dimension, out);
 }
 
-void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine, float *sine) {
+void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine,
+                     float *sine) {
     const tfm__rope *rope = &model->config.rope[kind];
     const tfm__frequencies *frequencies = &model->frequencies[kind];
     uint32_t dimension = model->config.rotary_dim, pairs = dimension / 2;
@@ -152,8 +161,10 @@ void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t co
     for (size_t t = 0; t < count; t++) {
         uint32_t position = first + (uint32_t)t;
         bool past = position >= rope->original;
-        const float *inverse = past && frequencies->long_inverse ? frequencies->long_inverse : frequencies->inverse;
-        float magnitude = past && frequencies->long_inverse ? frequencies->long_magnitude : frequencies->magnitude;
+        const float *inverse =
+            past && frequencies->long_inverse ? frequencies->long_inverse : frequencies->inverse;
+        float magnitude =
+            past && frequencies->long_inverse ? frequencies->long_magnitude : frequencies->magnitude;
         bool dynamic = rope->scaling == TFM__ROPE_DYNAMIC && past && dimension > 2;
         if (dynamic) dynamic_inverse(rope, dimension, position, work);
         for (uint32_t i = 0; i < pairs; i++) {

@@ -1,7 +1,8 @@
 /* state.c - sessions: pages of keys and values, working space, forking. */
 #include "model/state.h"
 
-/* Positions are grouped for attention in runs of this many pages; partial results of runs are combined in order. */
+/* Positions are grouped for attention in runs of this many pages; partial results of runs are combined in
+ * order. */
 #include "model/runs.h"
 
 static void page_drop(tfm_session *session, tfm__page *page) {
@@ -17,8 +18,8 @@ static tfm__page *page_new(tfm_session *session) {
     return page;
 }
 
-int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type, tfm_session **out,
-                         tfm_error *error) {
+int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
+                         tfm_session **out, tfm_error *error) {
     const tfm__config *c = &model->config;
     tfm_session *session = tfm__alloc_zero(&model->heap, sizeof *session);
     *out = NULL;
@@ -83,7 +84,8 @@ static int32_t reserve_pages(tfm_session *session, size_t total, tfm_error *erro
         session->pages = pages;
         session->page_capacity = capacity;
     }
-    int32_t status = own_pages(session, session->position / TFM__PAGE_TOKENS, TFM__MIN(wanted, session->page_count), error);
+    int32_t status = own_pages(session, session->position / TFM__PAGE_TOKENS,
+                               TFM__MIN(wanted, session->page_count), error);
     if (status) return status;
     while (session->page_count < wanted) {
         tfm__page **row = session->pages + session->page_count * layers;
@@ -105,10 +107,10 @@ static size_t lay_out(tfm__scratch *s, const tfm_model *model, size_t tokens, si
     size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
     size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, (size_t)c->feed_forward), mixed);
     size_t parts = TFM__MAX(2 * tokens, runs) * c->heads; /* attention: result and one more, or one per run */
-#define PLACE(field, count, type)                                                                                \
-    do {                                                                                                         \
-        s->field = memory ? (void *)(memory + used) : NULL;                                                      \
-        used += tfm__round_up((count) * sizeof(type), 64);                                                       \
+#define PLACE(field, count, type)                                                                            \
+    do {                                                                                                     \
+        s->field = memory ? (void *)(memory + used) : NULL;                                                  \
+        used += tfm__round_up((count) * sizeof(type), 64);                                                   \
     } while (0)
     PLACE(stream, tokens * c->width, float);
     PLACE(normed, tokens * c->width, float);
@@ -166,7 +168,8 @@ static int32_t reserve_logits(tfm_session *session, size_t count, tfm_error *err
     return TFM_OK;
 }
 
-int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits, tfm_error *error) {
+int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits,
+                             tfm_error *error) {
     int32_t status = reserve_tokens(session, session->position + count, error);
     if (!status) status = reserve_pages(session, session->position + count, error);
     if (!status) status = reserve_scratch(session, rows, error);
@@ -174,7 +177,8 @@ int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, si
     return status;
 }
 
-int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count, tfm_error *error) {
+int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count,
+                          tfm_error *error) {
     uint32_t vocab = session->model->config.vocab;
     if (count > session->context - session->position)
         return tfm__fail(error, TFM_E_CONTEXT, "%zu tokens after %zu do not fit a context of %u", count,
@@ -196,7 +200,8 @@ static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_erro
     if (held) memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
     if (held) {
         fork->pages = tfm__alloc(&session->model->heap, held * layers * sizeof *fork->pages);
-        if (!fork->pages) return tfm__fail_memory(error, &session->model->heap, held * layers * sizeof *fork->pages);
+        if (!fork->pages)
+            return tfm__fail_memory(error, &session->model->heap, held * layers * sizeof *fork->pages);
         fork->page_capacity = held;
         for (size_t i = 0; i < held * layers; i++) {
             fork->pages[i] = session->pages[i];
@@ -215,7 +220,8 @@ static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_erro
 }
 
 int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_error *error) {
-    int32_t status = tfm__session_new(session->model, session->context, session->batch, session->cache_type, out, error);
+    int32_t status =
+        tfm__session_new(session->model, session->context, session->batch, session->cache_type, out, error);
     if (status) return status;
     status = copy_into(session, *out, error);
     if (!status) return TFM_OK;

@@ -1,8 +1,8 @@
 /* state.h - one session's past: tokens, key/value pages of every layer, and the buffers that a pass works in.
  *
- * Keys and values live in pages of TFM__PAGE_TOKENS positions, one page per layer, reference-counted so that forks
- * share them: a page with more than one owner is copied before it is written (tfm__session_reserve). Inside a page, per
- * key/value head: keys [head_dim, 64], then values [64, value_dim]. */
+ * Keys and values live in pages of TFM__PAGE_TOKENS positions, one page per layer, reference-counted so that
+ * forks share them: a page with more than one owner is copied before it is written (tfm__session_reserve).
+ * Inside a page, per key/value head: keys [head_dim, 64], then values [64, value_dim]. */
 #ifndef TFM__STATE_H
 #define TFM__STATE_H
 
@@ -17,25 +17,28 @@ typedef struct tfm__page {
 /* Scratch of one pass over up to `tokens` tokens; rows are `tokens` long, strides are in floats. */
 typedef struct tfm__scratch {
     size_t tokens;
-    float *stream;     /* [tokens, width] the residual stream */
-    float *normed;     /* [tokens, width] */
-    float *delta;      /* [tokens, width] what a half block adds */
-    float *q, *k, *v;  /* [tokens, heads * head_dim] ... */
-    float *mixed;      /* [tokens, heads * value_dim] attention's result */
-    float *gate, *up;  /* [tokens, feed_forward] */
+    float *stream;    /* [tokens, width] the residual stream */
+    float *normed;    /* [tokens, width] */
+    float *delta;     /* [tokens, width] what a half block adds */
+    float *q, *k, *v; /* [tokens, heads * head_dim] ... */
+    float *mixed;     /* [tokens, heads * value_dim] attention's result */
+    float *gate, *up; /* [tokens, feed_forward] */
     float *cosine[TFM__ROPE_KINDS], *sine[TFM__ROPE_KINDS]; /* [tokens, rotary_dim / 2] */
     uint8_t *quantised; /* two activation formats' rows of the widest input */
-    float *tile_q;     /* [kv_heads, tokens, heads / kv_heads, head_dim] queries, scaled, in the order attention reads */
+    float *tile_q; /* [kv_heads, tokens, heads / kv_heads, head_dim] queries, scaled, in the order attention
+                      reads */
     float *part_o, *part_m, *part_l; /* attention's partial results */
     uint32_t *first, *last, *place;  /* [heads per group * tokens] ranges of visible keys */
-    void *memory;      /* all of the above */
+    void *memory;                    /* all of the above */
 } tfm__scratch;
 
 /* What an observer may see; see tfm__observer. */
 enum {
-    TFM__SITE_EMBED = 0,   /* [tokens, width] */
-    TFM__SITE_ATTN_NORM,   /* [tokens, width] */
-    TFM__SITE_Q, TFM__SITE_K, TFM__SITE_V, /* [tokens, heads * head_dim] before rotation */
+    TFM__SITE_EMBED = 0, /* [tokens, width] */
+    TFM__SITE_ATTN_NORM, /* [tokens, width] */
+    TFM__SITE_Q,
+    TFM__SITE_K,
+    TFM__SITE_V,           /* [tokens, heads * head_dim] before rotation */
     TFM__SITE_MIXED,       /* [tokens, heads * value_dim] */
     TFM__SITE_ATTN_OUT,    /* [tokens, width] */
     TFM__SITE_MIDDLE,      /* [tokens, width] the stream after attention */
@@ -47,9 +50,11 @@ enum {
     TFM__SITE_LOGITS       /* [tokens asked for, vocab] */
 };
 
-/* Looks at values on their way; called on the calling thread between steps. NULL function: costs one comparison. */
+/* Looks at values on their way; called on the calling thread between steps. NULL function: costs one
+ * comparison. */
 typedef struct tfm__observer {
-    void (*see)(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns, size_t stride);
+    void (*see)(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
+                size_t stride);
     void *user;
 } tfm__observer;
 
@@ -60,26 +65,29 @@ struct tfm_session {
     size_t position;     /* tokens held */
     tfm_token *tokens;   /* [token_capacity] */
     size_t token_capacity;
-    tfm__page **pages;   /* [page_capacity, layers]: all layers' pages for the same positions lie together */
+    tfm__page **pages; /* [page_capacity, layers]: all layers' pages for the same positions lie together */
     size_t page_count, page_capacity;
-    size_t page_bytes;   /* of data in one page */
-    float *logits;       /* [logits_count, vocab] */
+    size_t page_bytes; /* of data in one page */
+    float *logits;     /* [logits_count, vocab] */
     size_t logits_count, logits_capacity;
     tfm__scratch scratch;
     tfm__observer observer;
 };
 
-int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type, tfm_session **out,
-                         tfm_error *error);
+int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
+                         tfm_session **out, tfm_error *error);
 void tfm__session_free(tfm_session *session);
 int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_error *error);
 
-/* Makes everything that appending count tokens needs: room for the tokens, pages that are this session's alone, scratch
- * for `rows` tokens at a time, logits for `logits` of them. On an error nothing that was there has changed. */
-int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits, tfm_error *error);
+/* Makes everything that appending count tokens needs: room for the tokens, pages that are this session's
+ * alone, scratch for `rows` tokens at a time, logits for `logits` of them. On an error nothing that was there
+ * has changed. */
+int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits,
+                             tfm_error *error);
 
 /* Room in the context for count more, and every id inside the vocabulary. */
-int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count, tfm_error *error);
+int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count,
+                          tfm_error *error);
 
 static inline size_t tfm__cache_element(uint32_t cache_type) { return cache_type == TFM__F32 ? 4 : 2; }
 
@@ -87,13 +95,17 @@ static inline size_t tfm__cache_element(uint32_t cache_type) { return cache_type
 static inline size_t tfm__page_head_bytes(const tfm__config *c, uint32_t cache_type) {
     return ((size_t)c->head_dim + c->value_dim) * TFM__PAGE_TOKENS * tfm__cache_element(cache_type);
 }
-static inline uint8_t *tfm__page_keys(const tfm_session *session, uint32_t layer, size_t page, uint32_t head) {
+static inline uint8_t *tfm__page_keys(const tfm_session *session, uint32_t layer, size_t page,
+                                      uint32_t head) {
     const tfm__config *c = &session->model->config;
-    return session->pages[page * c->layers + layer]->data + head * tfm__page_head_bytes(c, session->cache_type);
+    return session->pages[page * c->layers + layer]->data +
+           head * tfm__page_head_bytes(c, session->cache_type);
 }
-static inline uint8_t *tfm__page_values(const tfm_session *session, uint32_t layer, size_t page, uint32_t head) {
-    return tfm__page_keys(session, layer, page, head) +
-           (size_t)session->model->config.head_dim * TFM__PAGE_TOKENS * tfm__cache_element(session->cache_type);
+static inline uint8_t *tfm__page_values(const tfm_session *session, uint32_t layer, size_t page,
+                                        uint32_t head) {
+    return tfm__page_keys(session, layer, page, head) + (size_t)session->model->config.head_dim *
+                                                            TFM__PAGE_TOKENS *
+                                                            tfm__cache_element(session->cache_type);
 }
 
 #endif

@@ -1,6 +1,6 @@
-/* sampler.c - the chain: repetition penalty, top-k, top-p, min-p, temperature, draw. The order and the meaning of each
- * step are stated in tfm/sampler.h. With top-k nothing sorts the whole vocabulary: a heap keeps the k
- * first choices. */
+/* sampler.c - the chain: repetition penalty, top-k, top-p, min-p, temperature, draw. The order and the
+ * meaning of each step are stated in tfm/sampler.h. With top-k nothing sorts the whole vocabulary: a heap
+ * keeps the k first choices. */
 #include "sampler/sampler.h"
 
 #include "base/elementary.h"
@@ -65,9 +65,10 @@ int32_t tfm__sampler_reserve(tfm_sampler *sampler, size_t vocab, tfm_error *erro
     return TFM_OK;
 }
 
-/* Step 1. Each token of the window once: a token already changed differs from its original logit, or is zero. */
-static const float *penalise(const tfm_sampler *sampler, const float *logits, size_t vocab, const tfm_token *history,
-                             size_t count) {
+/* Step 1. Each token of the window once: a token already changed differs from its original logit, or is zero.
+ */
+static const float *penalise(const tfm_sampler *sampler, const float *logits, size_t vocab,
+                             const tfm_token *history, size_t count) {
     size_t window = (size_t)TFM__MIN(sampler->repeat_window, count);
     float penalty = (float)sampler->repeat_penalty;
     if (penalty == 1.0f || window == 0) return logits;
@@ -102,7 +103,8 @@ static size_t cut_min_p(const tfm_sampler *sampler, const tfm__choice *choices, 
 
 /* Step 5. */
 static tfm_token draw(tfm_sampler *sampler, const tfm__choice *choices, size_t n) {
-    float inverse = (float)TFM__MIN(1.0 / sampler->temperature, 3e38); /* not infinity, of which 0 times is no number */
+    float inverse =
+        (float)TFM__MIN(1.0 / sampler->temperature, 3e38); /* not infinity, of which 0 times is no number */
     double total = 0.0, sum = 0.0;
     for (size_t i = 0; i < n; i++) total += (double)tfm__exp((choices[i].logit - choices[0].logit) * inverse);
     double mark = tfm__rng_unit(&sampler->rng) * total;
@@ -113,8 +115,9 @@ static tfm_token draw(tfm_sampler *sampler, const tfm__choice *choices, size_t n
     return choices[n - 1].token;
 }
 
-int32_t tfm__sampler_choose(tfm_sampler *sampler, const tfm__kernels *kernels, const float *logits, size_t vocab,
-                            const tfm_token *history, size_t count, tfm_token *token, tfm_error *error) {
+int32_t tfm__sampler_choose(tfm_sampler *sampler, const tfm__kernels *kernels, const float *logits,
+                            size_t vocab, const tfm_token *history, size_t count, tfm_token *token,
+                            tfm_error *error) {
     float largest;
     *token = -1;
     if (sampler) {
@@ -146,12 +149,14 @@ int32_t tfm__last_logits(const tfm_session *session, const float **logits, tfm_e
     return TFM_OK;
 }
 
-int32_t tfm__softmax_of(const tfm__kernels *kernels, const float *logits, size_t vocab, float *largest, double *sum,
-                        tfm_error *error) {
+int32_t tfm__softmax_of(const tfm__kernels *kernels, const float *logits, size_t vocab, float *largest,
+                        double *sum, tfm_error *error) {
     kernels->argmax(logits, vocab, largest);
     *sum = (double)kernels->exp_sum(logits, vocab, *largest);
     if (*sum >= 1.0 && *sum <= 1e30) return TFM_OK; /* false for NaN */
     return tfm__fail(error, TFM_E_STATE, "the logits are not finite numbers");
 }
 
-double tfm__probability(float logit, float largest, double sum) { return (double)tfm__exp(logit - largest) / sum; }
+double tfm__probability(float logit, float largest, double sum) {
+    return (double)tfm__exp(logit - largest) / sum;
+}

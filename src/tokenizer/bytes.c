@@ -1,7 +1,7 @@
 /* bytes.c - two ways of writing bytes as text: GPT-2's byte alphabet and "<0x41>". Called by the loaders.
  *
- * The alphabet: the bytes 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF stand for the code points of the same number; the other
- * 68, in order, for U+0100 and after. Source: the encoder of OpenAI's GPT-2. */
+ * The alphabet: the bytes 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF stand for the code points of the same number;
+ * the other 68, in order, for U+0100 and after. Source: the encoder of OpenAI's GPT-2. */
 #include "tokenizer/internal.h"
 
 static bool is_plain(uint32_t code) {
@@ -11,8 +11,8 @@ static bool is_plain(uint32_t code) {
 /* The byte that a code point stands for, or -1. */
 static int byte_of(uint32_t code) {
     if (code < 0x100) return is_plain(code) ? (int)code : -1;
-    if (code <= 0x120) return (int)(code - 0x100);          /* 00-20 */
-    if (code <= 0x142) return (int)(code - 0x121 + 0x7f);   /* 7F-A0 */
+    if (code <= 0x120) return (int)(code - 0x100);        /* 00-20 */
+    if (code <= 0x142) return (int)(code - 0x121 + 0x7f); /* 7F-A0 */
     return code == 0x143 ? 0xad : -1;
 }
 

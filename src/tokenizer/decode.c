@@ -1,9 +1,9 @@
-/* decode.c - ids to text, one token at a time. The exported decoder hands out what each token completes; detokenizing
- * is a decoder run over all tokens. Called by api_tokenizer.c and by the layers above.
+/* decode.c - ids to text, one token at a time. The exported decoder hands out what each token completes;
+ * detokenizing is a decoder run over all tokens. Called by api_tokenizer.c and by the layers above.
  *
- * State between tokens: at most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space that some
- * tokenizers put in front of every text and take off again (enum tfm__strip). A maximal ill-formed part becomes one
- * U+FFFD (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
+ * State between tokens: at most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space
+ * that some tokenizers put in front of every text and take off again (enum tfm__strip). A maximal ill-formed
+ * part becomes one U+FFFD (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
 #include "tokenizer/decode.h"
 
 static void reset(struct tfm_decoder *decoder) {
@@ -24,8 +24,8 @@ void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokeniz
     reset(decoder);
 }
 
-int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap, const tfm_detokenize_options *options,
-                         tfm_decoder **out, tfm_error *error) {
+int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap,
+                         const tfm_detokenize_options *options, tfm_decoder **out, tfm_error *error) {
     size_t bytes = sizeof(tfm_decoder) + tfm__decoder_room(tokenizer);
     tfm_decoder *decoder = tfm__alloc(heap, bytes);
     *out = NULL;
@@ -83,7 +83,8 @@ static size_t put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t
     return n;
 }
 
-/* How many bytes of a token's text fall away at the front, given what came before. Marks are spaces in the text. */
+/* How many bytes of a token's text fall away at the front, given what came before. Marks are spaces in the
+ * text. */
 static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8_t *text, size_t length) {
     const tfm_tokenizer *tokenizer = decoder->tokenizer;
     const uint8_t kind = tokenizer->kind[token];
@@ -98,8 +99,10 @@ static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8
         if (decoder->said || decoder->mark_taken || !piece || kind == TFM_TOKEN_BYTE) return 0;
         if (space && tokenizer->strip == TFM__STRIP_MARK) decoder->mark_taken = true;
         return space ? 1 : 0;
-    case TFM__STRIP_AFTER_BOS: return (!decoder->any || decoder->after_bos) && space ? 1 : 0;
-    default: return 0;
+    case TFM__STRIP_AFTER_BOS:
+        return (!decoder->any || decoder->after_bos) && space ? 1 : 0;
+    default:
+        return 0;
     }
 }
 
@@ -121,7 +124,8 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
     }
     if (tokenizer->strip == TFM__STRIP_FIRST_MARKS && !decoder->any &&
         !(tokenizer->flags[token] & TFM__TOKEN_ADDED)) {
-        /* the shortened text goes to the far end of out, from where it is read again; raw needs only one pass */
+        /* the shortened text goes to the far end of out, from where it is read again; raw needs only one pass
+         */
         uint8_t *far = out + 2 * length + 4;
         length = without_marks(text, length, far);
         text = far;

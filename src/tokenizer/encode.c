@@ -1,12 +1,12 @@
-/* encode.c - text to ids: the road from a text to the pieces that are merged. Called by the exported functions and by
- * the layers above.
+/* encode.c - text to ids: the road from a text to the pieces that are merged. Called by the exported
+ * functions and by the layers above.
  *
- *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens sought in the
- *   normal form -> pieces (splitter, marks) -> the token that the piece is, or merge.c
+ *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens
+ * sought in the normal form -> pieces (splitter, marks) -> the token that the piece is, or merge.c
  *
- * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8: SentencePiece files turn each bad
- * byte into U+FFFD; rank files merge from the last piece before it to the end as one piece; all others keep the bytes,
- * for the splitters signs like any other, so that they come back out. */
+ * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8: SentencePiece files turn
+ * each bad byte into U+FFFD; rank files merge from the last piece before it to the end as one piece; all
+ * others keep the bytes, for the splitters signs like any other, so that they come back out. */
 #include "tokenizer/internal.h"
 
 #define REMEMBER_FROM 2048 /* bytes of text from which on pieces are worth remembering */
@@ -20,7 +20,8 @@ typedef struct job {
 } job;
 
 static int32_t put_id(job *j, int32_t id) {
-    if (!tfm__buffer_append(j->ids, &id, sizeof id)) return tfm__fail_memory(j->error, j->ids->heap, sizeof id);
+    if (!tfm__buffer_append(j->ids, &id, sizeof id))
+        return tfm__fail_memory(j->error, j->ids->heap, sizeof id);
     return TFM_OK;
 }
 
@@ -53,8 +54,8 @@ static int32_t encode_new_piece(job *j, const uint8_t *piece, size_t length) {
     return tfm__merge(tokenizer, &j->scratch, piece, length, j->ids, j->error);
 }
 
-/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at the front
- * of a text for run.c, nothing is remembered. */
+/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at
+ * the front of a text for run.c, nothing is remembered. */
 static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
     tfm__cached *slot;
     uint64_t low, high;
@@ -164,14 +165,16 @@ static int32_t id_at(const tfm__buffer *ids, size_t offset) {
     return id;
 }
 
-/* tiktoken's rule for bytes that are not UTF-8: the well-formed front is encoded; its last piece (and, if that begins
- * with a blank token, the blank tokens before it) and all that follows are merged as one piece. */
+/* tiktoken's rule for bytes that are not UTF-8: the well-formed front is encoded; its last piece (and, if
+ * that begins with a blank token, the blank tokens before it) and all that follows are merged as one piece.
+ */
 static int32_t encode_ill_formed(job *j, const uint8_t *text, size_t length, size_t valid) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     size_t start = 0, before = j->ids->size, kept = before;
     for (size_t i = 0; i < valid;) {
-        size_t piece =
-            tokenizer->splitter.count ? tfm__split_next(&tokenizer->splitter.stages[0], text + i, valid - i) : valid;
+        size_t piece = tokenizer->splitter.count
+                           ? tfm__split_next(&tokenizer->splitter.stages[0], text + i, valid - i)
+                           : valid;
         int32_t rc;
         start = i;
         kept = j->ids->size;
@@ -224,7 +227,8 @@ static bool space_before(const uint8_t *text, size_t end, size_t *start) {
     do i--;
     while (i > 0 && end - i < 4 && (text[i] & 0xc0u) == 0x80);
     code = tfm__utf8_read(text + i, end - i, &used);
-    if (code == TFM__NO_CODE || i + used != end || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE)) return false;
+    if (code == TFM__NO_CODE || i + used != end || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE))
+        return false;
     *start = i;
     return true;
 }
@@ -244,10 +248,10 @@ static bool word_before(const uint8_t *text, size_t end) {
     return word_at(text + i, end - i);
 }
 
-/* Finds the next accepted match at or after *from: the range that it takes, and which one it is; or NULL. done is the
- * end of what has been dealt with. */
-static const tfm__added *next_match(const job *j, const tfm__trie *trie, const uint8_t *text, size_t length, size_t done,
-                                    size_t *from, size_t *start, size_t *end) {
+/* Finds the next accepted match at or after *from: the range that it takes, and which one it is; or NULL.
+ * done is the end of what has been dealt with. */
+static const tfm__added *next_match(const job *j, const tfm__trie *trie, const uint8_t *text, size_t length,
+                                    size_t done, size_t *from, size_t *start, size_t *end) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     for (size_t i = *from; i < length;) {
         int32_t index = -1;
@@ -280,8 +284,8 @@ static const tfm__added *next_match(const job *j, const tfm__trie *trie, const u
 
 typedef int32_t (*segment_fn)(job *j, const uint8_t *text, size_t length, bool first);
 
-/* Hands what lies between the matches of a trie to next, and puts the matches' ids. first: the text is the beginning
- * of the whole text. */
+/* Hands what lies between the matches of a trie to next, and puts the matches' ids. first: the text is the
+ * beginning of the whole text. */
 static int32_t around_matches(job *j, const tfm__trie *trie, const uint8_t *text, size_t length, bool first,
                               segment_fn next) {
     size_t done = 0, from = 0, start = 0, end = 0;
@@ -315,15 +319,18 @@ int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, 
     int32_t rc = TFM_OK;
     tfm__scratch_init(&j.scratch, ids->heap);
     if (add_bos) {
-        for (uint32_t i = 0; i < tokenizer->before_count && rc == TFM_OK; i++) rc = put_id(&j, tokenizer->before[i]);
+        for (uint32_t i = 0; i < tokenizer->before_count && rc == TFM_OK; i++)
+            rc = put_id(&j, tokenizer->before[i]);
         if (tokenizer->before_count == 0 && tokenizer->bos >= 0) rc = put_id(&j, tokenizer->bos);
     }
     if (length >= REMEMBER_FROM) tfm__scratch_remember(&j.scratch);
     if (rc == TFM_OK && length)
         rc = around_matches(&j, &tokenizer->raw, (const uint8_t *)text, length, true, normalize_segment);
     if (add_eos && rc == TFM_OK) {
-        for (uint32_t i = 0; i < tokenizer->behind_count && rc == TFM_OK; i++) rc = put_id(&j, tokenizer->behind[i]);
-        if (tokenizer->behind_count == 0 && tokenizer->eos >= 0 && rc == TFM_OK) rc = put_id(&j, tokenizer->eos);
+        for (uint32_t i = 0; i < tokenizer->behind_count && rc == TFM_OK; i++)
+            rc = put_id(&j, tokenizer->behind[i]);
+        if (tokenizer->behind_count == 0 && tokenizer->eos >= 0 && rc == TFM_OK)
+            rc = put_id(&j, tokenizer->eos);
     }
     tfm__scratch_free(&j.scratch);
     if (rc) ids->size = before;

@@ -1,7 +1,9 @@
-/* hf_parts.c - normalizer, pre-tokenizer, post-processor and decoder of a tokenizer.json. Called by load_hf.c.
+/* hf_parts.c - normalizer, pre-tokenizer, post-processor and decoder of a tokenizer.json. Called by
+ * load_hf.c.
  *
- * Every component is either carried out exactly or refused by name; fields that a component is not known to have are
- * ignored, as the reference does. Source: the Hugging Face tokenizers project (which fields there are, their defaults). */
+ * Every component is either carried out exactly or refused by name; fields that a component is not known to
+ * have are ignored, as the reference does. Source: the Hugging Face tokenizers project (which fields there
+ * are, their defaults). */
 #include "tokenizer/hf_parts.h"
 
 #define PARTS_AT_MOST 16 /* members of a Sequence */
@@ -14,14 +16,16 @@ int32_t tfm__hf_unsupported(const tfm__hf *hf, tfm__json_value at, const char *p
 
 int32_t tfm__hf_malformed(const tfm__hf *hf, tfm__json_value at, const char *part, const char *what) {
     return tfm__fail_at(hf->error, TFM_E_FORMAT, hf->json->file, NULL,
-                        at == TFM__JSON_NONE ? TFM__NO_OFFSET : tfm__json_offset(hf->json, at), "%s: %s", part, what);
+                        at == TFM__JSON_NONE ? TFM__NO_OFFSET : tfm__json_offset(hf->json, at), "%s: %s",
+                        part, what);
 }
 
 int32_t tfm__hf_string(tfm__hf *hf, tfm__json_value value, const char *part) {
     const char *raw;
     size_t size;
     hf->text.size = 0;
-    if (!tfm__json_raw(hf->json, value, &raw, &size)) return tfm__hf_malformed(hf, value, part, "not a string");
+    if (!tfm__json_raw(hf->json, value, &raw, &size))
+        return tfm__hf_malformed(hf, value, part, "not a string");
     if (!tfm__buffer_reserve(&hf->text, size + 1)) return tfm__fail_memory(hf->error, hf->text.heap, size);
     size = tfm__json_unescape(hf->json, value, (char *)hf->text.data, hf->text.capacity - 1);
     if (size == SIZE_MAX) return tfm__hf_malformed(hf, value, part, "a malformed string");
@@ -66,7 +70,8 @@ static int32_t flatten(tfm__hf *hf, tfm__json_value value, const char *part, con
     while (depth) {
         tfm__json_value now = stack[--depth], members;
         size_t n;
-        if (tfm__json_kind(hf->json, now) != TFM__JSON_OBJECT) return tfm__hf_malformed(hf, now, part, "not an object");
+        if (tfm__json_kind(hf->json, now) != TFM__JSON_OBJECT)
+            return tfm__hf_malformed(hf, now, part, "not an object");
         if (!is_type(hf, now, "Sequence")) {
             if (*count == PARTS_AT_MOST) return tfm__hf_unsupported(hf, now, part, "a Sequence this long");
             parts[(*count)++] = now;
@@ -111,7 +116,8 @@ static int32_t normal_step(tfm__hf *hf, tfm__json_value part) {
         return unknown_type(hf, part, "normalizer");
     }
     if (rc) return rc;
-    if (t->step_count == TFM__NORMAL_STEPS) return tfm__hf_unsupported(hf, part, "normalizer", "a Sequence this long");
+    if (t->step_count == TFM__NORMAL_STEPS)
+        return tfm__hf_unsupported(hf, part, "normalizer", "a Sequence this long");
     t->steps[t->step_count++] = step;
     return TFM_OK;
 }
@@ -146,7 +152,8 @@ static bool spaces_are_gone(const tfm_tokenizer *t) {
         bool writes = step->kind == TFM__NORMAL_NFC ||
                       (step->to.length && memchr(tfm__slice_at(t, step->to), ' ', step->to.length) != NULL);
         if (writes) gone = false;
-        if (step->kind == TFM__NORMAL_REPLACE && step->from.length == 1 && *tfm__slice_at(t, step->from) == ' ')
+        if (step->kind == TFM__NORMAL_REPLACE && step->from.length == 1 &&
+            *tfm__slice_at(t, step->from) == ' ')
             gone = !writes;
     }
     return gone;
@@ -166,13 +173,15 @@ static int32_t pre_split(tfm__hf *hf, tfm__json_value part) {
     }
     if ((rc = tfm__hf_string(hf, regex, "pre_tokenizer Split")) != 0) return rc;
     if (!tfm__split_for_regex((const char *)hf->text.data, hf->text.size, &stage, &covers, &name)) {
-        return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL, tfm__json_offset(hf->json, regex),
+        return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL,
+                            tfm__json_offset(hf->json, regex),
                             "pre_tokenizer: Split by the regular expression %.200s is not supported",
                             (const char *)hf->text.data);
     }
     isolated = tfm__json_equals(hf->json, behavior, "Isolated") && !invert;
     removed = tfm__json_equals(hf->json, behavior, "Removed") && invert && covers;
-    if (!isolated && !removed) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "a Split that removes or merges");
+    if (!isolated && !removed)
+        return tfm__hf_unsupported(hf, part, "pre_tokenizer", "a Split that removes or merges");
     ascii_digits = stage.kind == TFM__SPLIT_ASCII_DIGITS;
     if (hf->byte_level && !ascii_digits)
         return tfm__hf_unsupported(hf, part, "pre_tokenizer", "such a Split after ByteLevel");
@@ -201,13 +210,15 @@ static int32_t pre_metaspace(tfm__hf *hf, tfm__json_value part, size_t count) {
 }
 
 static int32_t pre_part(tfm__hf *hf, tfm__json_value part, size_t i, size_t count) {
-    static const tfm__split_stage gpt2 = {.kind = TFM__SPLIT_GPT2}, punctuation = {.kind = TFM__SPLIT_PUNCTUATION},
+    static const tfm__split_stage gpt2 = {.kind = TFM__SPLIT_GPT2},
+                                  punctuation = {.kind = TFM__SPLIT_PUNCTUATION},
                                   byte_digits = {.kind = TFM__SPLIT_BYTE_DIGITS};
     if (is_type(hf, part, "ByteLevel")) {
         if (hf->byte_level) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "ByteLevel twice");
         hf->byte_level = true;
         if (truth(hf, part, "add_prefix_space", true)) {
-            if (i > 0) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "add_prefix_space behind another part");
+            if (i > 0)
+                return tfm__hf_unsupported(hf, part, "pre_tokenizer", "add_prefix_space behind another part");
             hf->tokenizer->prefix_space = true;
         }
         return truth(hf, part, "use_regex", true) ? add_stage(hf, part, &gpt2, "gpt2") : TFM_OK;
@@ -218,7 +229,8 @@ static int32_t pre_part(tfm__hf *hf, tfm__json_value part, size_t i, size_t coun
         tfm__split_stage stage = {.kind = TFM__SPLIT_NUMBERS};
         stage.digits = truth(hf, part, "individual_digits", false) ? 1 : 0;
         if (!hf->byte_level) return add_stage(hf, part, &stage, "");
-        if (stage.digits) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "single Digits after ByteLevel");
+        if (stage.digits)
+            return tfm__hf_unsupported(hf, part, "pre_tokenizer", "single Digits after ByteLevel");
         return add_stage(hf, part, &byte_digits, "");
     }
     if (is_type(hf, part, "Punctuation") && !hf->byte_level) {
@@ -256,10 +268,13 @@ static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_val
     if (rc) return rc;
     ids = get(hf, get(hf, tokens, (const char *)hf->text.data), "ids");
     if (tfm__json_kind(hf->json, ids) != TFM__JSON_ARRAY)
-        return tfm__hf_malformed(hf, name, "post_processor", "a template with a token that it does not define");
-    for (tfm__json_value v = tfm__json_first(hf->json, ids); v != TFM__JSON_NONE; v = tfm__json_next(hf->json, ids, v)) {
+        return tfm__hf_malformed(hf, name, "post_processor",
+                                 "a template with a token that it does not define");
+    for (tfm__json_value v = tfm__json_first(hf->json, ids); v != TFM__JSON_NONE;
+         v = tfm__json_next(hf->json, ids, v)) {
         int64_t id;
-        if (!tfm__json_i64(hf->json, v, &id)) return tfm__hf_malformed(hf, v, "post_processor", "not a token id");
+        if (!tfm__json_i64(hf->json, v, &id))
+            return tfm__hf_malformed(hf, v, "post_processor", "not a token id");
         if ((rc = affix(hf, v, behind, id)) != 0) return rc;
     }
     return TFM_OK;
@@ -276,7 +291,8 @@ static int32_t post_template(tfm__hf *hf, tfm__json_value part) {
         int32_t rc;
         if (sequence != TFM__JSON_NONE) {
             if (behind || !tfm__json_equals(hf->json, get(hf, sequence, "id"), "A"))
-                return tfm__hf_unsupported(hf, v, "post_processor", "a template with the text more than once");
+                return tfm__hf_unsupported(hf, v, "post_processor",
+                                           "a template with the text more than once");
             behind = true;
         } else if ((rc = template_token(hf, tokens, get(hf, special, "id"), behind)) != 0) {
             return rc;
@@ -304,7 +320,8 @@ int32_t tfm__hf_post_processor(tfm__hf *hf, tfm__json_value post_processor) {
     for (size_t i = 0; i < count && rc == TFM_OK; i++) {
         bool pair = is_type(hf, parts[i], "BertProcessing") || is_type(hf, parts[i], "RobertaProcessing");
         if (is_type(hf, parts[i], "ByteLevel")) continue; /* offsets only */
-        if (!pair && !is_type(hf, parts[i], "TemplateProcessing")) return unknown_type(hf, parts[i], "post_processor");
+        if (!pair && !is_type(hf, parts[i], "TemplateProcessing"))
+            return unknown_type(hf, parts[i], "post_processor");
         if (hf->has_template) return tfm__hf_unsupported(hf, parts[i], "post_processor", "two templates");
         hf->has_template = true;
         rc = pair ? post_pair(hf, parts[i]) : post_template(hf, parts[i]);
@@ -366,8 +383,12 @@ int32_t tfm__hf_decoder(tfm__hf *hf, tfm__json_value decoder) {
                 return tfm__hf_unsupported(hf, part, "decoder", "such a Replace");
             hf->decodes_marks = true;
             break;
-        case 2: hf->decodes_fallback = true; break;
-        case 3: fused = true; break;
+        case 2:
+            hf->decodes_fallback = true;
+            break;
+        case 3:
+            fused = true;
+            break;
         default:
             if (!fused) return tfm__hf_unsupported(hf, part, "decoder", "Strip of every token");
             rc = decoder_strip(hf, part);

@@ -8,12 +8,12 @@ typedef struct tfm__hf {
     tfm_tokenizer *tokenizer;
     const tfm__json *json;
     tfm_error *error;
-    tfm__buffer text;     /* the string read last */
-    bool byte_level;      /* a ByteLevel pre-tokenizer: the vocabulary is spelled in the byte alphabet */
-    bool decodes_bytes;   /* a ByteLevel decoder */
-    bool decodes_marks;   /* U+2581 becomes a space */
+    tfm__buffer text;      /* the string read last */
+    bool byte_level;       /* a ByteLevel pre-tokenizer: the vocabulary is spelled in the byte alphabet */
+    bool decodes_bytes;    /* a ByteLevel decoder */
+    bool decodes_marks;    /* U+2581 becomes a space */
     bool decodes_fallback; /* "<0x41>" becomes a byte */
-    bool has_template;    /* the post-processor says what stands around a text */
+    bool has_template;     /* the post-processor says what stands around a text */
 } tfm__hf;
 
 /* TFM_E_UNSUPPORTED or TFM_E_FORMAT at a value: "PART: WHAT". */

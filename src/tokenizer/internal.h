@@ -1,8 +1,9 @@
-/* internal.h - the one immutable form that every loader fills and the encoder and decoder read; private to this folder.
+/* internal.h - the one immutable form that every loader fills and the encoder and decoder read; private to
+ * this folder.
  *
- * Loaders: load.c (which kind of file), load_gguf.c, load_hf.c (with hf_parts.c), load_spm.c, load_tiktoken.c,
- * load_llama2c.c. They call vocab.c to build. Encoding: encode.c (segments, normalising, pieces) -> split.c ->
- * merge.c. Decoding: decode.c.
+ * Loaders: load.c (which kind of file), load_gguf.c, load_hf.c (with hf_parts.c), load_spm.c,
+ * load_tiktoken.c, load_llama2c.c. They call vocab.c to build. Encoding: encode.c (segments, normalising,
+ * pieces) -> split.c -> merge.c. Decoding: decode.c.
  *
  * Merging knows three orders, all "the best neighbouring pair first, the leftmost of equals":
  *   LISTED  a pair of ids stands in a list; its place in the list is its rank (GPT-2's merges.txt and after)
@@ -36,11 +37,12 @@ enum tfm__prepend { TFM__PREPEND_NEVER, TFM__PREPEND_ALWAYS, TFM__PREPEND_FIRST 
 /* What decoding takes off the front of a text. */
 enum tfm__strip {
     TFM__STRIP_NONE,
-    TFM__STRIP_SPACE,      /* one space, if the text begins with it */
-    TFM__STRIP_MARK,       /* one mark of the first pieces that say anything (SentencePiece) */
-    TFM__STRIP_MARK_EACH,  /* the same, but of every piece until something was said (remove_extra_whitespaces) */
+    TFM__STRIP_SPACE,     /* one space, if the text begins with it */
+    TFM__STRIP_MARK,      /* one mark of the first pieces that say anything (SentencePiece) */
+    TFM__STRIP_MARK_EACH, /* the same, but of every piece until something was said (remove_extra_whitespaces)
+                           */
     TFM__STRIP_FIRST_MARKS, /* all marks of the first token (Metaspace) */
-    TFM__STRIP_AFTER_BOS   /* one space of the first token and of any that follows bos (run.c) */
+    TFM__STRIP_AFTER_BOS    /* one space of the first token and of any that follows bos (run.c) */
 };
 
 /* A token that is looked for whole, before anything else is done to the text. */
@@ -80,9 +82,10 @@ typedef struct tfm__normal_step {
 
 /* SentencePiece's normaliser (normalize_spm.c). */
 typedef struct tfm__spm_rules {
-    bool dummy_prefix, remove_extra, escape, suffix; /* suffix: white space ends a piece instead of beginning it */
-    bool keep_invalid;                               /* ill-formed bytes stay; otherwise each becomes U+FFFD */
-    uint32_t *units;                                 /* [unit_count] double array of the character map, or NULL */
+    bool dummy_prefix, remove_extra, escape,
+        suffix;        /* suffix: white space ends a piece instead of beginning it */
+    bool keep_invalid; /* ill-formed bytes stay; otherwise each becomes U+FFFD */
+    uint32_t *units;   /* [unit_count] double array of the character map, or NULL */
     size_t unit_count;
     char *replacements; /* NUL-terminated texts, the last one too */
     size_t replacement_bytes;
@@ -97,12 +100,12 @@ struct tfm_tokenizer {
 
     /* vocabulary, by id */
     int32_t vocab_size;
-    tfm__buffer blob;   /* all texts */
-    tfm__slice *key;    /* what merging compares (SentencePiece: with U+2581) */
-    tfm__slice *text;   /* what the token decodes to in the middle of a text */
-    uint8_t *kind;      /* TFM_TOKEN_* */
-    uint8_t *flags;     /* TFM__TOKEN_* */
-    uint32_t *order;    /* SCORES: 0 is the best; UINT32_MAX never merges */
+    tfm__buffer blob; /* all texts */
+    tfm__slice *key;  /* what merging compares (SentencePiece: with U+2581) */
+    tfm__slice *text; /* what the token decodes to in the middle of a text */
+    uint8_t *kind;    /* TFM_TOKEN_* */
+    uint8_t *flags;   /* TFM__TOKEN_* */
+    uint32_t *order;  /* SCORES: 0 is the best; UINT32_MAX never merges */
     uint32_t longest_key, longest_text;
     tfm__key_slot *keys; /* [key_mask + 1] key -> id */
     size_t key_mask;
@@ -131,10 +134,10 @@ struct tfm_tokenizer {
     tfm__normal_step steps[TFM__NORMAL_STEPS];
     uint32_t step_count;
     tfm__spm_rules spm;
-    bool prefix_space;     /* ByteLevel's add_prefix_space */
+    bool prefix_space; /* ByteLevel's add_prefix_space */
     bool metaspace, metaspace_split;
     uint8_t metaspace_prepend;
-    bool cut_at_marks;     /* no token holds a mark behind another character: text may be cut before marks */
+    bool cut_at_marks; /* no token holds a mark behind another character: text may be cut before marks */
     uint8_t mark[4], mark_length; /* what stands for a space: U+2581, or the space itself */
     tfm__splitter splitter;
 
@@ -166,14 +169,15 @@ int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *erro
 int32_t tfm__vocab_begin(tfm_tokenizer *tokenizer, size_t size, tfm_error *error);
 
 /* Copies bytes into the blob. */
-int32_t tfm__vocab_store(tfm_tokenizer *tokenizer, const void *bytes, size_t length, tfm__slice *out, tfm_error *error);
+int32_t tfm__vocab_store(tfm_tokenizer *tokenizer, const void *bytes, size_t length, tfm__slice *out,
+                         tfm_error *error);
 
 /* Sets one token; text NULL: the same as key. */
-int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length, const void *text,
-                       size_t text_length, int kind, int flags, tfm_error *error);
+int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length,
+                       const void *text, size_t text_length, int kind, int flags, tfm_error *error);
 
-/* Puts every token with TFM__TOKEN_MATCH into the key table. Two tokens of one key: TFM_E_FORMAT, or the lower id
- * where first_counts. */
+/* Puts every token with TFM__TOKEN_MATCH into the key table. Two tokens of one key: TFM_E_FORMAT, or the
+ * lower id where first_counts. */
 int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char *file, tfm_error *error);
 
 /* The token whose key these bytes are, or -1. */
@@ -190,7 +194,8 @@ int32_t tfm__vocab_scores(tfm_tokenizer *tokenizer, const float *scores, float f
 /* A token to be matched whole. */
 int32_t tfm__vocab_add(tfm_tokenizer *tokenizer, const tfm__added *added, tfm_error *error);
 
-/* What remains once everything is filled: tries, byte ids, self-encoding tokens, ends, the table for finding. */
+/* What remains once everything is filled: tries, byte ids, self-encoding tokens, ends, the table for finding.
+ */
 int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error);
 
 /* The added token whose text this is, or NULL. */
@@ -225,7 +230,7 @@ typedef struct tfm__symbol {
     uint32_t start, length; /* of its text in the piece; length 0: merged away */
     int32_t id;             /* -1: no token; -2 - id: a frozen one */
     uint32_t previous, next;
-    uint32_t rank; /* of the pair with the next one; UINT32_MAX: they do not merge */
+    uint32_t rank;  /* of the pair with the next one; UINT32_MAX: they do not merge */
     int32_t merged; /* what that pair becomes */
     uint32_t unused;
 } tfm__symbol;
@@ -247,7 +252,7 @@ typedef struct tfm__scratch {
     size_t symbol_capacity;
     uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
-    tfm__cached *cache; /* [1 << TFM__CACHE_BITS], or NULL */
+    tfm__cached *cache;    /* [1 << TFM__CACHE_BITS], or NULL */
     tfm__buffer texts[3];  /* normalising: two in turn; pieces that get something in front */
     uint32_t *unused_cut;  /* [vocab] where an UNUSED piece was last put together, or NULL */
     tfm__buffer resegment; /* stack of slices */
@@ -268,8 +273,8 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const 
 /* ---- normalize.c ---- */
 
 /* All steps; the result is in one of the scratch's texts or the text itself. */
-int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, size_t length,
-                       const uint8_t **out, size_t *out_length, tfm_error *error);
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                       size_t length, const uint8_t **out, size_t *out_length, tfm_error *error);
 /* Takes SentencePiece's precompiled_charsmap. */
 int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t size, const char *file,
                           tfm_error *error);

@@ -1,9 +1,10 @@
-/* load.c - finding a tokenizer and telling what it is. Called by the exported functions and by the model loader.
+/* load.c - finding a tokenizer and telling what it is. Called by the exported functions and by the model
+ * loader.
  *
- * A file is known by its content: "GGUF", a JSON object, a protobuf of pieces, lines of base64 and ranks, or the
- * records of llama2.c. A folder, or a model file of another format, is searched for tokenizer.json, tokenizer.model and
- * tokenizer.bin, in this order; what those leave open is taken from tokenizer_config.json, generation_config.json and
- * config.json beside them. */
+ * A file is known by its content: "GGUF", a JSON object, a protobuf of pieces, lines of base64 and ranks, or
+ * the records of llama2.c. A folder, or a model file of another format, is searched for tokenizer.json,
+ * tokenizer.model and tokenizer.bin, in this order; what those leave open is taken from
+ * tokenizer_config.json, generation_config.json and config.json beside them. */
 #include <stdio.h>
 
 #include "tokenizer/internal.h"
@@ -26,7 +27,8 @@ static int32_t open_json(const beside *b, const char *name, tfm__blob *blob, tfm
     if (rc) return rc;
     if (blob->size > SIZE_MAX) rc = tfm__fail_memory(b->error, b->heap, SIZE_MAX);
     if (rc == TFM_OK)
-        rc = tfm__json_parse(json, b->heap, (const char *)blob->data, (size_t)blob->size, blob->name, b->error);
+        rc = tfm__json_parse(json, b->heap, (const char *)blob->data, (size_t)blob->size, blob->name,
+                             b->error);
     if (rc) tfm__blob_release(blob);
     *found = rc == TFM_OK;
     return rc;
@@ -62,7 +64,7 @@ static int32_t named_token(const beside *b, const tfm__json *json, const char *k
 
 /* The classes whose texts begin with bos unless the file says otherwise. */
 static bool class_adds_bos(const tfm__json *json) {
-    static const char *const classes[] = {"LlamaTokenizer",  "LlamaTokenizerFast",  "CodeLlamaTokenizer",
+    static const char *const classes[] = {"LlamaTokenizer", "LlamaTokenizerFast", "CodeLlamaTokenizer",
                                           "GemmaTokenizer", "GemmaTokenizerFast", "CodeLlamaTokenizerFast"};
     tfm__json_value value = tfm__json_get(json, tfm__json_root(json), "tokenizer_class");
     for (size_t i = 0; i < TFM__COUNT(classes); i++)
@@ -95,8 +97,8 @@ static int32_t read_tokenizer_config(const beside *b) {
     return rc;
 }
 
-/* bos_token_id, eos_token_id (a number or a list), pad_token_id: where nothing was known before; every eos ends a
- * text. Ids outside the vocabulary are other people's business. */
+/* bos_token_id, eos_token_id (a number or a list), pad_token_id: where nothing was known before; every eos
+ * ends a text. Ids outside the vocabulary are other people's business. */
 static int32_t read_ids(const beside *b, const char *name) {
     tfm_tokenizer *t = b->tokenizer;
     tfm__json_value eos, root;
@@ -115,7 +117,8 @@ static int32_t read_ids(const beside *b, const char *name) {
         id < t->vocab_size)
         t->padding = (int32_t)id;
     if (tfm__json_kind(&json, eos) == TFM__JSON_ARRAY) {
-        for (tfm__json_value v = tfm__json_first(&json, eos); v != TFM__JSON_NONE; v = tfm__json_next(&json, eos, v)) {
+        for (tfm__json_value v = tfm__json_first(&json, eos); v != TFM__JSON_NONE;
+             v = tfm__json_next(&json, eos, v)) {
             if (!tfm__json_i64(&json, v, &id)) continue;
             tfm__vocab_end(t, id);
             if (t->eos < 0 && id >= 0 && id < t->vocab_size) t->eos = (int32_t)id;
@@ -159,10 +162,18 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
     int32_t rc = tfm__tokenizer_new(heap, &t, error);
     if (rc) return rc;
     switch (content) {
-    case JSON: rc = tfm__load_hf(t, &file, error); break;
-    case SPM: rc = tfm__load_spm(t, &file, error); break;
-    case TIKTOKEN: rc = tfm__load_tiktoken(t, &file, pattern, error); break;
-    default: rc = tfm__load_llama2c(t, &file, error); break;
+    case JSON:
+        rc = tfm__load_hf(t, &file, error);
+        break;
+    case SPM:
+        rc = tfm__load_spm(t, &file, error);
+        break;
+    case TIKTOKEN:
+        rc = tfm__load_tiktoken(t, &file, pattern, error);
+        break;
+    default:
+        rc = tfm__load_llama2c(t, &file, error);
+        break;
     }
     if (rc == TFM_OK && store && content != LLAMA2C) {
         beside b = {store, heap, t, error};
@@ -189,7 +200,8 @@ static int32_t load_beside(tfm__store *store, const char *const *names, const ch
         if (rc) return rc;
         content = guess(blob.data, blob.size);
         if (content == UNKNOWN || content == GGUF)
-            rc = tfm__fail_at(error, TFM_E_FORMAT, blob.name, NULL, TFM__NO_OFFSET, "not a tokenizer that is known");
+            rc = tfm__fail_at(error, TFM_E_FORMAT, blob.name, NULL, TFM__NO_OFFSET,
+                              "not a tokenizer that is known");
         else
             rc = load_blob(&blob, content, store, pattern, heap, out, error);
         tfm__blob_release(&blob);
@@ -211,7 +223,8 @@ static int32_t load_folder(tfm__store *store, const char *pattern, tfm__heap *he
     return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.json, tokenizer.model or tokenizer.bin");
 }
 
-static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
+static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out,
+                              tfm_error *error) {
     tfm_tokenizer *t;
     int32_t rc = tfm__tokenizer_new(heap, &t, error);
     if (rc) return rc;
@@ -239,8 +252,8 @@ int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *conta
     return tfm__fail(error, TFM_E_MISSING, "there is neither tokenizer.bin nor %s beside the model", own);
 }
 
-int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
-                                  tfm_error *error) {
+int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap,
+                                  tfm_tokenizer **out, tfm_error *error) {
     tfm__container container;
     tfm__blob blob;
     enum content content;
@@ -271,8 +284,12 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
         return rc;
     }
     /* config.json and model.safetensors stand for their folder */
-    if (content == OTHER_JSON || format != TFM__FORMAT_NONE) rc = load_folder(store, pattern, heap, out, error);
-    else rc = TFM_E_MISSING;
-    if (rc == TFM_E_MISSING) return tfm__fail(error, TFM_E_FORMAT, "the file is no tokenizer that is known, and none is beside it");
+    if (content == OTHER_JSON || format != TFM__FORMAT_NONE)
+        rc = load_folder(store, pattern, heap, out, error);
+    else
+        rc = TFM_E_MISSING;
+    if (rc == TFM_E_MISSING)
+        return tfm__fail(error, TFM_E_FORMAT,
+                         "the file is no tokenizer that is known, and none is beside it");
     return rc;
 }

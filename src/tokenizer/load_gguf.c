@@ -1,8 +1,9 @@
 /* load_gguf.c - tokenizers in GGUF metadata (tokenizer.ggml.*). Called by load.c.
  *
- * model "llama": SentencePiece BPE (scores, byte tokens); "gpt2": byte-level BPE (merges, the splitter named by pre).
- * The ids are those of the tokenizer that the file was converted from. Source: the GGUF specification, and for what
- * files leave unsaid (defaults, the meaning of pre, phi-3's white space) llama.cpp. */
+ * model "llama": SentencePiece BPE (scores, byte tokens); "gpt2": byte-level BPE (merges, the splitter named
+ * by pre). The ids are those of the tokenizer that the file was converted from. Source: the GGUF
+ * specification, and for what files leave unsaid (defaults, the meaning of pre, phi-3's white space)
+ * llama.cpp. */
 #include "tokenizer/internal.h"
 
 #include <math.h>
@@ -15,11 +16,14 @@ typedef struct source {
     tfm_error *error;
 } source;
 
-static const tfm__meta *find(const source *s, const char *key) { return tfm__container_meta(s->container, key); }
+static const tfm__meta *find(const source *s, const char *key) {
+    return tfm__container_meta(s->container, key);
+}
 
 static int32_t wrong(const source *s, const char *key, const char *what) {
     const tfm__meta *meta = find(s, key);
-    return tfm__fail_at(s->error, TFM_E_FORMAT, s->file, key, meta ? meta->offset : TFM__NO_OFFSET, "%s", what);
+    return tfm__fail_at(s->error, TFM_E_FORMAT, s->file, key, meta ? meta->offset : TFM__NO_OFFSET, "%s",
+                        what);
 }
 
 static int32_t array_of(const source *s, const char *key, uint64_t count, const tfm__meta **out) {
@@ -39,7 +43,8 @@ static int32_t token_id(const source *s, const char *key, int32_t *out) {
         *out = -1;
         return TFM_OK;
     }
-    if (value < 0 || value >= s->tokenizer->vocab_size) return wrong(s, key, "a token id outside the vocabulary");
+    if (value < 0 || value >= s->tokenizer->vocab_size)
+        return wrong(s, key, "a token id outside the vocabulary");
     *out = (int32_t)value;
     return TFM_OK;
 }
@@ -71,7 +76,8 @@ static int32_t special_ids(const source *s) {
 static int32_t kind_of(const source *s, uint64_t i, int *kind) {
     tfm__text text = s->tokens->texts[i];
     int64_t value = 0;
-    if (s->types && !tfm__meta_i64(s->types, i, &value)) return wrong(s, "tokenizer.ggml.token_type", "not numbers");
+    if (s->types && !tfm__meta_i64(s->types, i, &value))
+        return wrong(s, "tokenizer.ggml.token_type", "not numbers");
     if (value < 0 || value > TFM_TOKEN_BYTE)
         return wrong(s, "tokenizer.ggml.token_type", "a kind of token that is not known");
     *kind = value ? (int)value : TFM_TOKEN_NORMAL;
@@ -80,7 +86,8 @@ static int32_t kind_of(const source *s, uint64_t i, int *kind) {
     return TFM_OK;
 }
 
-static int32_t add_whole(const source *s, int32_t id, const void *text, size_t length, int kind, bool rstrip) {
+static int32_t add_whole(const source *s, int32_t id, const void *text, size_t length, int kind,
+                         bool rstrip) {
     tfm__added added = {.id = id, .special = kind != TFM_TOKEN_USER, .rstrip = rstrip};
     int32_t rc = tfm__vocab_store(s->tokenizer, text, length, &added.text, s->error);
     added.match = added.text;
@@ -99,14 +106,17 @@ static bool append_spaced(tfm__buffer *out, const char *text, size_t length) {
     return true;
 }
 
-/* Phi-3's special tokens take the white space behind them along; its files say so only by the model's name. */
+/* Phi-3's special tokens take the white space behind them along; its files say so only by the model's name.
+ */
 static bool is_phi3(const source *s) {
     const tfm__meta *meta = find(s, "general.name");
     tfm__text name;
     if (!meta || !tfm__meta_text(meta, 0, &name)) return false;
     for (size_t i = 0; i + 4 <= name.size; i++) {
         size_t digit = i + 3;
-        if ((name.data[i] | 0x20) != 'p' || (name.data[i + 1] | 0x20) != 'h' || (name.data[i + 2] | 0x20) != 'i') continue;
+        if ((name.data[i] | 0x20) != 'p' || (name.data[i + 1] | 0x20) != 'h' ||
+            (name.data[i + 2] | 0x20) != 'i')
+            continue;
         if (name.data[digit] == '-') digit++;
         if (digit < name.size && name.data[digit] == '3') return true;
     }
@@ -185,7 +195,8 @@ static int32_t load_spm(const source *s) {
     tfm__buffer_init(&spaced, t->heap);
     for (uint64_t i = 0; i < s->tokens->count && rc == TFM_OK; i++) rc = spm_token(s, i, phi3, &spaced);
     tfm__buffer_free(&spaced);
-    if (rc || (rc = spm_scores(s)) != 0 || (rc = tfm__vocab_index(t, false, s->file, s->error)) != 0) return rc;
+    if (rc || (rc = spm_scores(s)) != 0 || (rc = tfm__vocab_index(t, false, s->file, s->error)) != 0)
+        return rc;
     t->bos = t->vocab_size > 1 ? 1 : -1;
     t->eos = t->vocab_size > 2 ? 2 : -1;
     t->unknown = t->vocab_size > 0 ? 0 : -1;
@@ -203,7 +214,9 @@ static int32_t load_spm(const source *s) {
     t->cut_at_marks = true;
     t->merge_unknown = true;
     t->steps[t->step_count++].kind = TFM__NORMAL_SPM;
-    t->strip = t->spm.remove_extra ? TFM__STRIP_MARK_EACH : t->spm.dummy_prefix ? TFM__STRIP_MARK : TFM__STRIP_NONE;
+    t->strip = t->spm.remove_extra   ? TFM__STRIP_MARK_EACH
+               : t->spm.dummy_prefix ? TFM__STRIP_MARK
+                                     : TFM__STRIP_NONE;
     if ((rc = special_ids(s)) != 0) return rc;
     t->stand_in = t->unknown;
     return TFM_OK;
@@ -222,10 +235,10 @@ static int32_t bpe_token(const source *s, uint64_t i, tfm__buffer *bytes) {
     spelled = tfm__alphabet_to_bytes(text.data, text.size, bytes, &refused) && text.size;
     if (refused) return tfm__fail_memory(s->error, t->heap, text.size);
     whole = kind == TFM_TOKEN_CONTROL || kind == TFM_TOKEN_UNKNOWN || kind == TFM_TOKEN_USER;
-    rc = tfm__vocab_set(t, (int32_t)i, spelled ? (const void *)bytes->data : text.data, spelled ? bytes->size : text.size,
-                        whole ? text.data : NULL, text.size, kind,
-                        (spelled ? TFM__TOKEN_MATCH : 0) | (whole && kind != TFM_TOKEN_USER ? TFM__TOKEN_SKIP : 0),
-                        s->error);
+    rc = tfm__vocab_set(
+        t, (int32_t)i, spelled ? (const void *)bytes->data : text.data, spelled ? bytes->size : text.size,
+        whole ? text.data : NULL, text.size, kind,
+        (spelled ? TFM__TOKEN_MATCH : 0) | (whole && kind != TFM_TOKEN_USER ? TFM__TOKEN_SKIP : 0), s->error);
     if (rc || !whole) return rc;
     return add_whole(s, (int32_t)i, text.data, text.size, kind, false);
 }
@@ -233,7 +246,8 @@ static int32_t bpe_token(const source *s, uint64_t i, tfm__buffer *bytes) {
 static int32_t bad_merge(const source *s, uint64_t i, const char *what) {
     tfm__text text = find(s, "tokenizer.ggml.merges")->texts[i];
     return tfm__fail_at(s->error, TFM_E_FORMAT, s->file, "tokenizer.ggml.merges", TFM__NO_OFFSET,
-                        "merge %llu, '%.*s', %s", (unsigned long long)i, (int)TFM__MIN(text.size, 64u), text.data, what);
+                        "merge %llu, '%.*s', %s", (unsigned long long)i, (int)TFM__MIN(text.size, 64u),
+                        text.data, what);
 }
 
 /* The token that a part of a merge names, or -1. */
@@ -249,7 +263,8 @@ static int32_t bpe_merge(const source *s, const tfm__meta *merges, uint64_t i, t
     size_t left_size = space ? (size_t)(space - text.data) : 0;
     int32_t left, right, merged;
     bool refused = false;
-    if (!space || left_size + 1 == text.size) return bad_merge(s, i, "is not two tokens with a space between them");
+    if (!space || left_size + 1 == text.size)
+        return bad_merge(s, i, "is not two tokens with a space between them");
     bytes->size = 0;
     left = part(s, text.data, left_size, bytes, &refused);
     right = refused ? -1 : part(s, space + 1, text.size - left_size - 1, bytes, &refused);
@@ -269,7 +284,8 @@ static int32_t load_bpe(const source *s) {
     int32_t rc = TFM_OK;
     memcpy(t->kind_name, "byte-level-bpe", 15);
     if (!merges)
-        return tfm__fail_at(s->error, TFM_E_MISSING, s->file, "tokenizer.ggml.merges", TFM__NO_OFFSET, "no merges");
+        return tfm__fail_at(s->error, TFM_E_MISSING, s->file, "tokenizer.ggml.merges", TFM__NO_OFFSET,
+                            "no merges");
     if (merges->type != TFM__META_ARRAY || merges->item != TFM__META_STRING || merges->count >= UINT32_MAX)
         return wrong(s, "tokenizer.ggml.merges", "not a list of texts");
     if (pre && !tfm__meta_text(pre, 0, &pre_text)) return wrong(s, "tokenizer.ggml.pre", "not a text");
@@ -302,11 +318,13 @@ int32_t tfm__load_gguf(tfm_tokenizer *tokenizer, const tfm__container *container
     model = find(&s, "tokenizer.ggml.model");
     s.tokens = find(&s, "tokenizer.ggml.tokens");
     if (!model || !s.tokens)
-        return tfm__fail_at(error, TFM_E_MISSING, s.file, NULL, TFM__NO_OFFSET, "the file holds no tokenizer");
+        return tfm__fail_at(error, TFM_E_MISSING, s.file, NULL, TFM__NO_OFFSET,
+                            "the file holds no tokenizer");
     if (!tfm__meta_text(model, 0, &name)) return wrong(&s, "tokenizer.ggml.model", "not a text");
     if (!is_text(name, "llama") && !is_text(name, "gpt2"))
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, s.file, "tokenizer.ggml.model", TFM__NO_OFFSET,
-                            "the tokenizer model '%.*s' is not supported", (int)TFM__MIN(name.size, 64u), name.data);
+                            "the tokenizer model '%.*s' is not supported", (int)TFM__MIN(name.size, 64u),
+                            name.data);
     if (s.tokens->type != TFM__META_ARRAY || s.tokens->item != TFM__META_STRING || s.tokens->count == 0)
         return wrong(&s, "tokenizer.ggml.tokens", "not a list of texts");
     if ((rc = tfm__vocab_begin(tokenizer, (size_t)s.tokens->count, error)) != 0) return rc;

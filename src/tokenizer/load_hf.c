@@ -1,8 +1,9 @@
-/* load_hf.c - Hugging Face's tokenizer.json with a model of type BPE: its vocabulary, merges and added tokens. Called by
- * load.c; the other components are read by hf_parts.c.
+/* load_hf.c - Hugging Face's tokenizer.json with a model of type BPE: its vocabulary, merges and added
+ * tokens. Called by load.c; the other components are read by hf_parts.c.
  *
- * The ids are those of the tokenizers library. truncation and padding are left to the caller of tfm. Added tokens whose
- * normalized is true are sought in the normalised text, by their own normal form, and decode to it. */
+ * The ids are those of the tokenizers library. truncation and padding are left to the caller of tfm. Added
+ * tokens whose normalized is true are sought in the normalised text, by their own normal form, and decode to
+ * it. */
 #include "tokenizer/hf_parts.h"
 
 typedef struct bpe {
@@ -37,11 +38,16 @@ static int32_t check_model(tfm__hf *hf, const bpe *b) {
         if ((rc = tfm__hf_string(hf, type, "model")) != 0) return rc;
         return tfm__hf_unsupported(hf, type, "model", (const char *)hf->text.data);
     }
-    if (tfm__json_kind(hf->json, b->vocab) == TFM__JSON_ARRAY) return tfm__hf_unsupported(hf, b->model, "model", "Unigram");
-    if (b->merges == TFM__JSON_NONE) return tfm__hf_unsupported(hf, b->model, "model", "a model without merges");
-    if (tfm__json_kind(hf->json, b->vocab) != TFM__JSON_OBJECT || tfm__json_kind(hf->json, b->merges) != TFM__JSON_ARRAY)
-        return tfm__hf_malformed(hf, b->model, "model", "vocab or merges of another type than they should be");
-    if (tfm__json_f64(hf->json, dropout, &share) && share != 0) return tfm__hf_unsupported(hf, dropout, "model", "dropout");
+    if (tfm__json_kind(hf->json, b->vocab) == TFM__JSON_ARRAY)
+        return tfm__hf_unsupported(hf, b->model, "model", "Unigram");
+    if (b->merges == TFM__JSON_NONE)
+        return tfm__hf_unsupported(hf, b->model, "model", "a model without merges");
+    if (tfm__json_kind(hf->json, b->vocab) != TFM__JSON_OBJECT ||
+        tfm__json_kind(hf->json, b->merges) != TFM__JSON_ARRAY)
+        return tfm__hf_malformed(hf, b->model, "model",
+                                 "vocab or merges of another type than they should be");
+    if (tfm__json_f64(hf->json, dropout, &share) && share != 0)
+        return tfm__hf_unsupported(hf, dropout, "model", "dropout");
     if (!no_text(hf, get(hf, b->model, "continuing_subword_prefix")))
         return tfm__hf_unsupported(hf, b->model, "model", "continuing_subword_prefix");
     if (!no_text(hf, get(hf, b->model, "end_of_word_suffix")))
@@ -52,7 +58,8 @@ static int32_t check_model(tfm__hf *hf, const bpe *b) {
 /* ---- Vocabulary ---- */
 
 static int32_t id_of(const tfm__hf *hf, tfm__json_value value, const char *part, int64_t *id) {
-    if (!tfm__json_i64(hf->json, value, id) || *id < 0) return tfm__hf_malformed(hf, value, part, "not a token id");
+    if (!tfm__json_i64(hf->json, value, id) || *id < 0)
+        return tfm__hf_malformed(hf, value, part, "not a token id");
     return TFM_OK;
 }
 
@@ -84,7 +91,8 @@ static int32_t decoded(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length, 
     int byte;
     b->shown.size = 0;
     *kind = TFM_TOKEN_NORMAL;
-    if (hf->decodes_bytes && tfm__alphabet_to_bytes((const char *)text, length, &b->shown, &refused)) return TFM_OK;
+    if (hf->decodes_bytes && tfm__alphabet_to_bytes((const char *)text, length, &b->shown, &refused))
+        return TFM_OK;
     if (refused) return tfm__fail_memory(hf->error, b->shown.heap, length);
     if (hf->decodes_fallback && (byte = tfm__byte_token((const char *)text, length)) >= 0) {
         uint8_t value = (uint8_t)byte;
@@ -93,14 +101,16 @@ static int32_t decoded(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length, 
         return ok ? TFM_OK : tfm__fail_memory(hf->error, b->shown.heap, 1);
     }
     for (size_t i = 0; i < length && ok;) {
-        bool mark = hf->decodes_marks && length - i >= TFM__MARK_BYTES && memcmp(text + i, TFM__MARK, TFM__MARK_BYTES) == 0;
+        bool mark = hf->decodes_marks && length - i >= TFM__MARK_BYTES &&
+                    memcmp(text + i, TFM__MARK, TFM__MARK_BYTES) == 0;
         ok = tfm__buffer_append(&b->shown, mark ? (const void *)" " : text + i, 1);
         i += mark ? TFM__MARK_BYTES : 1;
     }
     return ok ? TFM_OK : tfm__fail_memory(hf->error, b->shown.heap, length);
 }
 
-/* The key of a text of the vocabulary: raw bytes where it is spelled in the byte alphabet. False if it has none. */
+/* The key of a text of the vocabulary: raw bytes where it is spelled in the byte alphabet. False if it has
+ * none. */
 static int32_t key_of(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length, bool *usable) {
     bool refused = false;
     b->bytes.size = 0;
@@ -109,7 +119,8 @@ static int32_t key_of(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length, b
         return refused ? tfm__fail_memory(hf->error, b->bytes.heap, length) : TFM_OK;
     }
     *usable = true;
-    if (!tfm__buffer_append(&b->bytes, text, length)) return tfm__fail_memory(hf->error, b->bytes.heap, length);
+    if (!tfm__buffer_append(&b->bytes, text, length))
+        return tfm__fail_memory(hf->error, b->bytes.heap, length);
     return TFM_OK;
 }
 
@@ -121,7 +132,8 @@ static int32_t read_entry(tfm__hf *hf, bpe *b, tfm__json_value key) {
     int32_t rc;
     if ((rc = id_of(hf, tfm__json_member_value(hf->json, key), "model vocab", &id)) != 0) return rc;
     if ((rc = tfm__hf_string(hf, key, "model vocab")) != 0) return rc;
-    if (t->flags[id] & TFM__TOKEN_PRESENT) return tfm__hf_malformed(hf, key, "model vocab", "an id that is taken already");
+    if (t->flags[id] & TFM__TOKEN_PRESENT)
+        return tfm__hf_malformed(hf, key, "model vocab", "an id that is taken already");
     if ((rc = decoded(hf, b, hf->text.data, hf->text.size, &kind)) != 0) return rc;
     if ((rc = key_of(hf, b, hf->text.data, hf->text.size, &usable)) != 0) return rc;
     if (!usable) { /* no text can lead to it */
@@ -131,8 +143,9 @@ static int32_t read_entry(tfm__hf *hf, bpe *b, tfm__json_value key) {
     }
     byte = tfm__byte_token((const char *)hf->text.data, hf->text.size);
     if (!hf->byte_level && byte >= 0) t->byte_id[byte] = (int32_t)id;
-    return tfm__vocab_set(t, (int32_t)id, b->bytes.data, b->bytes.size, b->shown.size ? (const void *)b->shown.data : "",
-                          b->shown.size, kind, usable && b->bytes.size ? TFM__TOKEN_MATCH : 0, hf->error);
+    return tfm__vocab_set(t, (int32_t)id, b->bytes.data, b->bytes.size,
+                          b->shown.size ? (const void *)b->shown.data : "", b->shown.size, kind,
+                          usable && b->bytes.size ? TFM__TOKEN_MATCH : 0, hf->error);
 }
 
 /* ---- Merges ---- */
@@ -181,7 +194,8 @@ static int32_t read_merge(tfm__hf *hf, bpe *b, tfm__json_value merge, size_t num
         if ((rc = half(hf, b, text, at, &left)) != 0) return rc;
         if ((rc = half(hf, b, text + at + 1, size - at - 1, &right)) != 0) return rc;
     }
-    if (left < 0 || right < 0) return bad_merge(hf, merge, number, "names a token that the vocabulary does not have");
+    if (left < 0 || right < 0)
+        return bad_merge(hf, merge, number, "names a token that the vocabulary does not have");
     merged = tfm__vocab_find(hf->tokenizer, b->shown.data, b->shown.size);
     if (merged < 0) return bad_merge(hf, merge, number, "makes a token that the vocabulary does not have");
     return tfm__vocab_pair(hf->tokenizer, left, right, (*rank)++, merged, hf->error);
@@ -246,8 +260,9 @@ static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__scrat
         if (added.special) t->flags[id] |= TFM__TOKEN_SKIP;
         rc = tfm__vocab_store(t, b->shown.data, b->shown.size, &t->text[id], hf->error);
     } else {
-        rc = tfm__vocab_set(t, (int32_t)id, hf->text.data, hf->text.size, b->shown.size ? (const void *)b->shown.data : "",
-                            b->shown.size, kind, added.special ? TFM__TOKEN_SKIP : 0, hf->error);
+        rc = tfm__vocab_set(t, (int32_t)id, hf->text.data, hf->text.size,
+                            b->shown.size ? (const void *)b->shown.data : "", b->shown.size, kind,
+                            added.special ? TFM__TOKEN_SKIP : 0, hf->error);
     }
     return rc ? rc : tfm__vocab_add(t, &added, hf->error);
 }
@@ -318,7 +333,8 @@ static int32_t load(tfm__hf *hf) {
     for (int i = 0; t->bytes && t->byte_fallback && i < 256; i++) {
         uint8_t byte = (uint8_t)i;
         if (tfm__vocab_find(t, &byte, 1) < 0)
-            return tfm__hf_unsupported(hf, b.model, "model", "byte_fallback with a byte alphabet that has gaps");
+            return tfm__hf_unsupported(hf, b.model, "model",
+                                       "byte_fallback with a byte alphabet that has gaps");
     }
     memcpy(t->kind_name, t->bytes ? "byte-level-bpe" : "sentencepiece-bpe", t->bytes ? 15 : 18);
     return TFM_OK;
@@ -327,7 +343,8 @@ static int32_t load(tfm__hf *hf) {
 int32_t tfm__load_hf(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error) {
     tfm__json json;
     tfm__hf hf = {.tokenizer = tokenizer, .json = &json, .error = error};
-    int32_t rc = tfm__json_parse(&json, tokenizer->heap, (const char *)file->data, file->size, file->name, error);
+    int32_t rc =
+        tfm__json_parse(&json, tokenizer->heap, (const char *)file->data, file->size, file->name, error);
     if (rc) return rc;
     tfm__buffer_init(&hf.text, tokenizer->heap);
     rc = load(&hf);

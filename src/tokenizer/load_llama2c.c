@@ -1,11 +1,11 @@
 /* load_llama2c.c - the tokenizer.bin of llama2.c. Called by load.c.
  *
- * Little-endian: int32 length of the longest token, then for every token float32 score, int32 length, bytes, to the end
- * of the file. Ids 0 unknown, 1 bos, 2 eos, 3 .. 258 the bytes (named "<0x00>" ...), then the pieces, with spaces
- * rather than U+2581. As run.c does it: a space goes in front of a text that is not empty, characters are a byte with
- * up to three continuation bytes, those that are no token become bytes (id = byte + 3), and the pair whose text is the
- * token of the highest score above -1e10 merges first; every token can be met that way, special ones included.
- * Source: karpathy/llama2.c, run.c. */
+ * Little-endian: int32 length of the longest token, then for every token float32 score, int32 length, bytes,
+ * to the end of the file. Ids 0 unknown, 1 bos, 2 eos, 3 .. 258 the bytes (named "<0x00>" ...), then the
+ * pieces, with spaces rather than U+2581. As run.c does it: a space goes in front of a text that is not
+ * empty, characters are a byte with up to three continuation bytes, those that are no token become bytes (id
+ * = byte + 3), and the pair whose text is the token of the highest score above -1e10 merges first; every
+ * token can be met that way, special ones included. Source: karpathy/llama2.c, run.c. */
 #include "tokenizer/internal.h"
 
 #define FIRST_BYTE 3
@@ -44,10 +44,11 @@ bool tfm__is_llama2c(const uint8_t *data, size_t size) {
     return count == FIRST_PIECE;
 }
 
-static int32_t put_special(tfm_tokenizer *t, int32_t id, const record *r, const char *name, int kind, tfm_error *error) {
+static int32_t put_special(tfm_tokenizer *t, int32_t id, const record *r, const char *name, int kind,
+                           tfm_error *error) {
     tfm__added added = {.id = id, .special = true};
-    int32_t rc = tfm__vocab_set(t, id, r->text, r->length, name, strlen(name), kind, TFM__TOKEN_MATCH | TFM__TOKEN_SKIP,
-                                error);
+    int32_t rc = tfm__vocab_set(t, id, r->text, r->length, name, strlen(name), kind,
+                                TFM__TOKEN_MATCH | TFM__TOKEN_SKIP, error);
     if (rc) return rc;
     added.text = added.match = t->text[id];
     return tfm__vocab_add(t, &added, error);
@@ -61,18 +62,19 @@ static int32_t put_record(tfm_tokenizer *t, int32_t id, const record *r, const c
     if (id < FIRST_BYTE) return put_special(t, id, r, names[id], kinds[id], error);
     if (id < FIRST_PIECE) {
         if (tfm__byte_token(text, r->length) != id - FIRST_BYTE)
-            return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "token %d is not that of byte 0x%02X", (int)id,
-                                (unsigned)(id - FIRST_BYTE));
+            return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                                "token %d is not that of byte 0x%02X", (int)id, (unsigned)(id - FIRST_BYTE));
         byte = (uint8_t)(id - FIRST_BYTE);
         t->byte_id[byte] = id;
         return tfm__vocab_set(t, id, text, r->length, &byte, 1, TFM_TOKEN_BYTE, TFM__TOKEN_MATCH, error);
     }
-    /* Bytes that stand in for a character take part in run.c's merging under their names: no real token has one at
-     * either end, and so such bytes never merge here. */
+    /* Bytes that stand in for a character take part in run.c's merging under their names: no real token has
+     * one at either end, and so such bytes never merge here. */
     if (r->length > 6 && (tfm__byte_token(text, 6) >= 0 || tfm__byte_token(text + r->length - 6, 6) >= 0))
-        return tfm__fail_at(error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET, "token %d begins or ends with the name of a byte",
-                            (int)id);
-    return tfm__vocab_set(t, id, text, r->length, NULL, 0, TFM_TOKEN_NORMAL, r->length ? TFM__TOKEN_MATCH : 0, error);
+        return tfm__fail_at(error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET,
+                            "token %d begins or ends with the name of a byte", (int)id);
+    return tfm__vocab_set(t, id, text, r->length, NULL, 0, TFM_TOKEN_NORMAL, r->length ? TFM__TOKEN_MATCH : 0,
+                          error);
 }
 
 int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error) {
@@ -82,11 +84,13 @@ int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file
     int32_t rc = TFM_OK;
     while (at < file->size) {
         if (!next_record(file->data, file->size, &at, &r))
-            return tfm__fail_at(error, TFM_E_TRUNCATED, file->name, NULL, at, "token %zu runs past the end of the file", count);
+            return tfm__fail_at(error, TFM_E_TRUNCATED, file->name, NULL, at,
+                                "token %zu runs past the end of the file", count);
         count++;
     }
     if (count < FIRST_PIECE)
-        return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET, "fewer tokens than there are bytes");
+        return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET,
+                            "fewer tokens than there are bytes");
     if ((rc = tfm__vocab_begin(tokenizer, count, error)) != 0) return rc;
     scores = tfm__alloc_array(tokenizer->heap, count, sizeof *scores);
     if (!scores) return tfm__fail_memory(error, tokenizer->heap, count * sizeof *scores);

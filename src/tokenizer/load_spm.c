@@ -1,10 +1,10 @@
 /* load_spm.c - SentencePiece .model files of type BPE. Called by load.c.
  *
- * The file is a protobuf message: fields of (number << 3 | wire type), then a varint, 4 or 8 bytes, or a length and as
- * many bytes. ModelProto: 1 pieces {1 text, 2 score f32, 3 type}, 2 trainer {3 model type, 24 white space as suffix,
- * 35 byte fallback, 40-43 ids of unk bos eos pad, 44 text of unknown}, 3 normalizer {2 character map, 3 dummy prefix,
- * 4 remove extra white space, 5 escape}, 5 denormalizer. Fields that are not named here are skipped.
- * Source: sentencepiece_model.proto, which also gives the defaults. */
+ * The file is a protobuf message: fields of (number << 3 | wire type), then a varint, 4 or 8 bytes, or a
+ * length and as many bytes. ModelProto: 1 pieces {1 text, 2 score f32, 3 type}, 2 trainer {3 model type, 24
+ * white space as suffix, 35 byte fallback, 40-43 ids of unk bos eos pad, 44 text of unknown}, 3 normalizer {2
+ * character map, 3 dummy prefix, 4 remove extra white space, 5 escape}, 5 denormalizer. Fields that are not
+ * named here are skipped. Source: sentencepiece_model.proto, which also gives the defaults. */
 #include "tokenizer/internal.h"
 
 #include <math.h>
@@ -62,7 +62,8 @@ static bool next_field(reader *r, field *f) {
         f->value = tfm__u32_le(r->data + r->at);
         r->at += 4;
         return true;
-    default: break;
+    default:
+        break;
     }
 bad:
     r->at = start;
@@ -104,15 +105,32 @@ static bool read_trainer(settings *to, reader r) {
     field f;
     while (next_field(&r, &f)) {
         switch (f.number) {
-        case 3: to->type = as_int(f.value); break;
-        case 24: to->suffix = f.value != 0; break;
-        case 35: to->byte_fallback = f.value != 0; break;
-        case 40: to->unk = as_int(f.value); break;
-        case 41: to->bos = as_int(f.value); break;
-        case 42: to->eos = as_int(f.value); break;
-        case 43: to->pad = as_int(f.value); break;
-        case 44: to->unk_surface = f.bytes; break;
-        default: break;
+        case 3:
+            to->type = as_int(f.value);
+            break;
+        case 24:
+            to->suffix = f.value != 0;
+            break;
+        case 35:
+            to->byte_fallback = f.value != 0;
+            break;
+        case 40:
+            to->unk = as_int(f.value);
+            break;
+        case 41:
+            to->bos = as_int(f.value);
+            break;
+        case 42:
+            to->eos = as_int(f.value);
+            break;
+        case 43:
+            to->pad = as_int(f.value);
+            break;
+        case 44:
+            to->unk_surface = f.bytes;
+            break;
+        default:
+            break;
         }
     }
     return r.at == r.size;
@@ -122,11 +140,20 @@ static bool read_normalizer(tfm__spm_rules *rules, reader *map, reader r) {
     field f;
     while (next_field(&r, &f)) {
         switch (f.number) {
-        case 2: *map = f.bytes; break;
-        case 3: rules->dummy_prefix = f.value != 0; break;
-        case 4: rules->remove_extra = f.value != 0; break;
-        case 5: rules->escape = f.value != 0; break;
-        default: break;
+        case 2:
+            *map = f.bytes;
+            break;
+        case 3:
+            rules->dummy_prefix = f.value != 0;
+            break;
+        case 4:
+            rules->remove_extra = f.value != 0;
+            break;
+        case 5:
+            rules->escape = f.value != 0;
+            break;
+        default:
+            break;
         }
     }
     return r.at == r.size;
@@ -172,12 +199,13 @@ static int32_t read_piece(source *s, int32_t id, const field *piece, tfm__buffer
         const reader surface = s->settings.unk_surface;
         if (t->unknown >= 0) return broken(s, piece, "two pieces for what is unknown");
         t->unknown = id;
-        rc = tfm__vocab_set(t, id, text.data, text.size, surface.data ? (const void *)surface.data : "", surface.size,
-                            TFM_TOKEN_UNKNOWN, 0, s->error);
+        rc = tfm__vocab_set(t, id, text.data, text.size, surface.data ? (const void *)surface.data : "",
+                            surface.size, TFM_TOKEN_UNKNOWN, 0, s->error);
         return rc ? rc : whole(s, id, text);
     }
     case TFM_TOKEN_CONTROL:
-        rc = tfm__vocab_set(t, id, text.data, text.size, NULL, 0, TFM_TOKEN_CONTROL, TFM__TOKEN_SKIP, s->error);
+        rc = tfm__vocab_set(t, id, text.data, text.size, NULL, 0, TFM_TOKEN_CONTROL, TFM__TOKEN_SKIP,
+                            s->error);
         return rc ? rc : whole(s, id, text);
     case TFM_TOKEN_BYTE:
         if (tfm__byte_token((const char *)text.data, text.size) < 0)
@@ -188,13 +216,17 @@ static int32_t read_piece(source *s, int32_t id, const field *piece, tfm__buffer
         return tfm__vocab_set(t, id, text.data, text.size, &byte, 1, TFM_TOKEN_BYTE, 0, s->error);
     case TFM_TOKEN_USER:
         t->has_frozen = true;
-        if (!tfm__trie_put(&t->frozen, t->heap, text.data, text.size, id)) return tfm__fail_memory(s->error, t->heap, 0);
+        if (!tfm__trie_put(&t->frozen, t->heap, text.data, text.size, id))
+            return tfm__fail_memory(s->error, t->heap, 0);
         break;
     case TFM_TOKEN_NORMAL:
-    case TFM_TOKEN_UNUSED: break;
-    default: return broken(s, piece, "a piece of a type that is not known");
+    case TFM_TOKEN_UNUSED:
+        break;
+    default:
+        return broken(s, piece, "a piece of a type that is not known");
     }
-    return tfm__vocab_set(t, id, text.data, text.size, spaced->data, spaced->size, (int)type, TFM__TOKEN_MATCH, s->error);
+    return tfm__vocab_set(t, id, text.data, text.size, spaced->data, spaced->size, (int)type,
+                          TFM__TOKEN_MATCH, s->error);
 }
 
 /* Everything but the pieces, and their number. */
@@ -207,14 +239,16 @@ static int32_t read_outer(source *s, size_t *pieces) {
     while (next_field(&r, &f)) {
         if (f.wire != 2) continue;
         if (f.number == 1) ++*pieces;
-        if (f.number == 2 && !read_trainer(&s->settings, f.bytes)) return broken(s, &f, "malformed trainer settings");
+        if (f.number == 2 && !read_trainer(&s->settings, f.bytes))
+            return broken(s, &f, "malformed trainer settings");
         if (f.number == 3 && !read_normalizer(&t->spm, &s->settings.map, f.bytes))
             return broken(s, &f, "malformed normalizer settings");
         if (f.number == 5 && !read_normalizer(&denormalizer, &unused, f.bytes))
             return broken(s, &f, "malformed denormalizer settings");
     }
     if (r.at != r.size)
-        return tfm__fail_at(s->error, TFM_E_TRUNCATED, s->file->name, NULL, r.at, "the message is cut short or malformed");
+        return tfm__fail_at(s->error, TFM_E_TRUNCATED, s->file->name, NULL, r.at,
+                            "the message is cut short or malformed");
     s->settings.has_denormalizer = unused.size != 0;
     return TFM_OK;
 }
@@ -222,7 +256,8 @@ static int32_t read_outer(source *s, size_t *pieces) {
 static int32_t check_id(const source *s, int64_t id, int32_t *out) {
     *out = -1;
     if (id < 0) return TFM_OK;
-    if (id >= s->tokenizer->vocab_size) return broken(s, NULL, "the id of a special piece is outside the vocabulary");
+    if (id >= s->tokenizer->vocab_size)
+        return broken(s, NULL, "the id of a special piece is outside the vocabulary");
     *out = (int32_t)id;
     return TFM_OK;
 }
@@ -259,7 +294,8 @@ static int32_t load(source *s) {
     if ((rc = tfm__vocab_index(t, false, s->file->name, s->error)) != 0) return rc;
     if ((rc = tfm__spm_charsmap(t, set->map.data, set->map.size, s->file->name, s->error)) != 0) return rc;
     if ((rc = check_id(s, set->bos, &t->bos)) != 0 || (rc = check_id(s, set->eos, &t->eos)) != 0) return rc;
-    if ((rc = check_id(s, set->pad, &t->padding)) != 0 || (rc = check_id(s, set->unk, &ignored)) != 0) return rc;
+    if ((rc = check_id(s, set->pad, &t->padding)) != 0 || (rc = check_id(s, set->unk, &ignored)) != 0)
+        return rc;
     t->spm.suffix = set->suffix;
     t->byte_fallback = set->byte_fallback;
     t->stand_in = t->unknown;

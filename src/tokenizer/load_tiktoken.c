@@ -1,8 +1,9 @@
 /* load_tiktoken.c - rank files: lines of "base64 of the token, space, rank". Called by load.c.
  *
- * The files carry neither the splitting pattern nor the special tokens; both are those of the encoding that has as many
- * tokens as the file: r50k (50256), p50k (50280), cl100k (100256), o200k (199998), Llama 3 (128000). A pattern given by
- * the caller overrides the first. Ranks are ids and may have holes. Source: tiktoken; Meta's Llama 3 release. */
+ * The files carry neither the splitting pattern nor the special tokens; both are those of the encoding that
+ * has as many tokens as the file: r50k (50256), p50k (50280), cl100k (100256), o200k (199998), Llama 3
+ * (128000). A pattern given by the caller overrides the first. Ranks are ids and may have holes. Source:
+ * tiktoken; Meta's Llama 3 release. */
 #include "tokenizer/internal.h"
 
 static int base64_digit(uint8_t c) {
@@ -141,7 +142,8 @@ static int32_t put_specials(tfm_tokenizer *t, const encoding *e, tfm_error *erro
 }
 
 /* Counts the lines and checks them; the largest rank. */
-static int32_t measure(const tfm__loaded_text *file, size_t *count, uint64_t *largest, size_t *longest, tfm_error *error) {
+static int32_t measure(const tfm__loaded_text *file, size_t *count, uint64_t *largest, size_t *longest,
+                       tfm_error *error) {
     size_t at = 0;
     *count = *longest = 0;
     *largest = 0;
@@ -150,7 +152,8 @@ static int32_t measure(const tfm__loaded_text *file, size_t *count, uint64_t *la
         line l;
         int found = next_line(file->data, file->size, &at, &l);
         if (found < 0)
-            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a line that is not a token and its rank");
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start,
+                                "a line that is not a token and its rank");
         if (found == 0) continue;
         ++*count;
         *largest = TFM__MAX(*largest, l.rank);
@@ -158,7 +161,8 @@ static int32_t measure(const tfm__loaded_text *file, size_t *count, uint64_t *la
     }
     /* holes are few: a file cannot make us take memory that its own size does not warrant */
     if (*count == 0 || *largest > 2 * (uint64_t)*count + 65536)
-        return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET, "ranks that leave large holes");
+        return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET,
+                            "ranks that leave large holes");
     return TFM_OK;
 }
 
@@ -173,8 +177,10 @@ static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8
         if (length == SIZE_MAX || length == 0)
             return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a token that is not base64");
         if (t->flags[l.rank] & TFM__TOKEN_PRESENT)
-            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "the rank %d twice", (int)l.rank);
-        rc = tfm__vocab_set(t, (int32_t)l.rank, bytes, length, NULL, 0, TFM_TOKEN_NORMAL, TFM__TOKEN_MATCH, error);
+            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "the rank %d twice",
+                                (int)l.rank);
+        rc = tfm__vocab_set(t, (int32_t)l.rank, bytes, length, NULL, 0, TFM_TOKEN_NORMAL, TFM__TOKEN_MATCH,
+                            error);
         if (rc) return rc;
     }
     return TFM_OK;
@@ -194,7 +200,8 @@ int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *fil
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, file->name, NULL, TFM__NO_OFFSET,
                             "a rank file of %zu tokens: which pattern splits its texts must be said", count);
     if (!tfm__split_for_name(pattern ? pattern : known->pattern, &tokenizer->splitter))
-        return tfm__fail(error, TFM_E_ARGUMENT, "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3)", pattern);
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3)", pattern);
     size = (size_t)largest + 1;
     for (size_t i = 0; known && i < TFM__COUNT(known->specials) && known->specials[i].text; i++)
         size = TFM__MAX(size, (size_t)known->specials[i].id + 1);

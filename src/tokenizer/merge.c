@@ -1,12 +1,13 @@
-/* merge.c - merging one piece of text into tokens. Called by encode.c for every piece that is not a token already,
- * and by vocab.c to learn which tokens come out of their own text.
+/* merge.c - merging one piece of text into tokens. Called by encode.c for every piece that is not a token
+ * already, and by vocab.c to learn which tokens come out of their own text.
  *
- * Start with single bytes or characters; while some neighbouring pair can be merged, merge the best one, the leftmost
- * of equals (internal.h says what "best" is). Short pieces: all pairs kept in arrays, least rank searched each time.
- * Long ones: a heap of candidates over a linked list of symbols. A symbol knows the rank of the pair that it begins; a
- * candidate is stale if its symbol is gone or begins a pair of another rank now. (A stale one of the same rank has the
- * same place in the order as the one that it is taken for.) At most three candidates per symbol are made: n log n.
- * Sources: Sennrich et al. 2016 (BPE); the merge loops of tiktoken, Hugging Face tokenizers, SentencePiece, run.c. */
+ * Start with single bytes or characters; while some neighbouring pair can be merged, merge the best one, the
+ * leftmost of equals (internal.h says what "best" is). Short pieces: all pairs kept in arrays, least rank
+ * searched each time. Long ones: a heap of candidates over a linked list of symbols. A symbol knows the rank
+ * of the pair that it begins; a candidate is stale if its symbol is gone or begins a pair of another rank
+ * now. (A stale one of the same rank has the same place in the order as the one that it is taken for.) At
+ * most three candidates per symbol are made: n log n. Sources: Sennrich et al. 2016 (BPE); the merge loops of
+ * tiktoken, Hugging Face tokenizers, SentencePiece, run.c. */
 #include "tokenizer/internal.h"
 
 #define SHORT_PIECE 40
@@ -20,7 +21,8 @@ void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap) {
 }
 
 void tfm__scratch_remember(tfm__scratch *scratch) {
-    if (!scratch->cache) scratch->cache = tfm__alloc_zero(scratch->heap, sizeof(tfm__cached) << TFM__CACHE_BITS);
+    if (!scratch->cache)
+        scratch->cache = tfm__alloc_zero(scratch->heap, sizeof(tfm__cached) << TFM__CACHE_BITS);
 }
 
 void tfm__scratch_free(tfm__scratch *scratch) {
@@ -73,14 +75,16 @@ static void put_unknown(const tfm_tokenizer *tokenizer, building *b) {
     b->unknown_length = 0;
 }
 
-/* A character without a token, LISTED: bytes if all have tokens, else unknown (perhaps one with its neighbour), else
- * nothing. An unknown waits until the next known character, even if bytes come between: so does the reference. */
-static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, const uint8_t *text, uint32_t start,
-                               uint32_t length) {
+/* A character without a token, LISTED: bytes if all have tokens, else unknown (perhaps one with its
+ * neighbour), else nothing. An unknown waits until the next known character, even if bytes come between: so
+ * does the reference. */
+static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, const uint8_t *text,
+                               uint32_t start, uint32_t length) {
     bool all = tokenizer->byte_fallback;
     for (uint32_t i = 0; i < length && all; i++) all = tokenizer->byte_id[text[start + i]] >= 0;
     if (all) {
-        for (uint32_t i = 0; i < length; i++) put_symbol(b, start + i, 1, tokenizer->byte_id[text[start + i]]);
+        for (uint32_t i = 0; i < length; i++)
+            put_symbol(b, start + i, 1, tokenizer->byte_id[text[start + i]]);
         return;
     }
     if (tokenizer->stand_in < 0) return;
@@ -109,9 +113,7 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__scratch *scratc
             continue;
         } else {
             /* the space that run.c puts in front is never part of a longer character */
-            used = scratch->at_front && i == 0
-                       ? 1
-                       : character(tokenizer, text + i, length - i);
+            used = scratch->at_front && i == 0 ? 1 : character(tokenizer, text + i, length - i);
             id = tfm__vocab_find(tokenizer, text + i, used);
         }
         if (tokenizer->order_kind != TFM__MERGE_LISTED) {
@@ -157,7 +159,8 @@ static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__scratch *scrat
 }
 
 /* Up to SHORT_PIECE symbols, packed; returns how many are left. */
-static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, size_t n) {
+static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                          size_t n) {
     tfm__symbol *symbols = scratch->symbols;
     uint32_t rank[SHORT_PIECE];
     int32_t id[SHORT_PIECE];
@@ -179,8 +182,8 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch,
             id[i] = id[i + 1];
         }
         n--;
-        if (best > 0 && !find_pair(tokenizer, scratch, text, &symbols[best - 1], &symbols[best], &rank[best - 1],
-                                   &id[best - 1]))
+        if (best > 0 && !find_pair(tokenizer, scratch, text, &symbols[best - 1], &symbols[best],
+                                   &rank[best - 1], &id[best - 1]))
             rank[best - 1] = UINT32_MAX;
         if (best + 1 < n &&
             !find_pair(tokenizer, scratch, text, &symbols[best], &symbols[best + 1], &rank[best], &id[best]))
@@ -196,8 +199,9 @@ static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const ui
     tfm__symbol *symbol = &scratch->symbols[left];
     uint64_t made, *heap;
     size_t i;
-    if (symbol->next == NO_SYMBOL || !find_pair(tokenizer, scratch, text, symbol, &scratch->symbols[symbol->next],
-                                                &symbol->rank, &symbol->merged)) {
+    if (symbol->next == NO_SYMBOL ||
+        !find_pair(tokenizer, scratch, text, symbol, &scratch->symbols[symbol->next], &symbol->rank,
+                   &symbol->merged)) {
         symbol->rank = UINT32_MAX;
         return true;
     }
@@ -237,7 +241,8 @@ static uint64_t pop(tfm__scratch *scratch) {
 }
 
 /* Any number of symbols, linked from the first on. False: memory refused. */
-static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t n) {
+static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                       uint32_t n) {
     tfm__symbol *symbols = scratch->symbols;
     for (uint32_t i = 0; i < n; i++) {
         symbols[i].previous = i ? i - 1 : NO_SYMBOL;
@@ -268,8 +273,8 @@ static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
 static bool put_id(tfm__buffer *ids, int32_t id) { return tfm__buffer_append(ids, &id, sizeof id); }
 
 /* One symbol that is left over: a token, or what stands in for it. */
-static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t length,
-                     int32_t id, tfm__buffer *ids) {
+static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                     uint32_t length, int32_t id, tfm__buffer *ids) {
     bool after_unknown = scratch->after_unknown;
     scratch->after_unknown = false;
     if (id < -1) return put_id(ids, -2 - id);
@@ -285,8 +290,8 @@ static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, cons
 }
 
 /* An UNUSED piece is taken apart where it was last put together, and so are its parts. */
-static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, tfm__symbol symbol,
-                       tfm__buffer *ids) {
+static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                       tfm__symbol symbol, tfm__buffer *ids) {
     tfm__slice part = {symbol.start, symbol.length};
     tfm__buffer *stack = &scratch->resegment;
     stack->size = 0;
@@ -302,7 +307,8 @@ static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
             if (!put_left(tokenizer, scratch, text + part.offset, part.length, id, ids)) return false;
         } else {
             tfm__slice left = {part.offset, cut}, right = {part.offset + cut, part.length - cut};
-            if (!tfm__buffer_append(stack, &right, sizeof right) || !tfm__buffer_append(stack, &left, sizeof left))
+            if (!tfm__buffer_append(stack, &right, sizeof right) ||
+                !tfm__buffer_append(stack, &left, sizeof left))
                 return false;
         }
     }
@@ -321,7 +327,8 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const 
     size_t n;
     bool ok = true;
     if (length >= UINT32_MAX) return tfm__fail(error, TFM_E_ARGUMENT, "a piece of text of %zu bytes", length);
-    if (!reserve_symbols(scratch, length)) return tfm__fail_memory(error, scratch->heap, length * sizeof(tfm__symbol));
+    if (!reserve_symbols(scratch, length))
+        return tfm__fail_memory(error, scratch->heap, length * sizeof(tfm__symbol));
     if (tokenizer->has_unused) {
         size_t count = (size_t)tokenizer->vocab_size;
         if (!scratch->unused_cut &&
@@ -332,7 +339,8 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const 
     if (n == 0) return TFM_OK;
     if (n <= SHORT_PIECE) {
         n = merge_short(tokenizer, scratch, piece, n);
-        for (size_t i = 0; i < n && ok; i++) ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
+        for (size_t i = 0; i < n && ok; i++)
+            ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
     } else {
         ok = merge_long(tokenizer, scratch, piece, (uint32_t)n);
         for (uint32_t i = 0; ok && i != NO_SYMBOL; i = scratch->symbols[i].next)

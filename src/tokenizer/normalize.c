@@ -1,12 +1,13 @@
-/* normalize.c - what is done to a text before it is cut into pieces. Called by encode.c for every segment between
- * whole-matched tokens, and by load_hf.c for the normal forms of added tokens.
+/* normalize.c - what is done to a text before it is cut into pieces. Called by encode.c for every segment
+ * between whole-matched tokens, and by load_hf.c for the normal forms of added tokens.
  *
- * Steps of tokenizer.json (NFC, Prepend, Replace of a literal) run one after the other, each over the whole segment.
- * SentencePiece's rules are one step: at every place the longest user-defined piece is kept as it is, else the longest
- * key of the character map is replaced, else one character is kept, an ill-formed byte becoming U+FFFD; spaces are
- * squeezed, turned into U+2581 and put in front as the model says. The map is a Darts-clone double array of 32-bit
- * units: label in bits 0-7 and 31, leaf flag in bit 8, offset in bits 10-30 (times 256 if bit 9).
- * Sources: SentencePiece's normalizer; Yata's Darts-clone; Hugging Face tokenizers' normalizers. */
+ * Steps of tokenizer.json (NFC, Prepend, Replace of a literal) run one after the other, each over the whole
+ * segment. SentencePiece's rules are one step: at every place the longest user-defined piece is kept as it
+ * is, else the longest key of the character map is replaced, else one character is kept, an ill-formed byte
+ * becoming U+FFFD; spaces are squeezed, turned into U+2581 and put in front as the model says. The map is a
+ * Darts-clone double array of 32-bit units: label in bits 0-7 and 31, leaf flag in bit 8, offset in bits
+ * 10-30 (times 256 if bit 9). Sources: SentencePiece's normalizer; Yata's Darts-clone; Hugging Face
+ * tokenizers' normalizers. */
 #include "tokenizer/internal.h"
 
 /* ---- SentencePiece ---- */
@@ -18,7 +19,8 @@ int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t 
     if (size == 0) return TFM_OK;
     if (size < 4 || (trie_bytes = tfm__u32_le(data)) > size - 4 || trie_bytes % 4 != 0 || trie_bytes == 0 ||
         size - 4 - trie_bytes == 0)
-        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "a malformed precompiled_charsmap");
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "a malformed precompiled_charsmap");
     rules->unit_count = trie_bytes / 4;
     rules->units = tfm__alloc_array(tokenizer->heap, rules->unit_count, sizeof *rules->units);
     if (!rules->units) return tfm__fail_memory(error, tokenizer->heap, trie_bytes);
@@ -85,10 +87,12 @@ static prefix spm_prefix(const tfm_tokenizer *tokenizer, const uint8_t *text, si
 }
 
 static bool put_space(const tfm__spm_rules *rules, tfm__buffer *out) {
-    return rules->escape ? tfm__buffer_append(out, TFM__MARK, TFM__MARK_BYTES) : tfm__buffer_append(out, " ", 1);
+    return rules->escape ? tfm__buffer_append(out, TFM__MARK, TFM__MARK_BYTES)
+                         : tfm__buffer_append(out, " ", 1);
 }
 
-static bool spm_normalize(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length, tfm__buffer *out) {
+static bool spm_normalize(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length,
+                          tfm__buffer *out) {
     const tfm__spm_rules *rules = &tokenizer->spm;
     bool after_space = rules->remove_extra;
     size_t i = 0;
@@ -124,30 +128,32 @@ static bool spm_normalize(const tfm_tokenizer *tokenizer, const uint8_t *text, s
     if (rules->remove_extra) {
         const char *space = rules->escape ? TFM__MARK : " ";
         size_t bytes = rules->escape ? TFM__MARK_BYTES : 1;
-        while (out->size >= bytes && memcmp(out->data + out->size - bytes, space, bytes) == 0) out->size -= bytes;
+        while (out->size >= bytes && memcmp(out->data + out->size - bytes, space, bytes) == 0)
+            out->size -= bytes;
     }
     return !(rules->suffix && rules->dummy_prefix) || put_space(rules, out);
 }
 
 /* ---- Steps ---- */
 
-static bool replace_all(const uint8_t *text, size_t length, const uint8_t *from, size_t from_length, const uint8_t *to,
-                        size_t to_length, tfm__buffer *out) {
+static bool replace_all(const uint8_t *text, size_t length, const uint8_t *from, size_t from_length,
+                        const uint8_t *to, size_t to_length, tfm__buffer *out) {
     size_t start = 0;
     for (size_t i = 0; from_length && i + from_length <= length;) {
         if (text[i] != from[0] || memcmp(text + i, from, from_length) != 0) {
             i++;
             continue;
         }
-        if (!tfm__buffer_append(out, text + start, i - start) || !tfm__buffer_append(out, to, to_length)) return false;
+        if (!tfm__buffer_append(out, text + start, i - start) || !tfm__buffer_append(out, to, to_length))
+            return false;
         i += from_length;
         start = i;
     }
     return tfm__buffer_append(out, text + start, length - start);
 }
 
-int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, size_t length,
-                       const uint8_t **out, size_t *out_length, tfm_error *error) {
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+                       size_t length, const uint8_t **out, size_t *out_length, tfm_error *error) {
     *out = text;
     *out_length = length;
     for (uint32_t i = 0; i < tokenizer->step_count; i++) {
@@ -157,7 +163,9 @@ int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
         to->size = 0;
         if (*out_length == 0) break;
         switch (step->kind) {
-        case TFM__NORMAL_NFC: ok = tfm__unicode_nfc(*out, *out_length, to); break;
+        case TFM__NORMAL_NFC:
+            ok = tfm__unicode_nfc(*out, *out_length, to);
+            break;
         case TFM__NORMAL_PREPEND:
             ok = tfm__buffer_append(to, tfm__slice_at(tokenizer, step->to), step->to.length) &&
                  tfm__buffer_append(to, *out, *out_length);
@@ -166,8 +174,11 @@ int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
             ok = replace_all(*out, *out_length, tfm__slice_at(tokenizer, step->from), step->from.length,
                              tfm__slice_at(tokenizer, step->to), step->to.length, to);
             break;
-        case TFM__NORMAL_SPM: ok = spm_normalize(tokenizer, *out, *out_length, to); break;
-        default: break;
+        case TFM__NORMAL_SPM:
+            ok = spm_normalize(tokenizer, *out, *out_length, to);
+            break;
+        default:
+            break;
         }
         if (!ok) return tfm__fail_memory(error, scratch->heap, *out_length);
         *out = to->data;

@@ -1,14 +1,14 @@
 /* split.c - the scanners: where a piece of text ends. Called for every piece by the encoder.
  *
- * Each function takes a text that begins at a piece boundary and returns the length of the first match of one regular
- * expression, alternatives tried in order as Perl does. The expressions (\s is White_Space):
- *   GPT2     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
- *   CL100K   (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,k}| ?[^\s\p{L}\p{N}]+[\r\n]*
- *            |\s+$ (whole_tail)|\s*[\r\n]+|\s+(?!\S)|\s+        marks: \p{L} reads [\p{L}\p{M}] in the 2nd and 4th
- *   O200K    PREFIX U* W+ C? | PREFIX U+ W* C? | \p{N}{1,k} | ?[^\s\p{L}\p{N}]+[\r\n/]* |\s*[\r\n]+|\s+(?!\S)|\s+
- *            with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}], PREFIX = [^\r\n\p{L}\p{N}]?,
- *            C = (?i:'s|'t|'re|'ve|'m|'ll|'d)
- *   DEEPSEEK [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
+ * Each function takes a text that begins at a piece boundary and returns the length of the first match of one
+ * regular expression, alternatives tried in order as Perl does. The expressions (\s is White_Space): GPT2
+ * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ CL100K
+ * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,k}| ?[^\s\p{L}\p{N}]+[\r\n]*
+ *            |\s+$ (whole_tail)|\s*[\r\n]+|\s+(?!\S)|\s+        marks: \p{L} reads [\p{L}\p{M}] in the 2nd
+ * and 4th O200K    PREFIX U* W+ C? | PREFIX U+ W* C? | \p{N}{1,k} | ?[^\s\p{L}\p{N}]+[\r\n/]*
+ * |\s*[\r\n]+|\s+(?!\S)|\s+ with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}], PREFIX =
+ * [^\r\n\p{L}\p{N}]?, C = (?i:'s|'t|'re|'ve|'m|'ll|'d) DEEPSEEK [ASCII
+ * punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
  *            |\s*[\r\n]+|\s+(?!\S)|\s+                           (characters in no match: runs of their own)
  * Sources: the tiktoken and Hugging Face tokenizers projects, which define these expressions as data. */
 #include "tokenizer/split.h"
@@ -38,8 +38,8 @@ static inline size_t run_of(const uint8_t *text, size_t i, size_t length, uint32
 
 static inline uint8_t lower_ascii(uint8_t c) { return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c; }
 
-/* Length of the contraction at text[0], an apostrophe: 's 't 'm 'd 're 've 'll; 0 if there is none. Case folding
- * makes U+017F (long s) an s as well. */
+/* Length of the contraction at text[0], an apostrophe: 's 't 'm 'd 're 've 'll; 0 if there is none. Case
+ * folding makes U+017F (long s) an s as well. */
 static size_t contraction(const uint8_t *text, size_t length, bool any_case) {
     uint8_t a, b;
     if (length < 2 || text[0] != '\'') return 0;
@@ -52,8 +52,8 @@ static size_t contraction(const uint8_t *text, size_t length, bool any_case) {
     return 0;
 }
 
-/* White space at text[0]. With newlines: up to the last CR or LF of the run, if it has one. Otherwise the whole run
- * where it ends the text, or all but its last character, which goes with what follows. */
+/* White space at text[0]. With newlines: up to the last CR or LF of the run, if it has one. Otherwise the
+ * whole run where it ends the text, or all but its last character, which goes with what follows. */
 static size_t white_space(const uint8_t *text, size_t length, bool newlines, bool whole_tail) {
     size_t i = 0, last = 0, newline = 0;
     while (i < length) {
@@ -91,7 +91,8 @@ static size_t some_digits(const uint8_t *text, size_t i, size_t length, uint32_t
     return i;
 }
 
-/* " ?[others]+[tail]*" at text[0], whose optional space has been looked through: i is the end of the first other. */
+/* " ?[others]+[tail]*" at text[0], whose optional space has been looked through: i is the end of the first
+ * other. */
 static size_t others(const uint8_t *text, size_t i, size_t length, uint32_t excluded, bool slash) {
     i = run_of(text, i, length, ~(excluded | TFM__SET_SPACE));
     while (i < length && (text[i] == '\r' || text[i] == '\n' || (slash && text[i] == '/'))) i++;
@@ -121,9 +122,9 @@ static size_t next_cl100k(const tfm__split_stage *stage, const uint8_t *text, si
 #define UPPER_RUN (TFM__SET_UPPER | TFM__SET_CASELESS | TFM__SET_M)
 #define LOWER_RUN (TFM__SET_LOWER | TFM__SET_CASELESS | TFM__SET_M)
 
-/* End of U* W+ from i, or 0 if it does not match; *upper receives the end of the longest U*. The greedy U* gives back
- * characters until W+ can start: if a lower-case letter follows it need not, else the last character that is in both
- * classes is the one. */
+/* End of U* W+ from i, or 0 if it does not match; *upper receives the end of the longest U*. The greedy U*
+ * gives back characters until W+ can start: if a lower-case letter follows it need not, else the last
+ * character that is in both classes is the one. */
 static size_t o200k_word(const uint8_t *text, size_t i, size_t length, size_t *upper) {
     size_t both = 0;
     uint32_t used, set = 0;
@@ -164,7 +165,8 @@ static size_t next_o200k(const tfm__split_stage *stage, const uint8_t *text, siz
 static bool ascii_letter(uint8_t c) { return lower_ascii(c) >= 'a' && lower_ascii(c) <= 'z'; }
 
 static bool ascii_punctuation(uint8_t c) {
-    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+    return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') ||
+           (c >= '{' && c <= '~');
 }
 
 static bool is_newline(uint8_t c) { return c == '\r' || c == '\n'; }
@@ -219,19 +221,18 @@ static size_t next_numbers(const uint8_t *text, size_t length, uint32_t most) {
     return run_of(text, used, length, ~TFM__SET_N);
 }
 
-/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII punctuation. */
+/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII
+ * punctuation. */
 static bool is_punctuation(const uint8_t *text, size_t length, uint32_t *used) {
     static const uint32_t later[][2] = {
-        {0x61d, 0x61d}, {0x9fd, 0x9fd}, {0xa76, 0xa76}, {0xc77, 0xc77}, {0xc84, 0xc84}, {0x1b4e,
-        0x1b4f}, {0x1b7d, 0x1b7f}, {0x2e43, 0x2e4f}, {0x2e52, 0x2e5d}, {0x10d6e, 0x10d6e},
-        {0x10ead, 0x10ead}, {0x10f55, 0x10f59}, {0x10f86, 0x10f89}, {0x113d4, 0x113d5},
-        {0x113d7, 0x113d8}, {0x1144b, 0x1144f}, {0x1145a, 0x1145b}, {0x1145d, 0x1145d},
-        {0x11660, 0x1166c}, {0x116b9, 0x116b9}, {0x1183b, 0x1183b}, {0x11944, 0x11946},
-        {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11a9c}, {0x11a9e, 0x11aa2},
-        {0x11b00, 0x11b09}, {0x11be1, 0x11be1}, {0x11c41, 0x11c45}, {0x11c70, 0x11c71},
-        {0x11ef7, 0x11ef8}, {0x11f43, 0x11f4f}, {0x11fff, 0x11fff}, {0x12ff1, 0x12ff2},
-        {0x16d6d, 0x16d6f}, {0x16e97, 0x16e9a}, {0x16fe2, 0x16fe2}, {0x1e5ff, 0x1e5ff},
-        {0x1e95e, 0x1e95f}};
+        {0x61d, 0x61d},     {0x9fd, 0x9fd},     {0xa76, 0xa76},     {0xc77, 0xc77},     {0xc84, 0xc84},
+        {0x1b4e, 0x1b4f},   {0x1b7d, 0x1b7f},   {0x2e43, 0x2e4f},   {0x2e52, 0x2e5d},   {0x10d6e, 0x10d6e},
+        {0x10ead, 0x10ead}, {0x10f55, 0x10f59}, {0x10f86, 0x10f89}, {0x113d4, 0x113d5}, {0x113d7, 0x113d8},
+        {0x1144b, 0x1144f}, {0x1145a, 0x1145b}, {0x1145d, 0x1145d}, {0x11660, 0x1166c}, {0x116b9, 0x116b9},
+        {0x1183b, 0x1183b}, {0x11944, 0x11946}, {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11a9c},
+        {0x11a9e, 0x11aa2}, {0x11b00, 0x11b09}, {0x11be1, 0x11be1}, {0x11c41, 0x11c45}, {0x11c70, 0x11c71},
+        {0x11ef7, 0x11ef8}, {0x11f43, 0x11f4f}, {0x11fff, 0x11fff}, {0x12ff1, 0x12ff2}, {0x16d6d, 0x16d6f},
+        {0x16e97, 0x16e9a}, {0x16fe2, 0x16fe2}, {0x1e5ff, 0x1e5ff}, {0x1e95e, 0x1e95f}};
     uint32_t code;
     if (text[0] < 0x80) {
         *used = 1;
@@ -260,7 +261,8 @@ static bool is_byte_digit(const uint8_t *text, size_t length, uint32_t *used) {
     uint8_t c = text[0];
     (void)length;
     *used = 1; /* superscripts 2, 3, 1 and the fractions of Latin-1 stand for their bytes in the alphabet */
-    return (c >= '0' && c <= '9') || c == 0xb2 || c == 0xb3 || c == 0xb9 || c == 0xbc || c == 0xbd || c == 0xbe;
+    return (c >= '0' && c <= '9') || c == 0xb2 || c == 0xb3 || c == 0xb9 || c == 0xbc || c == 0xbd ||
+           c == 0xbe;
 }
 
 /* A run of characters that all are, or all are not, of a kind. */
@@ -283,16 +285,27 @@ static size_t next_ascii_digits(const uint8_t *text, size_t length) {
 
 size_t tfm__split_next(const tfm__split_stage *stage, const uint8_t *text, size_t length) {
     switch (stage->kind) {
-    case TFM__SPLIT_GPT2: return next_gpt2(text, length);
-    case TFM__SPLIT_CL100K: return next_cl100k(stage, text, length);
-    case TFM__SPLIT_O200K: return next_o200k(stage, text, length);
-    case TFM__SPLIT_DEEPSEEK: return next_deepseek(text, length);
-    case TFM__SPLIT_NUMBERS: return next_numbers(text, length, stage->digits);
-    case TFM__SPLIT_PUNCTUATION: return next_run(text, length, is_punctuation);
-    case TFM__SPLIT_PUNCTUATION_NO_GRAVE: return next_run(text, length, is_punctuation_no_grave);
-    case TFM__SPLIT_ASCII_DIGITS: return next_ascii_digits(text, length);
-    case TFM__SPLIT_BYTE_DIGITS: return next_run(text, length, is_byte_digit);
-    case TFM__SPLIT_CJK: return next_run(text, length, is_cjk);
-    default: return length;
+    case TFM__SPLIT_GPT2:
+        return next_gpt2(text, length);
+    case TFM__SPLIT_CL100K:
+        return next_cl100k(stage, text, length);
+    case TFM__SPLIT_O200K:
+        return next_o200k(stage, text, length);
+    case TFM__SPLIT_DEEPSEEK:
+        return next_deepseek(text, length);
+    case TFM__SPLIT_NUMBERS:
+        return next_numbers(text, length, stage->digits);
+    case TFM__SPLIT_PUNCTUATION:
+        return next_run(text, length, is_punctuation);
+    case TFM__SPLIT_PUNCTUATION_NO_GRAVE:
+        return next_run(text, length, is_punctuation_no_grave);
+    case TFM__SPLIT_ASCII_DIGITS:
+        return next_ascii_digits(text, length);
+    case TFM__SPLIT_BYTE_DIGITS:
+        return next_run(text, length, is_byte_digit);
+    case TFM__SPLIT_CJK:
+        return next_run(text, length, is_cjk);
+    default:
+        return length;
     }
 }

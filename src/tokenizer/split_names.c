@@ -1,10 +1,10 @@
-/* split_names.c - which splitter a file means: GGUF's tokenizer.ggml.pre, the regular expressions of tokenizer.json,
- * and the names of rank files' patterns. Called by the loaders.
+/* split_names.c - which splitter a file means: GGUF's tokenizer.ggml.pre, the regular expressions of
+ * tokenizer.json, and the names of rank files' patterns. Called by the loaders.
  *
- * Expressions are known by their exact spelling (line ends written as \r \n): those of the published tokenizers, in
- * Hugging Face's and in tiktoken's spelling. In tokenizer.json they are read by Oniguruma, for which {1,3}+ repeats
- * {1,3}. Source of the names: llama.cpp's list of pre-tokenizers, each taken to mean the splitter of the tokenizer
- * that the name was given for. */
+ * Expressions are known by their exact spelling (line ends written as \r \n): those of the published
+ * tokenizers, in Hugging Face's and in tiktoken's spelling. In tokenizer.json they are read by Oniguruma, for
+ * which {1,3}+ repeats {1,3}. Source of the names: llama.cpp's list of pre-tokenizers, each taken to mean the
+ * splitter of the tokenizer that the name was given for. */
 #include "tokenizer/split.h"
 
 static const tfm__split_stage gpt2 = {.kind = TFM__SPLIT_GPT2};
@@ -121,16 +121,16 @@ bool tfm__split_for_pre(const char *pre, size_t length, tfm__pre *out) {
 
 #define GPT2_REGEX "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 #define CI_HF "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define CL100K_HF(digits)                                                                                      \
+#define CL100K_HF(digits)                                                                                    \
     "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-#define CL100K_OLD(digits)                                                                                     \
-    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|" digits                                             \
+#define CL100K_OLD(digits)                                                                                   \
+    "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|" digits                                           \
     "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"
 #define O200K_UPPER "\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}"
 #define O200K_LOWER "\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}"
-#define O200K_HF(suffix, digits)                                                                               \
-    "[^\\r\\n\\p{L}\\p{N}]?[" O200K_UPPER "]*[" O200K_LOWER "]+" suffix                                        \
-    "|[^\\r\\n\\p{L}\\p{N}]?[" O200K_UPPER "]+[" O200K_LOWER "]*" suffix "|" digits                            \
+#define O200K_HF(suffix, digits)                                                                             \
+    "[^\\r\\n\\p{L}\\p{N}]?[" O200K_UPPER "]*[" O200K_LOWER "]+" suffix                                      \
+    "|[^\\r\\n\\p{L}\\p{N}]?[" O200K_UPPER "]+[" O200K_LOWER "]*" suffix "|" digits                          \
     "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
 typedef struct regex_row {
@@ -142,8 +142,8 @@ typedef struct regex_row {
 static const regex_row regex_rows[] = {
     {GPT2_REGEX, "gpt2", &gpt2, true},
     {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt2", &gpt2, true},
-    {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", "gpt2", &gpt2,
-     true},
+    {"'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", "gpt2",
+     &gpt2, true},
     {CI_HF "|" CL100K_HF("\\p{N}{1,3}"), "llama3", &llama3, true},
     {CL100K_OLD("\\p{N}{1,3}"), "llama3", &llama3, true},
     {CI_HF "|" CL100K_HF("\\p{N}"), "qwen2", &qwen2, true},

@@ -1,5 +1,6 @@
-/* table.c - the tables of a tokenizer: a map of numbers, a tree of bytes, a hash of texts. Built by the loaders
- * through vocab.c, read by the encoder. All open addressing with linear probing; nothing is ever removed. */
+/* table.c - the tables of a tokenizer: a map of numbers, a tree of bytes, a hash of texts. Built by the
+ * loaders through vocab.c, read by the encoder. All open addressing with linear probing; nothing is ever
+ * removed. */
 #include "tokenizer/internal.h"
 
 /* ---- u64 -> u64 ---- */

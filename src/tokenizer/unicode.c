@@ -1,8 +1,9 @@
 /* unicode.c - UTF-8 helpers and NFC. Called by the splitters and by the normalisers of the encoder.
  *
- * NFC = canonical decomposition (utf8proc, one code point at a time), canonical ordering, canonical composition
- * (utf8proc). The ordering is done here because a run of combining marks may be as long as the text: runs are sorted
- * by merging, so that a hostile run costs n log n. Source: Unicode Standard Annex #15. */
+ * NFC = canonical decomposition (utf8proc, one code point at a time), canonical ordering, canonical
+ * composition (utf8proc). The ordering is done here because a run of combining marks may be as long as the
+ * text: runs are sorted by merging, so that a hostile run costs n log n. Source: Unicode Standard Annex #15.
+ */
 #include "tokenizer/unicode.h"
 
 #include <utf8proc.h>
@@ -44,7 +45,9 @@ size_t tfm__utf8_valid(const uint8_t *text, size_t length) {
     return i;
 }
 
-static uint32_t combining_class(int32_t code) { return (uint32_t)utf8proc_get_property(code)->combining_class; }
+static uint32_t combining_class(int32_t code) {
+    return (uint32_t)utf8proc_get_property(code)->combining_class;
+}
 
 /* Stable sort of codes[0 .. n) by combining class; spare holds n values. */
 static void sort_marks(int32_t *codes, size_t n, int32_t *spare) {
@@ -84,12 +87,14 @@ static void order_marks(int32_t *codes, size_t n, int32_t *spare) {
 
 /* NFC of a well-formed run. */
 static bool nfc_run(const uint8_t *text, size_t length, tfm__buffer *out) {
-    /* 4 code points at most come of one of 3 or 4 bytes, 3 of one of 2, 1 of one byte: 2 per byte are enough */
+    /* 4 code points at most come of one of 3 or 4 bytes, 3 of one of 2, 1 of one byte: 2 per byte are enough
+     */
     size_t capacity, bytes, n = 0;
     utf8proc_ssize_t composed;
     int32_t *codes;
     bool ok = true;
-    if (!tfm__mul_size(length, 2, &capacity) || !tfm__mul_size(capacity, 2 * sizeof(int32_t), &bytes)) return false;
+    if (!tfm__mul_size(length, 2, &capacity) || !tfm__mul_size(capacity, 2 * sizeof(int32_t), &bytes))
+        return false;
     codes = tfm__alloc(out->heap, bytes);
     if (!codes) return false;
     for (size_t i = 0; i < length;) {

@@ -1,7 +1,7 @@
 /* unicode.h - reading UTF-8 and asking what a code point is; used by every part of the tokenizer.
  *
- * The category tables are generated (tools/unicode/make_tables.py) for one stated version of Unicode, because which
- * code points are letters decides where a text is split. Normalisation (NFC) comes from utf8proc. */
+ * The category tables are generated (tools/unicode/make_tables.py) for one stated version of Unicode, because
+ * which code points are letters decides where a text is split. Normalisation (NFC) comes from utf8proc. */
 #ifndef TFM__UNICODE_H
 #define TFM__UNICODE_H
 
@@ -9,9 +9,36 @@
 
 /* General categories, in the order of the generated table. */
 enum tfm__category {
-    TFM__CN, TFM__CC, TFM__CF, TFM__CO, TFM__CS, TFM__LU, TFM__LL, TFM__LT, TFM__LM, TFM__LO, TFM__MN, TFM__MC,
-    TFM__ME, TFM__ND, TFM__NL, TFM__NO, TFM__PC, TFM__PD, TFM__PS, TFM__PE, TFM__PI, TFM__PF, TFM__PO, TFM__SM,
-    TFM__SC, TFM__SK, TFM__SO, TFM__ZS, TFM__ZL, TFM__ZP,
+    TFM__CN,
+    TFM__CC,
+    TFM__CF,
+    TFM__CO,
+    TFM__CS,
+    TFM__LU,
+    TFM__LL,
+    TFM__LT,
+    TFM__LM,
+    TFM__LO,
+    TFM__MN,
+    TFM__MC,
+    TFM__ME,
+    TFM__ND,
+    TFM__NL,
+    TFM__NO,
+    TFM__PC,
+    TFM__PD,
+    TFM__PS,
+    TFM__PE,
+    TFM__PI,
+    TFM__PF,
+    TFM__PO,
+    TFM__SM,
+    TFM__SC,
+    TFM__SK,
+    TFM__SO,
+    TFM__ZS,
+    TFM__ZL,
+    TFM__ZP,
     TFM__SPACE = 30 /* not a category: stands for White_Space in the sets below */
 };
 
@@ -23,8 +50,8 @@ enum tfm__category {
 #define TFM__SET_L (TFM__SET_UPPER | TFM__SET_LOWER | TFM__SET_CASELESS)
 #define TFM__SET_M (TFM__SET(TFM__MN) | TFM__SET(TFM__MC) | TFM__SET(TFM__ME))
 #define TFM__SET_N (TFM__SET(TFM__ND) | TFM__SET(TFM__NL) | TFM__SET(TFM__NO))
-#define TFM__SET_P                                                                                             \
-    (TFM__SET(TFM__PC) | TFM__SET(TFM__PD) | TFM__SET(TFM__PS) | TFM__SET(TFM__PE) | TFM__SET(TFM__PI) |           \
+#define TFM__SET_P                                                                                           \
+    (TFM__SET(TFM__PC) | TFM__SET(TFM__PD) | TFM__SET(TFM__PS) | TFM__SET(TFM__PE) | TFM__SET(TFM__PI) |     \
      TFM__SET(TFM__PF) | TFM__SET(TFM__PO))
 #define TFM__SET_S (TFM__SET(TFM__SM) | TFM__SET(TFM__SC) | TFM__SET(TFM__SK) | TFM__SET(TFM__SO))
 #define TFM__SET_SPACE TFM__SET(TFM__SPACE)
@@ -49,8 +76,9 @@ static inline uint32_t tfm__entry_set(uint32_t entry) {
 
 #define TFM__NO_CODE UINT32_MAX
 
-/* Reads the code point at text (length > 0): its bytes in *used. Ill-formed: TFM__NO_CODE, *used = 1. Well-formed is
- * what table 3-7 of the Unicode Standard says: no surrogates, no overlong forms, nothing above U+10FFFF. */
+/* Reads the code point at text (length > 0): its bytes in *used. Ill-formed: TFM__NO_CODE, *used = 1.
+ * Well-formed is what table 3-7 of the Unicode Standard says: no surrogates, no overlong forms, nothing above
+ * U+10FFFF. */
 static inline uint32_t tfm__utf8_read(const uint8_t *text, size_t length, uint32_t *used) {
     uint32_t a = text[0], b, c, d;
     *used = 1;
@@ -88,8 +116,8 @@ uint32_t tfm__utf8_write(uint32_t code, uint8_t out[4]);
 /* Length of the longest well-formed beginning of a text. */
 size_t tfm__utf8_valid(const uint8_t *text, size_t length);
 
-/* Appends the NFC form of a text to out; ill-formed bytes are kept where they are, and nothing composes across them.
- * False when memory was refused. */
+/* Appends the NFC form of a text to out; ill-formed bytes are kept where they are, and nothing composes
+ * across them. False when memory was refused. */
 bool tfm__unicode_nfc(const uint8_t *text, size_t length, tfm__buffer *out);
 
 #endif

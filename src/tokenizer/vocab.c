@@ -1,8 +1,9 @@
-/* vocab.c - building the vocabulary and looking things up in it. Called by every loader; the look-ups also by merge.c
- * and the exported functions.
+/* vocab.c - building the vocabulary and looking things up in it. Called by every loader; the look-ups also by
+ * merge.c and the exported functions.
  *
- * All texts lie in one blob; a token has a key (what merging compares) and a text (what it decodes to), mostly the
- * same slice. keys: open addressing, at most half full, the hash beside the id so that most misses cost no compare. */
+ * All texts lie in one blob; a token has a key (what merging compares) and a text (what it decodes to),
+ * mostly the same slice. keys: open addressing, at most half full, the hash beside the id so that most misses
+ * cost no compare. */
 #include "tokenizer/internal.h"
 
 int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
@@ -72,8 +73,8 @@ int32_t tfm__vocab_store(tfm_tokenizer *tokenizer, const void *bytes, size_t len
     return TFM_OK;
 }
 
-int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length, const void *text,
-                       size_t text_length, int kind, int flags, tfm_error *error) {
+int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length,
+                       const void *text, size_t text_length, int kind, int flags, tfm_error *error) {
     int32_t rc = tfm__vocab_store(tokenizer, key, key_length, &tokenizer->key[id], error);
     if (rc) return rc;
     if (!text || (text_length == key_length && (text_length == 0 || memcmp(key, text, key_length) == 0))) {
@@ -103,7 +104,8 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
     for (int32_t id = 0; id < tokenizer->vocab_size; id++)
         if (tokenizer->flags[id] & TFM__TOKEN_MATCH) matchable++;
     slots = slots_for(matchable);
-    if (slots == 0 || !tfm__mul_size(slots, sizeof *tokenizer->keys, &bytes)) return tfm__fail_memory(error, tokenizer->heap, 0);
+    if (slots == 0 || !tfm__mul_size(slots, sizeof *tokenizer->keys, &bytes))
+        return tfm__fail_memory(error, tokenizer->heap, 0);
     tokenizer->keys = tfm__alloc(tokenizer->heap, bytes);
     if (!tokenizer->keys) return tfm__fail_memory(error, tokenizer->heap, bytes);
     tokenizer->key_mask = slots - 1;
@@ -125,7 +127,8 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
             continue;
         }
         hash = tfm__hash_bytes(bytes_of, key.length);
-        for (at = hash & tokenizer->key_mask; tokenizer->keys[at].id >= 0;) at = (at + 1) & tokenizer->key_mask;
+        for (at = hash & tokenizer->key_mask; tokenizer->keys[at].id >= 0;)
+            at = (at + 1) & tokenizer->key_mask;
         tokenizer->keys[at] = (tfm__key_slot){hash, id, key};
         tokenizer->longest_key = TFM__MAX(tokenizer->longest_key, key.length);
     }
@@ -161,7 +164,8 @@ int32_t tfm__vocab_scores(tfm_tokenizer *tokenizer, const float *scores, float f
         uint32_t bits;
         memcpy(&bits, &score, 4);
         if ((bits & 0x7f800000u) == 0x7f800000u)
-            return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "the score of token %zu is no number", i);
+            return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                                "the score of token %zu is no number", i);
         bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u; /* now ordered as the scores are */
         tokenizer->order[i] = score <= floor ? UINT32_MAX : ~bits;
     }
@@ -207,7 +211,8 @@ void tfm__tokenizer_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *inf
 
 /* ---- Finishing ---- */
 
-/* Whether merging could put a text together: some cut leaves two parts that are tokens or single characters. */
+/* Whether merging could put a text together: some cut leaves two parts that are tokens or single characters.
+ */
 static bool can_be_merged(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
     uint32_t used;
     for (size_t i = 0; i < length; i += used) {
@@ -225,7 +230,8 @@ static bool can_be_merged(const tfm_tokenizer *tokenizer, const uint8_t *text, s
     return false;
 }
 
-/* SCORES: whether there are UNUSED pieces that merging can arrive at, which then have to be taken apart again. */
+/* SCORES: whether there are UNUSED pieces that merging can arrive at, which then have to be taken apart
+ * again. */
 static bool has_reachable_unused(const tfm_tokenizer *tokenizer) {
     for (int32_t id = 0; id < tokenizer->vocab_size; id++)
         if (tokenizer->kind[id] == TFM_TOKEN_UNUSED && tokenizer->flags[id] & TFM__TOKEN_MATCH &&
@@ -234,8 +240,8 @@ static bool has_reachable_unused(const tfm_tokenizer *tokenizer) {
     return false;
 }
 
-/* No key holds a mark behind another character, and the mark itself is a token: then no merge reaches across the
- * front of a mark that follows something else, and texts may be cut there. */
+/* No key holds a mark behind another character, and the mark itself is a token: then no merge reaches across
+ * the front of a mark that follows something else, and texts may be cut there. */
 static bool marks_only_lead(const tfm_tokenizer *tokenizer) {
     const uint8_t *mark = tokenizer->mark;
     const size_t mark_length = tokenizer->mark_length;
@@ -336,13 +342,23 @@ void tfm__vocab_end(tfm_tokenizer *tokenizer, int64_t id) {
     tokenizer->flags[id] |= TFM__TOKEN_ENDS;
 }
 
-/* Which tokens end a text, besides eos: by the names that published chat models use. The first group ends a turn. */
+/* Which tokens end a text, besides eos: by the names that published chat models use. The first group ends a
+ * turn. */
 static void mark_ends(tfm_tokenizer *tokenizer) {
-    static const char *const turns[] = {"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<turn|>", "<EOT>",
-                                        "_<EOT>", "[EOT]", "<end_of_utterance>", "<|return|>"};
-    static const char *const texts[] = {"<|eom_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]",
-                                        "<|call|>", "<|flush|>", "<|calls|>",
-                                        "<\xef\xbd\x9c" "end" TFM__MARK "of" TFM__MARK "sentence\xef\xbd\x9c>"};
+    static const char *const turns[] = {
+        "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>",      "<turn|>",
+        "<EOT>",      "_<EOT>",     "[EOT]",   "<end_of_utterance>", "<|return|>"};
+    static const char *const texts[] = {"<|eom_id|>",
+                                        "<|endoftext|>",
+                                        "<|end_of_text|>",
+                                        "</s>",
+                                        "<eos>",
+                                        "[EOS]",
+                                        "<|call|>",
+                                        "<|flush|>",
+                                        "<|calls|>",
+                                        "<\xef\xbd\x9c"
+                                        "end" TFM__MARK "of" TFM__MARK "sentence\xef\xbd\x9c>"};
     const tfm__added *added;
     bool harmony = tfm__vocab_added(tokenizer, "<|return|>") && tfm__vocab_added(tokenizer, "<|call|>");
     for (size_t i = 0; i < TFM__COUNT(turns); i++) {
@@ -376,7 +392,8 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
     }
     if (tokenizer->order_kind == TFM__MERGE_SCORES) tokenizer->has_unused = has_reachable_unused(tokenizer);
     if (tokenizer->has_unused) tokenizer->whole = TFM__WHOLE_NEVER;
-    if (tokenizer->cut_at_marks) tokenizer->cut_at_marks = !tokenizer->has_unused && marks_only_lead(tokenizer);
+    if (tokenizer->cut_at_marks)
+        tokenizer->cut_at_marks = !tokenizer->has_unused && marks_only_lead(tokenizer);
     if (tokenizer->whole == TFM__WHOLE_SELF && (rc = mark_self(tokenizer, error)) != 0) return rc;
     mark_ends(tokenizer);
     return build_finds(tokenizer, error);

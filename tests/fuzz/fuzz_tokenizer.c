@@ -1,5 +1,5 @@
-/* fuzz_tokenizer.c - any bytes as a tokenizer: what loads must encode and decode a fixed text, streamed and at once to
- * the same end, and give back all memory. */
+/* fuzz_tokenizer.c - any bytes as a tokenizer: what loads must encode and decode a fixed text, streamed and
+ * at once to the same end, and give back all memory. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +11,9 @@ static void check(int holds) {
     if (!holds) abort();
 }
 
-static const char text[] = " the best of\n times <tool> <s> <|end|> \xe5\xba\x8a\xe5\x89\x8d e\xcc\x81t\xc3\xa9 \xff\xe4 "
-                           "'LL 12345 \xe2\x96\x81 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+static const char text[] =
+    " the best of\n times <tool> <s> <|end|> \xe5\xba\x8a\xe5\x89\x8d e\xcc\x81t\xc3\xa9 \xff\xe4 "
+    "'LL 12345 \xe2\x96\x81 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 enum { IDS = 4096, TEXT = 1 << 20 };
 
 static void use(const tfm_tokenizer *tokenizer, int32_t special) {
@@ -28,7 +29,8 @@ static void use(const tfm_tokenizer *tokenizer, int32_t special) {
     check(tfm_tokenizer_get_info(tokenizer, &info, NULL) == TFM_OK && info.vocab_size > 0);
     check(tfm_tokenize(tokenizer, text, sizeof text - 1, &options, ids, IDS, &count, NULL) == TFM_OK);
     for (size_t i = 0; i < count; i++) check(ids[i] >= 0 && ids[i] < info.vocab_size);
-    for (size_t i = 0; count < IDS && i < 64; i++) ids[count++] = (tfm_token)(i * 7919 % (size_t)info.vocab_size);
+    for (size_t i = 0; count < IDS && i < 64; i++)
+        ids[count++] = (tfm_token)(i * 7919 % (size_t)info.vocab_size);
     if (tfm_detokenize(tokenizer, ids, count, &back, whole, TEXT, &length, NULL) == TFM_OK) {
         check(tfm_decoder_create(tokenizer, &back, &decoder, NULL) == TFM_OK);
         for (size_t i = 0; i <= count; i++) {
@@ -53,7 +55,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tfm_error error = TFM_ERROR_INIT;
     options.pattern = patterns[size % 3];
     options.byte_budget = (uint64_t)256 << 20;
-    if (tfm_tokenizer_load_memory(size ? (const void *)data : "", size, &options, &tokenizer, &error) == TFM_OK) {
+    if (tfm_tokenizer_load_memory(size ? (const void *)data : "", size, &options, &tokenizer, &error) ==
+        TFM_OK) {
         use(tokenizer, 0);
         use(tokenizer, 1);
         tfm_tokenizer_release(tokenizer);
