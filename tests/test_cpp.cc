@@ -1,5 +1,5 @@
-// test_cpp.cc - tfm.hpp on a small model: every class, moved objects, errors, and, where they are switched on, exceptions.
-// Built twice, with and without exceptions: test_cpp MODEL
+// test_cpp.cc - tfm.hpp on a small model: every class, moved objects, errors, and, where they are switched
+// on, exceptions. Built twice, with and without exceptions: test_cpp MODEL
 #include <tfm.hpp>
 
 #include <cmath>
@@ -10,12 +10,12 @@
 
 static int failures = 0;
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                                        \
-            failures++;                                                                                                \
-        }                                                                                                              \
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            std::printf("%s:%d: failed: %s\n", __FILE__, __LINE__, #condition);                              \
+            failures++;                                                                                      \
+        }                                                                                                    \
     } while (0)
 
 static const char prompt[] = "床前明月光";
@@ -45,9 +45,7 @@ static void test_errors() {
     thrown = false;
     try {
         sampler->min_p(-1).value();
-    } catch (const std::exception &) {
-        thrown = true;
-    }
+    } catch (const std::exception &) { thrown = true; }
     CHECK(thrown);
 #endif
 }
@@ -98,7 +96,8 @@ static void test_session(const tfm::model &model) {
     CHECK(session.rewind(ids.size() - 1));
     CHECK(session.forward(&ids.back(), 1));
     auto again = session.logits().value();
-    CHECK(again.size == kept.size() && std::memcmp(again.data, kept.data(), kept.size() * sizeof(float)) == 0);
+    CHECK(again.size == kept.size() &&
+          std::memcmp(again.data, kept.data(), kept.size() * sizeof(float)) == 0);
     CHECK(fork.position() == ids.size());
     CHECK(!session.rewind(ids.size() + 1));
 }
@@ -144,10 +143,9 @@ static void test_generate(const tfm::model &model) {
 #if TFM_HPP_EXCEPTIONS
     std::string caught;
     try {
-        (void)session.generate(nullptr, prompt, options, [](const tfm::token_event &) { throw std::string("mine"); });
-    } catch (const std::string &mine) {
-        caught = mine;
-    }
+        (void)session.generate(nullptr, prompt, options,
+                               [](const tfm::token_event &) { throw std::string("mine"); });
+    } catch (const std::string &mine) { caught = mine; }
     CHECK(caught == "mine");
     CHECK(session.generate(nullptr, prompt, options));
 #endif
@@ -167,11 +165,13 @@ int main(int argc, char **argv) {
         tfm::model model = std::move(*loaded);
         copy = model;
         CHECK(copy.get() == model.get());
-        CHECK(model.info()->layers > 0 && model.tensor_count() > 0 && model.tensor(0)->name && model.bytes() > 0);
+        CHECK(model.info()->layers > 0 && model.tensor_count() > 0 && model.tensor(0)->name &&
+              model.bytes() > 0);
         test_tokenizer(argv[1], model);
         test_session(model);
         test_generate(copy);
     }
-    std::printf("tfm %s, exceptions %s: %d failures\n", tfm::version(), TFM_HPP_EXCEPTIONS ? "on" : "off", failures);
+    std::printf("tfm %s, exceptions %s: %d failures\n", tfm::version(), TFM_HPP_EXCEPTIONS ? "on" : "off",
+                failures);
     return failures != 0;
 }

@@ -1,5 +1,6 @@
-/* test_generate.c - the loop: what is handed out, why it ends, and what the session holds afterwards. Models with a script
- * (tiny_model.h) say exactly what a test wants; a random one is compared with the loop written by hand. */
+/* test_generate.c - the loop: what is handed out, why it ends, and what the session holds afterwards. Models
+ * with a script (tiny_model.h) say exactly what a test wants; a random one is compared with the loop written
+ * by hand. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 
@@ -59,7 +60,8 @@ static void pull(tfm_session *session, tfm_sampler *sampler, const char *prompt,
     tfm_error error = TFM_ERROR_INIT;
     tfm_generation *generation = NULL;
     tfm_token_event event = TFM_TOKEN_EVENT_INIT, again = TFM_TOKEN_EVENT_INIT;
-    if (tfm_generation_begin(session, sampler, prompt, length, options, &generation, &error)) fail_msg("%s", error.message);
+    if (tfm_generation_begin(session, sampler, prompt, length, options, &generation, &error))
+        fail_msg("%s", error.message);
     do {
         if (tfm_generation_next(generation, &event, &error)) fail_msg("%s", error.message);
         listen(h, &event);
@@ -71,7 +73,8 @@ static void pull(tfm_session *session, tfm_sampler *sampler, const char *prompt,
     tfm_generation_end(generation, summary);
 }
 
-/* Greedy, from one token at position 0, so the script is said from its beginning. Checks what must always hold. */
+/* Greedy, from one token at position 0, so the script is said from its beginning. Checks what must always
+ * hold. */
 static void say(const tfm_token *script, size_t count, const tfm_generate_options *given, heard *h,
                 tfm_generation_summary *summary) {
     tiny t = tiny_open(&(tiny_spec){.script = script, .script_count = count, .vocab = 310}, NULL);
@@ -86,7 +89,8 @@ static void say(const tfm_token *script, size_t count, const tfm_generate_option
     memset(h, 0, sizeof *h);
     *summary = (tfm_generation_summary)TFM_GENERATION_SUMMARY_INIT;
     tfm_session *session = tiny_session(&t);
-    if (tfm_generate(session, NULL, NULL, 0, &options, listen, h, summary, &error)) fail_msg("%s", error.message);
+    if (tfm_generate(session, NULL, NULL, 0, &options, listen, h, summary, &error))
+        fail_msg("%s", error.message);
     assert_int_equal(h->lasts, 1);
     assert_int_equal(summary->stop, h->stop);
     assert_int_equal(summary->generated_tokens, h->count);
@@ -116,7 +120,8 @@ static void say(const tfm_token *script, size_t count, const tfm_generate_option
 
 #define SCRIPT(...) (const tfm_token[]){__VA_ARGS__}, sizeof((tfm_token[]){__VA_ARGS__}) / sizeof(tfm_token)
 
-/* ---- Text ----------------------------------------------------------------------------------------------------- */
+/* ---- Text
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void test_ends(void **state) {
     (void)state;
@@ -128,7 +133,8 @@ static void test_ends(void **state) {
     assert_int_equal(summary.stop_string, -1);
     assert_string_equal(h.text, "the thea");
     assert_int_equal(h.count, 3);
-    say(SCRIPT(TINY_THE, TINY_TURN), NULL, &h, &summary); /* a first space is a space; an end of turn ends too */
+    say(SCRIPT(TINY_THE, TINY_TURN), NULL, &h,
+        &summary); /* a first space is a space; an end of turn ends too */
     assert_int_equal(h.stop, TFM_STOP_END);
     assert_string_equal(h.text, " the");
     say(SCRIPT(TINY_EOS), NULL, &h, &summary); /* nothing but the end */
@@ -177,7 +183,8 @@ static void test_characters(void **state) {
     heard h;
     tfm_generation_summary summary;
     say(SCRIPT(LETTER('a'), BYTE(0xc3), BYTE(0xa9), LETTER('b'), TINY_EOS), NULL, &h, &summary);
-    assert_string_equal(h.text, "a\xc3\xa9" "b");
+    assert_string_equal(h.text, "a\xc3\xa9"
+                                "b");
     assert_int_equal(h.lengths[1], 0);
     assert_int_equal(h.lengths[2], 2);
     say(SCRIPT(BYTE(0xf0), BYTE(0x9f), BYTE(0x98), BYTE(0x80), TINY_EOS), NULL, &h, &summary);
@@ -187,14 +194,16 @@ static void test_characters(void **state) {
     assert_string_equal(h.text, "a\xef\xbf\xbd");
     assert_int_equal(h.last_length, 3);
     say(SCRIPT(BYTE(0xf0), BYTE(0x9f), LETTER('b'), BYTE(0x80), TINY_XEY, TINY_EOS), NULL, &h, &summary);
-    assert_string_equal(h.text, "\xef\xbf\xbd" "b\xef\xbf\xbdx\xc3\xa9y");
+    assert_string_equal(h.text, "\xef\xbf\xbd"
+                                "b\xef\xbf\xbdx\xc3\xa9y");
     assert_int_equal(h.last_length, 0);
 }
 
-/* ---- Stop strings --------------------------------------------------------------------------------------------- */
+/* ---- Stop strings
+ * --------------------------------------------------------------------------------------------- */
 
-static void stopped(const tfm_token *script, size_t count, const char *const *stops, size_t stop_count, const char *text,
-                    int32_t which) {
+static void stopped(const tfm_token *script, size_t count, const char *const *stops, size_t stop_count,
+                    const char *text, int32_t which) {
     tfm_generate_options options = TFM_GENERATE_OPTIONS_INIT;
     heard h;
     tfm_generation_summary summary;
@@ -214,23 +223,30 @@ static void test_stop_strings(void **state) {
     stopped(SCRIPT(LETTER('x'), TINY_ABC, LETTER('b'), TINY_EOS), STOPS("bc"), "xa", 0);
     stopped(SCRIPT(LETTER('x'), TINY_ABC, LETTER('y'), TINY_EOS), STOPS("b"), "xa", 0);
     stopped(SCRIPT(LETTER('a'), TINY_EN, TINY_D, LETTER('b'), TINY_EOS), STOPS("END"), "a", 0);
-    stopped(SCRIPT(LETTER('a'), TINY_AB, LETTER('c'), LETTER('d'), LETTER('e'), LETTER('f'), TINY_EOS), STOPS("bcdef"), "aa", 0);
+    stopped(SCRIPT(LETTER('a'), TINY_AB, LETTER('c'), LETTER('d'), LETTER('e'), LETTER('f'), TINY_EOS),
+            STOPS("bcdef"), "aa", 0);
     stopped(SCRIPT(TINY_END_TEXT, TINY_EOS), STOPS("END"), "", 0);
     /* not quite */
     stopped(SCRIPT(LETTER('a'), TINY_EN, TINY_EN, TINY_D, TINY_EOS), STOPS("END?"), "aENEND!", -1);
     stopped(SCRIPT(LETTER('a'), TINY_EN, TINY_EOS), STOPS("END"), "aEN", -1);
     stopped(SCRIPT(LETTER('a'), TINY_EN, TINY_EN, TINY_D, TINY_EOS), STOPS("END"), "aEN", 0);
     /* several: the one that is complete first, even inside a longer one */
-    stopped(SCRIPT(LETTER('a'), TINY_AB, LETTER('c'), LETTER('d'), TINY_EOS), STOPS("zz", "bcd", "c"), "aab", 2);
+    stopped(SCRIPT(LETTER('a'), TINY_AB, LETTER('c'), LETTER('d'), TINY_EOS), STOPS("zz", "bcd", "c"), "aab",
+            2);
     stopped(SCRIPT(LETTER('a'), LETTER('b'), LETTER('c'), TINY_EOS), STOPS("abcd", "ab"), "", 1);
-    stopped(SCRIPT(LETTER('a'), LETTER('b'), LETTER('d'), LETTER('e'), TINY_EOS), STOPS("abce", "bd"), "a", 1);
+    stopped(SCRIPT(LETTER('a'), LETTER('b'), LETTER('d'), LETTER('e'), TINY_EOS), STOPS("abce", "bd"), "a",
+            1);
     stopped(SCRIPT(TINY_ABC, TINY_EOS), STOPS("ab", "abc"), "", 0);
     stopped(SCRIPT(TINY_ABC, TINY_EOS), STOPS("abc", "ab"), "", 0);
     /* characters of several bytes, by byte tokens and inside a word */
     stopped(SCRIPT(LETTER('a'), BYTE(0xc3), BYTE(0xa9), LETTER('b'), TINY_EOS), STOPS("\xc3\xa9"), "a", 0);
-    stopped(SCRIPT(LETTER('a'), BYTE(0xc3), BYTE(0xa8), LETTER('b'), TINY_EOS), STOPS("\xc3\xa9"), "a\xc3\xa8" "b", -1);
+    stopped(SCRIPT(LETTER('a'), BYTE(0xc3), BYTE(0xa8), LETTER('b'), TINY_EOS), STOPS("\xc3\xa9"),
+            "a\xc3\xa8"
+            "b",
+            -1);
     stopped(SCRIPT(LETTER('a'), TINY_XEY, TINY_EOS), STOPS("\xc3\xa9y"), "ax", 0);
-    stopped(SCRIPT(LETTER('a'), BYTE(0xc3), TINY_EOS), STOPS("\xef\xbf\xbd"), "a", 0); /* made by the end itself */
+    stopped(SCRIPT(LETTER('a'), BYTE(0xc3), TINY_EOS), STOPS("\xef\xbf\xbd"), "a",
+            0); /* made by the end itself */
     /* spaces count */
     stopped(SCRIPT(LETTER('a'), TINY_THE, TINY_EOS), STOPS(" th"), "a", 0);
     stopped(SCRIPT(LETTER('a'), TINY_THE, TINY_EOS), STOPS("the"), "a ", 0);
@@ -253,7 +269,8 @@ static void test_stop_lengths(void **state) {
     assert_int_equal(summary.stop_string, 1);
 }
 
-/* ---- Other ends ----------------------------------------------------------------------------------------------- */
+/* ---- Other ends
+ * ----------------------------------------------------------------------------------------------- */
 
 static void test_callback(void **state) {
     (void)state;
@@ -264,12 +281,14 @@ static void test_callback(void **state) {
         tfm_generation_summary summary = TFM_GENERATION_SUMMARY_INIT;
         heard h = {.stop_after = after};
         options.ignore_end = 1;
-        assert_int_equal(tfm_generate(session, NULL, "abc the", 7, &options, listen, &h, &summary, NULL), TFM_OK);
+        assert_int_equal(tfm_generate(session, NULL, "abc the", 7, &options, listen, &h, &summary, NULL),
+                         TFM_OK);
         assert_int_equal(h.stop, TFM_STOP_CALLBACK);
         assert_int_equal(summary.stop, TFM_STOP_CALLBACK);
         assert_int_equal(h.lasts, 1);
         assert_int_equal(h.count, after);
-        assert_int_equal(tfm_session_position(session), summary.prompt_tokens + after); /* the last one is in it */
+        assert_int_equal(tfm_session_position(session),
+                         summary.prompt_tokens + after); /* the last one is in it */
         assert_int_equal(h.end_position, tfm_session_position(session));
         tfm_session_destroy(session);
     }
@@ -366,7 +385,8 @@ static void test_cancel(void **state) {
     options.cancel = s.cancel;
     options.ignore_end = 1;
     assert_int_equal(pthread_create(&thread, NULL, cancel_when_reached, &s), 0);
-    assert_int_equal(tfm_generate(session, NULL, "ab", 2, &options, listen_and_signal, &s, &summary, &error), TFM_OK);
+    assert_int_equal(tfm_generate(session, NULL, "ab", 2, &options, listen_and_signal, &s, &summary, &error),
+                     TFM_OK);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(s.heard.stop, TFM_STOP_CANCELLED);
     assert_int_equal(summary.stop, TFM_STOP_CANCELLED);
@@ -376,17 +396,20 @@ static void test_cancel(void **state) {
     assert_int_equal(position, summary.prompt_tokens + 3);
 
     tfm_generation *generation = (tfm_generation *)&t; /* raised already: the prompt is not read */
-    assert_int_equal(tfm_generation_begin(session, NULL, "ab", 2, &options, &generation, &error), TFM_E_CANCELLED);
+    assert_int_equal(tfm_generation_begin(session, NULL, "ab", 2, &options, &generation, &error),
+                     TFM_E_CANCELLED);
     assert_null(generation);
     summary.stop = 77;
     summary.generated_tokens = 77;
-    assert_int_equal(tfm_generate(session, NULL, "ab", 2, &options, NULL, NULL, &summary, &error), TFM_E_CANCELLED);
+    assert_int_equal(tfm_generate(session, NULL, "ab", 2, &options, NULL, NULL, &summary, &error),
+                     TFM_E_CANCELLED);
     assert_int_equal(summary.stop, TFM_STOP_NONE); /* on an error every output is empty */
     assert_int_equal(summary.generated_tokens, 0);
     assert_int_equal(tfm_session_position(session), position);
     tfm_cancel_reset(s.cancel);
     options.progress = refuse;
-    assert_int_equal(tfm_generation_begin(session, NULL, "ab", 2, &options, &generation, &error), TFM_E_CANCELLED);
+    assert_int_equal(tfm_generation_begin(session, NULL, "ab", 2, &options, &generation, &error),
+                     TFM_E_CANCELLED);
     assert_int_equal(tfm_session_position(session), position);
     options.progress = NULL;
     options.max_tokens = 1;
@@ -397,7 +420,8 @@ static void test_cancel(void **state) {
     tiny_close(&t);
 }
 
-/* ---- Against the loop by hand --------------------------------------------------------------------------------- */
+/* ---- Against the loop by hand
+ * --------------------------------------------------------------------------------- */
 
 static tfm_sampler *warm_sampler(uint64_t seed) {
     tfm_sampler *sampler = NULL;
@@ -440,7 +464,8 @@ static void compare_with_hand(const tiny_spec *spec) {
     tfm_detokenize_options decoding = TFM_DETOKENIZE_OPTIONS_INIT;
     decoding.continued = 1;
     char text[4096];
-    assert_int_equal(tfm_detokenize(tfm_tokenizer_of(t.model), h.tokens, LIMIT, &decoding, text, sizeof text, &length, NULL),
+    assert_int_equal(tfm_detokenize(tfm_tokenizer_of(t.model), h.tokens, LIMIT, &decoding, text, sizeof text,
+                                    &length, NULL),
                      TFM_OK);
     assert_int_equal(length, h.length);
     assert_memory_equal(text, h.text, length);
@@ -469,9 +494,11 @@ static void test_by_hand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ends),        cmocka_unit_test(test_limit),    cmocka_unit_test(test_characters),
-        cmocka_unit_test(test_stop_strings), cmocka_unit_test(test_stop_lengths), cmocka_unit_test(test_callback),
-        cmocka_unit_test(test_context),     cmocka_unit_test(test_cancel),   cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_ends),         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_characters),   cmocka_unit_test(test_stop_strings),
+        cmocka_unit_test(test_stop_lengths), cmocka_unit_test(test_callback),
+        cmocka_unit_test(test_context),      cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_hostile_model.c - damaged and absurd model files: each gives an error that names what is wrong, or a model that runs
- * without harm (a sanitizer watches); and no byte is lost. */
+/* test_hostile_model.c - damaged and absurd model files: each gives an error that names what is wrong, or a
+ * model that runs without harm (a sanitizer watches); and no byte is lost. */
 #include <math.h>
 
 #include "formats/formats.h"
@@ -20,7 +20,8 @@ static int32_t try_bytes(const uint8_t *data, size_t size, tfm_error *error) {
         assert_null(model);
         assert_int_equal(error->code, status);
         assert_true(error->message[0] != 0);
-        if (status == TFM_E_INTERNAL || status == TFM_E_BUDGET || status == TFM_E_MEMORY || status == TFM_E_ARGUMENT)
+        if (status == TFM_E_INTERNAL || status == TFM_E_BUDGET || status == TFM_E_MEMORY ||
+            status == TFM_E_ARGUMENT)
             fail_msg("%s: %s", tfm_status_name(status), error->message);
         assert_int_equal(memory.out, 0);
         return status;
@@ -56,7 +57,8 @@ static int32_t try_spec(const tiny_spec *spec, tfm_error *error) {
     return status;
 }
 
-/* ---- Damage --------------------------------------------------------------------------------------------------- */
+/* ---- Damage
+ * --------------------------------------------------------------------------------------------------- */
 
 static void damage(const tiny_spec *spec, size_t stride) {
     tiny_file file = tiny_make(spec);
@@ -73,7 +75,8 @@ static void damage(const tiny_spec *spec, size_t stride) {
         uint8_t *cut = malloc(size); /* of its own, so that a read behind its end is seen */
         assert_non_null(cut);
         memcpy(cut, file.data, size);
-        if (!try_bytes(cut, size, &error)) fail_msg("cut to %zu of %zu bytes it still opens", size, file.size);
+        if (!try_bytes(cut, size, &error))
+            fail_msg("cut to %zu of %zu bytes it still opens", size, file.size);
         free(cut);
     }
     free(file.data);
@@ -95,17 +98,20 @@ static void test_wild_weights(void **state) {
     for (size_t f = 0; f < TFM__COUNT(families); f++)
         for (size_t i = 0; i < TFM__COUNT(types); i++)
             for (uint64_t seed = 0; seed < 4; seed++) {
-                tiny_file file = tiny_make(&(tiny_spec){.family = families[f], .type = types[i], .window = 8, .context = 64});
+                tiny_file file = tiny_make(
+                    &(tiny_spec){.family = families[f], .type = types[i], .window = 8, .context = 64});
                 tfm_error error;
                 tfm__rng rng;
                 tfm__rng_seed(&rng, seed);
-                for (size_t at = file.described + 32; at < file.size; at++) file.data[at] = (uint8_t)tfm__rng_u32(&rng);
+                for (size_t at = file.described + 32; at < file.size; at++)
+                    file.data[at] = (uint8_t)tfm__rng_u32(&rng);
                 assert_int_equal(try_bytes(file.data, file.size, &error), TFM_OK);
                 free(file.data);
             }
 }
 
-/* ---- Absurd descriptions -------------------------------------------------------------------------------------- */
+/* ---- Absurd descriptions
+ * -------------------------------------------------------------------------------------- */
 
 typedef struct absurd {
     const char *key;
@@ -184,7 +190,10 @@ static void test_descriptions(void **state) {
     };
     for (size_t i = 0; i < TFM__COUNT(cases); i++) {
         tfm_error error;
-        tiny_spec spec = {.no_tokenizer = true, .key = cases[i].key, .key_type = cases[i].type, .key_value = cases[i].value};
+        tiny_spec spec = {.no_tokenizer = true,
+                          .key = cases[i].key,
+                          .key_type = cases[i].type,
+                          .key_value = cases[i].value};
         int32_t status = try_spec(&spec, &error);
         if (status != cases[i].status)
             fail_msg("%s = %g: %s, expected %s (%s)", cases[i].key, cases[i].value, tfm_status_name(status),
@@ -199,7 +208,7 @@ static void test_other_families(void **state) {
         const char *family;
         absurd a;
     } cases[] = {
-        {"gpt2", {"context_length", TINY_U32, 257, TFM_E_SHAPE}}, /* fewer learned positions */
+        {"gpt2", {"context_length", TINY_U32, 257, TFM_E_SHAPE}},           /* fewer learned positions */
         {"gpt2", {"rope.dimension_count", TINY_U32, 4294967294.0, TFM_OK}}, /* nothing turns */
         {"gpt2", {"rope.freq_base", TINY_F32, NAN, TFM_OK}},
         {"gpt2", {"attention.layer_norm_epsilon", TINY_F32, NAN, TFM_E_FORMAT}},
@@ -215,12 +224,16 @@ static void test_other_families(void **state) {
     for (size_t i = 0; i < TFM__COUNT(cases); i++) {
         tfm_error error;
         const absurd *a = &cases[i].a;
-        tiny_spec spec = {.family = cases[i].family, .window = 8, .no_tokenizer = true, .key = a->key, .key_type = a->type,
+        tiny_spec spec = {.family = cases[i].family,
+                          .window = 8,
+                          .no_tokenizer = true,
+                          .key = a->key,
+                          .key_type = a->type,
                           .key_value = a->value};
         int32_t status = try_spec(&spec, &error);
         if (status != a->status)
-            fail_msg("%s %s = %g: %s, expected %s (%s)", cases[i].family, a->key, a->value, tfm_status_name(status),
-                     tfm_status_name(a->status), error.message);
+            fail_msg("%s %s = %g: %s, expected %s (%s)", cases[i].family, a->key, a->value,
+                     tfm_status_name(status), tfm_status_name(a->status), error.message);
     }
 }
 
@@ -229,11 +242,16 @@ static void test_missing_keys(void **state) {
     static const struct {
         const char *key;
         int32_t status;
-    } cases[] = {{"block_count", TFM_E_MISSING},          {"embedding_length", TFM_E_MISSING},
-                 {"attention.head_count", TFM_E_MISSING}, {"feed_forward_length", TFM_E_MISSING},
-                 {"general.architecture", TFM_E_MISSING}, {"attention.head_count_kv", TFM_E_SHAPE},
-                 {"context_length", TFM_OK},              {"rope.freq_base", TFM_OK},
-                 {"general.name", TFM_OK},                {"attention.layer_norm_rms_epsilon", TFM_OK}};
+    } cases[] = {{"block_count", TFM_E_MISSING},
+                 {"embedding_length", TFM_E_MISSING},
+                 {"attention.head_count", TFM_E_MISSING},
+                 {"feed_forward_length", TFM_E_MISSING},
+                 {"general.architecture", TFM_E_MISSING},
+                 {"attention.head_count_kv", TFM_E_SHAPE},
+                 {"context_length", TFM_OK},
+                 {"rope.freq_base", TFM_OK},
+                 {"general.name", TFM_OK},
+                 {"attention.layer_norm_rms_epsilon", TFM_OK}};
     for (size_t i = 0; i < TFM__COUNT(cases); i++) {
         tfm_error error;
         tiny_spec spec = {.no_tokenizer = true, .drop = cases[i].key};
@@ -242,7 +260,8 @@ static void test_missing_keys(void **state) {
     }
 }
 
-/* ---- Wrong tensors -------------------------------------------------------------------------------------------- */
+/* ---- Wrong tensors
+ * -------------------------------------------------------------------------------------------- */
 
 /* Each tensor of a family in turn: left out, of another shape, of every type. */
 static void wrong_tensors(const char *family) {
@@ -258,7 +277,9 @@ static void wrong_tensors(const char *family) {
         int32_t status = try_spec(&spec, &error);
         assert_int_equal(status, bias || output ? TFM_OK : TFM_E_MISSING);
         /* without the fused matrix, the three that it stands for are asked for */
-        if (status) assert_string_equal(error.tensor, strstr(info.name, "attn_qkv") ? "blk.0.attn_q.weight" : info.name);
+        if (status)
+            assert_string_equal(error.tensor,
+                                strstr(info.name, "attn_qkv") ? "blk.0.attn_q.weight" : info.name);
 
         spec = plain;
         spec.tensor = info.name;
@@ -268,7 +289,8 @@ static void wrong_tensors(const char *family) {
         if (info.dims == 2) {
             spec.tensor_shape[0] = 0;
             spec.tensor_shape[1] = info.shape[0] - 1;
-            /* one embedding row fewer is a smaller vocabulary, which does not fit the output, if there is one */
+            /* one embedding row fewer is a smaller vocabulary, which does not fit the output, if there is one
+             */
             bool embedding = !strcmp(info.name, "token_embd.weight"), tied = !strcmp(family, "gemma3");
             assert_int_equal(try_spec(&spec, &error), embedding && tied ? TFM_OK : TFM_E_SHAPE);
             if (error.code) assert_string_equal(error.tensor, embedding ? "output.weight" : info.name);
@@ -286,8 +308,10 @@ static void wrong_tensors(const char *family) {
             else if (type == TFM__I8 || type == TFM__I16 || type == TFM__I32)
                 assert_int_equal(status, TFM_E_UNSUPPORTED);
             else
-                assert_true(status == TFM_E_FORMAT || status == TFM_E_TRUNCATED || status == TFM_E_UNSUPPORTED);
-            if (status != TFM_E_FORMAT) assert_string_equal(error.tensor, info.name); /* an overlap names its neighbour */
+                assert_true(status == TFM_E_FORMAT || status == TFM_E_TRUNCATED ||
+                            status == TFM_E_UNSUPPORTED);
+            if (status != TFM_E_FORMAT)
+                assert_string_equal(error.tensor, info.name); /* an overlap names its neighbour */
         }
     }
     tiny_close(&t);
@@ -302,8 +326,9 @@ static void test_tensors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_damage),       cmocka_unit_test(test_wild_weights),  cmocka_unit_test(test_descriptions),
-        cmocka_unit_test(test_other_families), cmocka_unit_test(test_missing_keys), cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_damage),       cmocka_unit_test(test_wild_weights),
+        cmocka_unit_test(test_descriptions), cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_missing_keys), cmocka_unit_test(test_tensors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -445,6 +445,35 @@ static void test_elementwise(void **state) {
     }
 }
 
+/* The vector twins of exp, tanh and erf at a million arguments: one operation unfused in them shows only
+ * rarely. */
+static void test_elementary_bits(void **state) {
+    (void)state;
+    enum { BATCH = 4096, STEP = 211 };
+    static float x[BATCH], want[BATCH], got[BATCH];
+    for (uint32_t bits = 0x3c800000u; bits < 0x43000000u;) { /* 2^-6 to 128, both signs */
+        for (int i = 0; i < BATCH; i++, bits += STEP)
+            x[i] = tfm__f32_of_bits(i & 1 ? bits | 0x80000000u : bits);
+        for (int which = 0; which < 3; which++) {
+            for (int i = 0; i < BATCH; i++) {
+                want[i] = which == 0   ? tfm__exp(x[i])
+                          : which == 1 ? tfm__tanh(x[i])
+                                       : tfm__erf(x[i] * TFM__SQRT_HALF);
+                if (which == 2) want[i] = (0.5f * x[i]) * (1.0f + want[i]);
+            }
+            for (int v = 0; v < variant_count; v++) {
+                if (which == 0)
+                    variants[v].exp_scaled(got, x, BATCH, 0.0f, 1.0f);
+                else if (which == 1)
+                    variants[v].soft_cap(got, x, 1.0f, BATCH);
+                else
+                    variants[v].activate[TFM__GELU_ERF](got, x, BATCH);
+                same_bits(label(&variants[v], "elementary", (size_t)which, 0), got, want, BATCH);
+            }
+        }
+    }
+}
+
 static void test_rope(void **state) {
     (void)state;
     float x[2 * 140], want[2 * 140], got[2 * 140], cosine[140], sine[140];
@@ -685,6 +714,7 @@ int main(void) {
         cmocka_unit_test(test_product_golden),
         cmocka_unit_test(test_norms),
         cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_elementary_bits),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_reductions),
         cmocka_unit_test(test_attention_reference),

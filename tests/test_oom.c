@@ -1,5 +1,6 @@
-/* test_oom.c - memory refused at the first, second, ... request, once and from then on: the status is TFM_E_MEMORY, outputs
- * are empty, objects stay usable and give the same results once there is memory again, and every byte comes back. */
+/* test_oom.c - memory refused at the first, second, ... request, once and from then on: the status is
+ * TFM_E_MEMORY, outputs are empty, objects stay usable and give the same results once there is memory again,
+ * and every byte comes back. */
 #include "tiny_model.h"
 
 typedef struct trial {
@@ -13,7 +14,8 @@ typedef struct trial {
 /* True if the call has to be made again: it failed as it should have. From now on there is memory. */
 static bool lacked(trial *t, int32_t status) {
     if (!status) return false;
-    if (status != TFM_E_MEMORY) fail_msg("request %zu: %s (%s)", t->memory.fail_at, tfm_status_name(status), t->error.message);
+    if (status != TFM_E_MEMORY)
+        fail_msg("request %zu: %s (%s)", t->memory.fail_at, tfm_status_name(status), t->error.message);
     assert_int_equal(t->error.code, TFM_E_MEMORY);
     assert_true(t->error.message[0] != 0);
     assert_true(t->memory.refusals > 0);
@@ -29,7 +31,9 @@ typedef void (*job)(trial *t);
 static void sweep(const tiny_spec *spec, job run) {
     for (int for_ever = 0; for_ever < 2; for_ever++)
         for (size_t n = 1;; n++) {
-            trial t = {.memory = {.fail_at = n, .for_ever = for_ever}, .error = TFM_ERROR_INIT, .file = tiny_make(spec)};
+            trial t = {.memory = {.fail_at = n, .for_ever = for_ever},
+                       .error = TFM_ERROR_INIT,
+                       .file = tiny_make(spec)};
             t.allocator = tiny_allocator(&t.memory);
             run(&t);
             assert_int_equal(t.memory.out, 0);
@@ -44,7 +48,8 @@ static void sweep(const tiny_spec *spec, job run) {
         }
 }
 
-/* ---- Models --------------------------------------------------------------------------------------------------- */
+/* ---- Models
+ * --------------------------------------------------------------------------------------------------- */
 
 static tfm_model *load(trial *t) {
     tfm_model_options options = TFM_MODEL_OPTIONS_INIT;
@@ -100,7 +105,8 @@ static void test_models(void **state) {
     sweep(&(tiny_spec){.no_tokenizer = true}, load_from_source);
 }
 
-/* ---- Sessions ------------------------------------------------------------------------------------------------- */
+/* ---- Sessions
+ * ------------------------------------------------------------------------------------------------- */
 
 static float reference[TINY_VOCAB];
 
@@ -156,7 +162,8 @@ static void test_sessions(void **state) {
     sweep(&(tiny_spec){.no_tokenizer = true}, use_sessions);
 }
 
-/* ---- Choosing and generating ---------------------------------------------------------------------------------- */
+/* ---- Choosing and generating
+ * ---------------------------------------------------------------------------------- */
 
 #define SAID 70
 static tfm_token said[SAID];
@@ -184,7 +191,8 @@ static void use_generation(trial *t) {
     options.ignore_end = 1;
     while (lacked(t, tfm_session_create(model, NULL, &session, &t->error))) assert_null(session);
     while (lacked(t, tfm_sampler_create(&sampler_options, &sampler, &t->error))) assert_null(sampler);
-    while (lacked(t, tfm_generation_begin(session, sampler, "the abc", 7, &options, &generation, &t->error))) {
+    while (
+        lacked(t, tfm_generation_begin(session, sampler, "the abc", 7, &options, &generation, &t->error))) {
         assert_null(generation);
         assert_int_equal(tfm_session_position(session), 0);
     }
@@ -207,8 +215,9 @@ static void use_generation(trial *t) {
     while (lacked(t, tfm_session_create(model, NULL, &fresh, &t->error))) assert_null(fresh);
     sampler = NULL;
     while (lacked(t, tfm_sampler_create(&sampler_options, &sampler, &t->error))) assert_null(sampler);
-    while (lacked(t, tfm_generate(fresh, sampler, "abc", 3, &(tfm_generate_options){sizeof options, .max_tokens = 3}, NULL,
-                                  NULL, NULL, &t->error)))
+    while (lacked(t, tfm_generate(fresh, sampler, "abc", 3,
+                                  &(tfm_generate_options){sizeof options, .max_tokens = 3}, NULL, NULL, NULL,
+                                  &t->error)))
         assert_int_equal(tfm_session_position(fresh), 0);
     tfm_session_destroy(fresh);
     tfm_sampler_destroy(sampler);
@@ -232,7 +241,8 @@ static void test_generation(void **state) {
     sweep(NULL, use_generation);
 }
 
-/* ---- Tokenizers ----------------------------------------------------------------------------------------------- */
+/* ---- Tokenizers
+ * ----------------------------------------------------------------------------------------------- */
 
 static void use_tokenizer(trial *t) {
     static const char text[] = "the abc \xc3\xa9 END th";
@@ -243,7 +253,8 @@ static void use_tokenizer(trial *t) {
     char back[64];
     tfm_decoder *decoder = NULL;
     options.allocator = &t->allocator;
-    while (lacked(t, tfm_tokenizer_load_memory(t->file.data, t->file.size, &options, &tokenizer, &t->error))) {
+    while (
+        lacked(t, tfm_tokenizer_load_memory(t->file.data, t->file.size, &options, &tokenizer, &t->error))) {
         assert_null(tokenizer);
         assert_int_equal(t->memory.out, 0);
     }

@@ -1,5 +1,6 @@
-/* test_open.c - the ways of opening a model: a path, memory at any alignment, a host's source with and without a map,
- * sources that fail; progress and cancelling; what is said about a model once it is open. */
+/* test_open.c - the ways of opening a model: a path, memory at any alignment, a host's source with and
+ * without a map, sources that fail; progress and cancelling; what is said about a model once it is open;
+ * structs of other versions. */
 #include "tiny_model.h"
 
 typedef struct host_file {
@@ -92,7 +93,8 @@ static void test_sources(void **state) {
     tiny t = tiny_open(NULL, NULL);
     float expected[TINY_VOCAB];
     answer(t.model, expected);
-    for (int way = 0; way < 4; way++) { /* read only, mapped, a map that gives nothing, mapped but to be read */
+    for (int way = 0; way < 4;
+         way++) { /* read only, mapped, a map that gives nothing, mapped but to be read */
         host_file h = {.file = t.file, .no_map = way == 2};
         tfm_source source = source_of(&h, way > 0);
         tfm_model_options options = TFM_MODEL_OPTIONS_INIT;
@@ -150,7 +152,8 @@ static void test_source_errors(void **state) {
         if (cases[i].tail) options.known.struct_size = sizeof options;
         options.known.isa = cases[i].isa;
         options.known.cancel = cancel;
-        int32_t status = tfm_model_load_source(&source, &options.known, cases[i].no_out ? NULL : &model, &error);
+        int32_t status =
+            tfm_model_load_source(&source, &options.known, cases[i].no_out ? NULL : &model, &error);
         assert_int_equal(status, cases[i].status);
         assert_int_equal(error.code, status);
         if (!cases[i].no_out) assert_null(model);
@@ -220,7 +223,8 @@ static void test_paths(void **state) {
     assert_int_equal(tfm_model_load_memory(path, 5, NULL, NULL, &error), TFM_E_ARGUMENT);
     options = (tfm_model_options)TFM_MODEL_OPTIONS_INIT;
     options.isa = -1;
-    assert_int_equal(tfm_model_load_memory(t.file.data, t.file.size, &options, &model, &error), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_model_load_memory(t.file.data, t.file.size, &options, &model, &error),
+                     TFM_E_ARGUMENT);
     tiny_close(&t);
 }
 
@@ -288,7 +292,8 @@ static void test_info(void **state) {
     assert_string_equal(tensor.name, "output.weight");
     assert_int_equal(tensor.shape[0], TINY_VOCAB);
     assert_int_equal(tensor.shape[1], 32);
-    assert_int_equal(tfm_model_tensor(t.model, tfm_model_tensor_count(t.model), &tensor, &error), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_model_tensor(t.model, tfm_model_tensor_count(t.model), &tensor, &error),
+                     TFM_E_ARGUMENT);
     assert_int_equal(tfm_model_tensor(NULL, 0, &tensor, &error), TFM_E_ARGUMENT);
     assert_int_equal(tfm_model_tensor(t.model, 0, NULL, &error), TFM_E_ARGUMENT);
     assert_int_equal(tfm_model_get_info(NULL, &info, &error), TFM_E_ARGUMENT);
@@ -298,10 +303,55 @@ static void test_info(void **state) {
     tiny_close(&t);
 }
 
+/* Option and information structs of other versions of the header. */
+static void test_struct_sizes(void **state) {
+    (void)state;
+    tiny t = tiny_open(NULL, NULL);
+    tfm_session *session = NULL;
+    struct {
+        tfm_session_options known;
+        uint8_t later[24];
+    } options = {TFM_SESSION_OPTIONS_INIT, {0}};
+    options.known.context = 77;
+    options.known.struct_size = sizeof options;
+    assert_int_equal(tfm_session_create(t.model, &options.known, &session, NULL), TFM_OK); /* newer, unused */
+    assert_int_equal(tfm_session_context(session), 77);
+    tfm_session_destroy(session);
+    options.later[23] = 1;
+    tfm_error error = TFM_ERROR_INIT;
+    assert_int_equal(tfm_session_create(t.model, &options.known, &session, &error),
+                     TFM_E_ARGUMENT); /* newer, used */
+    assert_null(session);
+    options.known.struct_size =
+        offsetof(tfm_session_options, batch); /* older: what lies behind does not count */
+    options.known.batch = UINT32_MAX;
+    assert_int_equal(tfm_session_create(t.model, &options.known, &session, NULL), TFM_OK);
+    assert_int_equal(tfm_session_context(session), 77);
+    tfm_session_destroy(session);
+    options.known.struct_size = 0;
+    assert_int_equal(tfm_session_create(t.model, &options.known, &session, &error), TFM_E_ARGUMENT);
+    options.known.struct_size = SIZE_MAX;
+    assert_int_equal(tfm_session_create(t.model, &options.known, &session, &error), TFM_E_ARGUMENT);
+
+    uint8_t small[sizeof(size_t) + 32]; /* an info of the first version: only the family fits */
+    memset(small, 0x55, sizeof small);
+    size_t size = sizeof(size_t) + 16;
+    memcpy(small, &size, sizeof size);
+    assert_int_equal(tfm_model_get_info(t.model, (tfm_model_info *)(void *)small, &error), TFM_OK);
+    assert_string_equal((char *)small + sizeof(size_t), "llama");
+    for (size_t i = size; i < sizeof small; i++) assert_int_equal(small[i], 0x55);
+    size = 4;
+    memcpy(small, &size, sizeof size);
+    assert_int_equal(tfm_model_get_info(t.model, (tfm_model_info *)(void *)small, &error), TFM_E_ARGUMENT);
+    tiny_close(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_unaligned), cmocka_unit_test(test_sources),      cmocka_unit_test(test_source_errors),
-        cmocka_unit_test(test_paths),     cmocka_unit_test(test_no_tokenizer), cmocka_unit_test(test_info),
+        cmocka_unit_test(test_unaligned),     cmocka_unit_test(test_sources),
+        cmocka_unit_test(test_source_errors), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_no_tokenizer),  cmocka_unit_test(test_info),
+        cmocka_unit_test(test_struct_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* test_prompts.c - how generation begins and goes on: prompts as text and as tokens, continued, rewound and forked
- * sessions, models without a tokenizer, wrong arguments, a generation that is given up early, and no memory per token. */
+/* test_prompts.c - how generation begins and goes on: prompts as text and as tokens, continued, rewound and
+ * forked sessions, models without a tokenizer, wrong arguments, a generation that is given up early, and no
+ * memory per token. */
 #include "tiny_model.h"
 
 typedef struct tokens {
@@ -29,7 +30,8 @@ static tfm_generate_options limited(uint64_t most) {
     return options;
 }
 
-static void generate(tfm_session *session, const char *prompt, const tfm_generate_options *options, tokens *out) {
+static void generate(tfm_session *session, const char *prompt, const tfm_generate_options *options,
+                     tokens *out) {
     tfm_error error = TFM_ERROR_INIT;
     memset(out, 0, sizeof *out);
     if (tfm_generate(session, NULL, prompt, prompt ? strlen(prompt) : 0, options, note, out, NULL, &error))
@@ -43,7 +45,8 @@ static void expect_tokens(tfm_session *session, size_t from, const tfm_token *id
 }
 #define IDS(...) (const tfm_token[]){__VA_ARGS__}, sizeof((tfm_token[]){__VA_ARGS__}) / sizeof(tfm_token)
 
-/* ---- Prompts -------------------------------------------------------------------------------------------------- */
+/* ---- Prompts
+ * -------------------------------------------------------------------------------------------------- */
 
 static void test_prompt_tokens(void **state) {
     (void)state;
@@ -73,7 +76,8 @@ static void test_prompt_tokens(void **state) {
     options.prompt_token_count = 2;
     assert_int_equal(tfm_session_rewind(session, 0, NULL), TFM_OK);
     assert_int_equal(tfm_generate(session, NULL, "a", 1, &options, note, &out, &summary, NULL), TFM_OK);
-    assert_memory_equal(tfm_session_tokens(session), ((tfm_token[]){TINY_BOS, TINY_SPACE, A, 7, TINY_TURN}), 20);
+    assert_memory_equal(tfm_session_tokens(session), ((tfm_token[]){TINY_BOS, TINY_SPACE, A, 7, TINY_TURN}),
+                        20);
     assert_int_equal(summary.prompt_tokens, 5);
     assert_int_equal(tfm_session_rewind(session, 0, NULL), TFM_OK);
     generate(session, NULL, &options, &out);
@@ -183,7 +187,8 @@ static void test_arguments(void **state) {
         int32_t expected = i < 6 ? TFM_E_ARGUMENT : TFM_E_TOKEN;
         assert_int_equal(tfm_generate(session, NULL, "a", 1, &wrong[i], NULL, NULL, NULL, &error), expected);
         generation = (tfm_generation *)&t;
-        assert_int_equal(tfm_generation_begin(session, NULL, "a", 1, &wrong[i], &generation, &error), expected);
+        assert_int_equal(tfm_generation_begin(session, NULL, "a", 1, &wrong[i], &generation, &error),
+                         expected);
         assert_int_equal(error.code, expected);
         assert_null(generation);
         assert_int_equal(tfm_session_position(session), 0);
@@ -207,7 +212,8 @@ static void test_arguments(void **state) {
     tiny_close(&t);
 }
 
-/* ---- Going on ------------------------------------------------------------------------------------------------- */
+/* ---- Going on
+ * ------------------------------------------------------------------------------------------------- */
 
 static void test_continued(void **state) {
     (void)state;
@@ -282,10 +288,11 @@ static void test_given_up(void **state) {
     tiny_close(&t);
 }
 
-/* ---- Memory --------------------------------------------------------------------------------------------------- */
+/* ---- Memory
+ * --------------------------------------------------------------------------------------------------- */
 
-/* Between two page borders nothing is allocated; at a border a page per layer, and room for more page numbers and
- * tokens now and then. */
+/* Between two page borders nothing is allocated; at a border a page per layer, and room for more page numbers
+ * and tokens now and then. */
 static void test_no_memory_per_token(void **state) {
     (void)state;
     enum { LAYERS = 2 };

@@ -318,7 +318,7 @@ class Generating(Small):
         def text(**settings: object) -> str:
             return "".join(self.model.generate(PROMPT, max_tokens=24, **settings))  # type: ignore[arg-type]
 
-        wild = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
+        wild = {"temperature": 5.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
         self.assertEqual(text(seed=7, **wild), text(seed=7, **wild))
         self.assertGreater(len({text(seed=seed, **wild) for seed in range(4)}), 1)
         self.assertEqual(text(top_k=1, temperature=2.0), text(temperature=0))

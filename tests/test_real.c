@@ -1,5 +1,5 @@
-/* test_real.c - log, exp and pow of base/real.h against the C library's: within 2e-15 of it, and exact where the header
- * says so. */
+/* test_real.c - log, exp and pow of base/real.h against the C library's: within 2e-15 of it, and exact where
+ * the header says so. */
 #include <math.h>
 
 #include "base/real.h"
@@ -7,7 +7,8 @@
 
 static void expect_close(double got, double expected, double most, double x) {
     double scale = fabs(expected) > 1e-300 ? fabs(expected) : 1e-300;
-    if (!(fabs(got - expected) <= most * scale)) fail_msg("at %.17g: %.17g, expected %.17g", x, got, expected);
+    if (!(fabs(got - expected) <= most * scale))
+        fail_msg("at %.17g: %.17g, expected %.17g", x, got, expected);
 }
 
 static double random_bits(tfm__rng *rng) { /* any finite positive number, subnormals too */
@@ -67,7 +68,8 @@ static void test_pow(void **state) {
     for (size_t b = 0; b < TFM__COUNT(bases); b++)
         for (int d = 2; d <= 256; d *= 2)
             for (int i = 0; i < d / 2; i++)
-                expect_close(tfm__pow_real(bases[b], 2.0 * i / d), pow(bases[b], 2.0 * i / d), 3e-14, bases[b]);
+                expect_close(tfm__pow_real(bases[b], 2.0 * i / d), pow(bases[b], 2.0 * i / d), 3e-14,
+                             bases[b]);
     assert_true(tfm__pow_real(10000.0, 0.0) == 1.0);
     expect_close(tfm__pow_real(10000.0, -0.5), 0.01, 1e-14, 10000.0);
 }

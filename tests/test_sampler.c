@@ -1,5 +1,5 @@
-/* test_sampler.c - the random numbers, every setting, the order of the steps (pinned by logits for which another order
- * would choose otherwise), seeds, and the table of candidates. */
+/* test_sampler.c - the random numbers, every setting, the order of the steps (pinned by logits for which
+ * another order would choose otherwise), seeds, and the table of candidates. */
 #include <math.h>
 
 #include "sampler/sampler.h"
@@ -33,7 +33,8 @@ static void set(tfm_sampler *sampler, int32_t setting, double value) {
         assert_int_equal(tfm_sampler_set_f64(sampler, setting, value, NULL), TFM_OK);
 }
 
-static tfm_token choose(tfm_sampler *sampler, const float *logits, size_t n, const tfm_token *history, size_t count) {
+static tfm_token choose(tfm_sampler *sampler, const float *logits, size_t n, const tfm_token *history,
+                        size_t count) {
     tfm_token token = -5;
     assert_int_equal(tfm__sampler_choose(sampler, &kernels, logits, n, history, count, &token, NULL), TFM_OK);
     assert_in_range(token, 0, n - 1);
@@ -47,13 +48,15 @@ static unsigned drawn(tfm_sampler *sampler, const float *logits, size_t n) {
     return seen;
 }
 
-/* ---- Random numbers ------------------------------------------------------------------------------------------- */
+/* ---- Random numbers
+ * ------------------------------------------------------------------------------------------- */
 
-/* What the author's own implementation gives for its generator with the default stream and seed 42 (imneme/pcg-c,
- * test-high/expected/check-pcg32s.out, round 1). */
+/* What the author's own implementation gives for its generator with the default stream and seed 42
+ * (imneme/pcg-c, test-high/expected/check-pcg32s.out, round 1). */
 static void test_published_numbers(void **state) {
     (void)state;
-    static const uint32_t expected[] = {0xc2f57bd6, 0x6b07c4a9, 0x72b7b29b, 0x44215383, 0xf5af5ead, 0x68beb632};
+    static const uint32_t expected[] = {0xc2f57bd6, 0x6b07c4a9, 0x72b7b29b,
+                                        0x44215383, 0xf5af5ead, 0x68beb632};
     tfm__rng rng;
     tfm__rng_seed(&rng, 42);
     for (size_t i = 0; i < TFM__COUNT(expected); i++) assert_int_equal(tfm__rng_u32(&rng), expected[i]);
@@ -72,7 +75,8 @@ static void test_published_numbers(void **state) {
 static void test_pinned_draws(void **state) {
     (void)state;
     static const float logits[] = {0.5f, 2.0f, -1.0f, 1.0f, 1.75f, 0.0f, 1.5f, -3.0f};
-    static const tfm_token expected[] = {3, 4, 5, 3, 4, 6, 1, 0, 6, 1, 1, 6, 4, 1, 4, 3, 6, 0, 4, 1, 3, 1, 1, 6};
+    static const tfm_token expected[] = {3, 4, 5, 3, 4, 6, 1, 0, 6, 1, 1, 6,
+                                         4, 1, 4, 3, 6, 0, 4, 1, 3, 1, 1, 6};
     tfm_sampler *sampler = plain();
     for (int again = 0; again < 2; again++) {
         set(sampler, TFM_SAMPLER_SEED, 42);
@@ -128,7 +132,8 @@ static void test_distribution(void **state) {
     tfm_sampler_destroy(sampler);
 }
 
-/* ---- Settings ------------------------------------------------------------------------------------------------- */
+/* ---- Settings
+ * ------------------------------------------------------------------------------------------------- */
 
 static void test_ranges(void **state) {
     (void)state;
@@ -200,7 +205,8 @@ static void test_ranges(void **state) {
     tfm_sampler_destroy(sampler);
 }
 
-/* ---- The steps ------------------------------------------------------------------------------------------------ */
+/* ---- The steps
+ * ------------------------------------------------------------------------------------------------ */
 
 static void test_penalty(void **state) {
     (void)state;
@@ -218,20 +224,22 @@ static void test_penalty(void **state) {
         {{5, 4, 3, 2}, {0, 1, 2}, 3, 10.0, 3, 3}, /* all three */
         {{5, 4, 3, 2}, {0, 1, 2}, 3, 10.0, UINT64_MAX, 3},
         {{5, 4, 3, 2}, {0, 1, 2}, 3, 1.0, 64, 0},
-        {{5, 4, 3, 2}, {0, 1, 2}, 0, 10.0, 64, 0}, /* nothing said yet */
+        {{5, 4, 3, 2}, {0, 1, 2}, 0, 10.0, 64, 0},   /* nothing said yet */
         {{3, 1.4f, 0, 0}, {0, 0, 0}, 3, 2.0, 64, 0}, /* once, however often */
         {{3, 1.6f, 0, 0}, {0, 0, 0}, 3, 2.0, 64, 1},
         {{-1, -1.5f, -9, -9}, {0}, 1, 2.0, 64, 1}, /* below zero: multiplied */
         {{-1, -2.5f, -9, -9}, {0}, 1, 2.0, 64, 0},
         {{0, -0.001f, -9, -9}, {0}, 1, 50.0, 64, 0}, /* zero stays zero */
-        {{1, 1.5f, 0, 0}, {0}, 1, 0.5, 64, 0}, /* below 1 it favours */
+        {{1, 1.5f, 0, 0}, {0}, 1, 0.5, 64, 0},       /* below 1 it favours */
     };
     for (size_t i = 0; i < TFM__COUNT(cases); i++) {
         tfm_sampler *sampler = plain();
         set(sampler, TFM_SAMPLER_TEMPERATURE, 0.0);
         set(sampler, TFM_SAMPLER_REPEAT_PENALTY, cases[i].penalty);
-        assert_int_equal(tfm_sampler_set_u64(sampler, TFM_SAMPLER_REPEAT_WINDOW, cases[i].window, NULL), TFM_OK);
-        assert_int_equal(choose(sampler, cases[i].logits, 4, cases[i].history, cases[i].count), cases[i].expected);
+        assert_int_equal(tfm_sampler_set_u64(sampler, TFM_SAMPLER_REPEAT_WINDOW, cases[i].window, NULL),
+                         TFM_OK);
+        assert_int_equal(choose(sampler, cases[i].logits, 4, cases[i].history, cases[i].count),
+                         cases[i].expected);
         tfm_sampler_destroy(sampler);
     }
 }
@@ -248,11 +256,13 @@ static void expect_drawn(const step *steps, size_t count, const float *logits, s
     tfm_sampler *sampler = plain();
     for (size_t i = 0; i < count; i++) set(sampler, steps[i].setting, steps[i].value);
     unsigned seen = drawn(sampler, logits, n);
-    if (seen != expected) fail_msg("first step %d: drew %x, expected %x", (int)steps[0].setting, seen, expected);
+    if (seen != expected)
+        fail_msg("first step %d: drew %x, expected %x", (int)steps[0].setting, seen, expected);
     tfm_sampler_destroy(sampler);
 }
-#define EXPECT(logits, n, expected, ...)                                                                         \
-    expect_drawn((const step[]){__VA_ARGS__}, sizeof((const step[]){__VA_ARGS__}) / sizeof(step), logits, n, expected)
+#define EXPECT(logits, n, expected, ...)                                                                     \
+    expect_drawn((const step[]){__VA_ARGS__}, sizeof((const step[]){__VA_ARGS__}) / sizeof(step), logits, n, \
+                 expected)
 
 static void test_single_steps(void **state) {
     (void)state;
@@ -303,7 +313,8 @@ static void test_order_of_steps(void **state) {
 
 static void test_numbers_that_are_none(void **state) {
     (void)state;
-    static const float none[3] = {NAN, NAN, NAN}, some[4] = {NAN, 1.0f, NAN, 2.0f}, infinite[3] = {0, INFINITY, 1};
+    static const float none[3] = {NAN, NAN, NAN}, some[4] = {NAN, 1.0f, NAN, 2.0f},
+                       infinite[3] = {0, INFINITY, 1};
     static const float lost[2] = {-INFINITY, -INFINITY}, barred[4] = {-INFINITY, 0.0f, -INFINITY, 0.5f};
     static const float *const bad[] = {none, infinite, lost};
     static const size_t sizes[] = {3, 3, 2};
@@ -313,8 +324,9 @@ static void test_numbers_that_are_none(void **state) {
         if (greedy == 1) set(sampler, TFM_SAMPLER_TEMPERATURE, 0.0);
         for (size_t i = 0; i < TFM__COUNT(bad); i++) {
             tfm_token token = 9;
-            assert_int_equal(tfm__sampler_choose(sampler, &kernels, bad[i], sizes[i], NULL, 0, &token, &error),
-                             TFM_E_STATE);
+            assert_int_equal(
+                tfm__sampler_choose(sampler, &kernels, bad[i], sizes[i], NULL, 0, &token, &error),
+                TFM_E_STATE);
             assert_int_equal(token, -1);
             assert_int_equal(error.code, TFM_E_STATE);
         }
@@ -372,7 +384,8 @@ static void test_growing(void **state) {
     tfm_sampler_destroy(sampler);
 }
 
-/* ---- With a session ------------------------------------------------------------------------------------------- */
+/* ---- With a session
+ * ------------------------------------------------------------------------------------------- */
 
 static void test_session(void **state) {
     (void)state;
@@ -407,7 +420,8 @@ static void test_session(void **state) {
     static const size_t capacities[] = {0, 1, 7, TINY_VOCAB, TINY_VOCAB + 5};
     for (size_t i = 0; i < TFM__COUNT(capacities); i++) {
         memset(table, 0x55, sizeof table);
-        assert_int_equal(tfm_top_candidates(session, i ? table : NULL, capacities[i], &count, &error), TFM_OK);
+        assert_int_equal(tfm_top_candidates(session, i ? table : NULL, capacities[i], &count, &error),
+                         TFM_OK);
         assert_int_equal(count, TFM__MIN(capacities[i], TINY_VOCAB));
         assert_int_equal(((uint8_t *)&table[count])[0], 0x55); /* not a row more */
     }
@@ -416,12 +430,15 @@ static void test_session(void **state) {
         const char *bytes;
         size_t length;
         assert_true(table[i].logit == logits[table[i].token]);
-        if (i) assert_true(table[i - 1].logit > table[i].logit ||
-                           (table[i - 1].logit == table[i].logit && table[i - 1].token < table[i].token));
-        assert_true(fabs(table[i].probability * exact / exp((double)table[i].logit - (double)table[0].logit) - 1) < 1e-5);
+        if (i)
+            assert_true(table[i - 1].logit > table[i].logit ||
+                        (table[i - 1].logit == table[i].logit && table[i - 1].token < table[i].token));
+        assert_true(fabs(table[i].probability * exact / exp((double)table[i].logit - (double)table[0].logit) -
+                         1) < 1e-5);
         assert_int_equal(tfm_token_probability(session, table[i].token, &probability, &error), TFM_OK);
         assert_true(probability == table[i].probability);
-        assert_int_equal(tfm_token_bytes(tfm_tokenizer_of(t.model), table[i].token, &bytes, &length, &error), TFM_OK);
+        assert_int_equal(tfm_token_bytes(tfm_tokenizer_of(t.model), table[i].token, &bytes, &length, &error),
+                         TFM_OK);
         assert_ptr_equal(table[i].bytes, bytes);
         assert_int_equal(table[i].length, length);
         sum += probability;
@@ -454,12 +471,18 @@ static void test_session(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_numbers), cmocka_unit_test(test_pinned_draws),
-        cmocka_unit_test(test_seeds),             cmocka_unit_test(test_distribution),
-        cmocka_unit_test(test_ranges),            cmocka_unit_test(test_penalty),
-        cmocka_unit_test(test_single_steps),      cmocka_unit_test(test_order_of_steps),
-        cmocka_unit_test(test_numbers_that_are_none), cmocka_unit_test(test_take_top),
-        cmocka_unit_test(test_growing),           cmocka_unit_test(test_session),
+        cmocka_unit_test(test_published_numbers),
+        cmocka_unit_test(test_pinned_draws),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_distribution),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_penalty),
+        cmocka_unit_test(test_single_steps),
+        cmocka_unit_test(test_order_of_steps),
+        cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_take_top),
+        cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_session),
     };
     return cmocka_run_group_tests(tests, fill_kernels, NULL);
 }

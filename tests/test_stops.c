@@ -1,5 +1,5 @@
-/* test_stops.c - held text and stop strings: nothing of a stop string leaks, nothing else is kept. Texts are cut into
- * every sequence of pieces, and what comes out is compared with a search in the whole text. */
+/* test_stops.c - held text and stop strings: nothing of a stop string leaks, nothing else is kept. Texts are
+ * cut into every sequence of pieces, and what comes out is compared with a search in the whole text. */
 #include "generate.h"
 #include "tiny_model.h"
 
@@ -8,7 +8,8 @@ typedef struct held {
     tfm__stops stops;
 } held;
 
-static int32_t init(held *h, const char *const *texts, const size_t *lengths, size_t count, tfm_error *error) {
+static int32_t init(held *h, const char *const *texts, const size_t *lengths, size_t count,
+                    tfm_error *error) {
     tfm_generate_options options = TFM_GENERATE_OPTIONS_INIT;
     options.stops = texts;
     options.stop_lengths = lengths;
@@ -29,8 +30,8 @@ static void take(held *h, const char *piece, size_t length, char *out, size_t *s
     *size += h->stops.ready;
 }
 
-/* What must come out: the text up to the stop string that is complete first. *found is its number. At one end the
- * longest begins first; the first listed of equal ones counts. */
+/* What must come out: the text up to the stop string that is complete first. *found is its number. At one end
+ * the longest begins first; the first listed of equal ones counts. */
 static size_t search(const char *text, size_t length, const char *const *stops, size_t count, int *found) {
     for (size_t end = 1; end <= length; end++)
         for (size_t begin = 0; begin < end; begin++)
@@ -43,12 +44,15 @@ static size_t search(const char *text, size_t length, const char *const *stops, 
     return length;
 }
 
-/* One byte at a time the order of completion is plain; every other cut must give text in front of some stop string. */
+/* One byte at a time the order of completion is plain; every other cut must give text in front of some stop
+ * string. */
 static void test_byte_by_byte(void **state) {
     (void)state;
-    static const char *const texts[] = {"", "abc", "ababac", "aabaabaaab", "END", "xENDy", "EENND", "\xc3\xa9\xc3", "abcabd"};
-    static const char *const lists[][4] = {{"abac"}, {"aab", "b"}, {"END", "N"}, {"abd", "abcabe"}, {"ab", "abc"},
-                                           {"abc", "ab"}, {"\xc3\xa9"}, {"zzz"}, {"aaab", "baa", "aabaaa"}};
+    static const char *const texts[] = {"",      "abc",   "ababac",       "aabaabaaab", "END",
+                                        "xENDy", "EENND", "\xc3\xa9\xc3", "abcabd"};
+    static const char *const lists[][4] = {{"abac"},          {"aab", "b"},  {"END", "N"},
+                                           {"abd", "abcabe"}, {"ab", "abc"}, {"abc", "ab"},
+                                           {"\xc3\xa9"},      {"zzz"},       {"aaab", "baa", "aabaaa"}};
     for (size_t t = 0; t < TFM__COUNT(texts); t++)
         for (size_t l = 0; l < TFM__COUNT(lists); l++) {
             size_t count = 0, size = 0, length = strlen(texts[t]);
@@ -72,7 +76,8 @@ static void test_byte_by_byte(void **state) {
         }
 }
 
-/* Every cut of a text into pieces: the same text comes out, whatever the cut, when the stop strings do not overlap. */
+/* Every cut of a text into pieces: the same text comes out, whatever the cut, when the stop strings do not
+ * overlap. */
 static void test_every_cut(void **state) {
     (void)state;
     static const char text[] = "aENaEN-STOPEND.";
@@ -101,8 +106,9 @@ static void test_holds_little(void **state) {
     static const char *const stops[] = {"END!", "\xe2\x82\xac", "Ex"};
     static const struct {
         const char *piece, *ready;
-    } steps[] = {{"abc", "abc"}, {"dE", "d"}, {"N", ""}, {"D", ""}, {"Q", "ENDQ"}, {"EE", "E"}, {"N", ""}, {"xx", "ENxx"},
-                 {"\xe2", ""}, {"\x82\xa9", "\xe2\x82\xa9"}, {"", ""}, {"ENEND", "EN"}, {"?E", "END?"}, {"x", ""}};
+    } steps[] = {{"abc", "abc"}, {"dE", "d"},     {"N", ""},      {"D", ""},    {"Q", "ENDQ"},
+                 {"EE", "E"},    {"N", ""},       {"xx", "ENxx"}, {"\xe2", ""}, {"\x82\xa9", "\xe2\x82\xa9"},
+                 {"", ""},       {"ENEND", "EN"}, {"?E", "END?"}, {"x", ""}};
     held h;
     assert_int_equal(init(&h, stops, NULL, 3, NULL), TFM_OK);
     for (size_t i = 0; i < TFM__COUNT(steps); i++) {
@@ -213,8 +219,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_byte_by_byte), cmocka_unit_test(test_every_cut), cmocka_unit_test(test_holds_little),
-        cmocka_unit_test(test_flush),        cmocka_unit_test(test_copied_and_long), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_byte_by_byte),    cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_holds_little),    cmocka_unit_test(test_flush),
+        cmocka_unit_test(test_copied_and_long), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

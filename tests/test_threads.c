@@ -1,5 +1,5 @@
-/* test_threads.c - the pool: every piece exactly once, on any number of threads, with callers that meet; the host's own
- * threads; sleep when idle; cancel flags and polling. */
+/* test_threads.c - the pool: every piece exactly once, on any number of threads, with callers that meet; the
+ * host's own threads; sleep when idle; cancel flags and polling. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <signal.h>
@@ -80,7 +80,8 @@ static void test_memory(void **state) {
         tfm_pool_destroy(pool);
         assert_int_equal(memory.out, 0);
         memory.calls = 0;
-        assert_int_equal(tfm_cancel_create(&allocator, &cancel, &error), fail_at == 1 ? TFM_E_MEMORY : TFM_OK);
+        assert_int_equal(tfm_cancel_create(&allocator, &cancel, &error),
+                         fail_at == 1 ? TFM_E_MEMORY : TFM_OK);
         assert_true(!cancel == (fail_at == 1));
         tfm_cancel_destroy(cancel);
         assert_int_equal(memory.out, 0);
@@ -126,7 +127,8 @@ static void test_works_at_once(void **state) {
     tfm_pool_destroy(pool);
 }
 
-/* ---- Two callers ---------------------------------------------------------------------------------------------- */
+/* ---- Two callers
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef struct caller {
     tfm_pool *pool;
@@ -198,7 +200,8 @@ static void test_busy(void **state) {
     tfm_pool_destroy(b.pool);
 }
 
-/* ---- The host's threads --------------------------------------------------------------------------------------- */
+/* ---- The host's threads
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct host {
     int calls;
@@ -249,7 +252,8 @@ static void test_host(void **state) {
     tfm_pool_destroy(pool);
 }
 
-/* ---- Sessions of one model on several threads, sharing a pool --------------------------------------------------- */
+/* ---- Sessions of one model on several threads, sharing a pool
+ * --------------------------------------------------- */
 
 typedef struct reader {
     tfm_model *model;
@@ -297,7 +301,8 @@ static void test_sessions_share(void **state) {
     tfm_pool_destroy(options.pool);
 }
 
-/* ---- Rest ----------------------------------------------------------------------------------------------------- */
+/* ---- Rest
+ * ----------------------------------------------------------------------------------------------------- */
 
 static double process_seconds(void) {
     struct timespec now;
@@ -313,37 +318,47 @@ static void test_idle(void **state) {
     double before = process_seconds();
     nanosleep(&(struct timespec){0, 200000000}, NULL);
     assert_true(process_seconds() - before < 0.02); /* three spinning workers would take 0.2 or more */
-    assert_true(run_region(pool, 100)); /* and they wake up */
+    assert_true(run_region(pool, 100));             /* and they wake up */
     tfm_pool_destroy(pool);
 }
 
-static volatile sig_atomic_t on_main;
-static pthread_t main_thread;
+static volatile sig_atomic_t handled;
+static pthread_t handled_by;
 
 static void handler(int number) {
     (void)number;
-    on_main = pthread_equal(main_thread, pthread_self()) ? 1 : 2;
+    handled_by = pthread_self();
+    handled = 1;
 }
 
-/* Signals are blocked in the workers: one sent to the process comes to the thread that is the host's. */
+/* Signals are blocked in the workers: while the host's thread blocks one too, it waits, and comes to the host
+ * in the end. */
 static void test_signals(void **state) {
     (void)state;
     struct sigaction action = {.sa_handler = handler}, before;
+    sigset_t one, pending;
     tfm_pool *pool = pool_of(4);
-    main_thread = pthread_self();
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
     assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
-    for (int i = 0; i < 20; i++) {
-        on_main = 0;
-        assert_int_equal(kill(getpid(), SIGUSR1), 0);
-        while (!on_main) nanosleep(&(struct timespec){0, 1000000}, NULL);
-        assert_int_equal(on_main, 1);
+    assert_int_equal(pthread_sigmask(SIG_BLOCK, &one, NULL), 0);
+    assert_int_equal(kill(getpid(), SIGUSR1), 0);
+    for (int i = 0; i < 20; i++) { /* whatever the workers do */
         assert_true(run_region(pool, 10));
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
     }
+    assert_int_equal(handled, 0);
+    assert_int_equal(sigpending(&pending), 0);
+    assert_int_equal(sigismember(&pending, SIGUSR1), 1);
+    assert_int_equal(pthread_sigmask(SIG_UNBLOCK, &one, NULL), 0);
+    assert_int_equal(handled, 1);
+    assert_true(pthread_equal(handled_by, pthread_self()));
     assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
     tfm_pool_destroy(pool);
 }
 
-/* ---- Polling -------------------------------------------------------------------------------------------------- */
+/* ---- Polling
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct polled {
     int calls;
@@ -375,7 +390,8 @@ static void test_poll(void **state) {
         polls++;
         elapsed = tfm__now_ns() - begun;
     } while (elapsed < 110000000u);
-    assert_in_range(p.calls, 2, 1 + (int)(elapsed / 20000000u) + 1); /* then every 20 ms, however often it is asked */
+    assert_in_range(p.calls, 2,
+                    1 + (int)(elapsed / 20000000u) + 1); /* then every 20 ms, however often it is asked */
     assert_true(polls > p.calls);
     int calls = p.calls;
     assert_int_equal(tfm__watch_poll(&watch, 1000, 1000, &error), TFM_OK);
@@ -398,10 +414,12 @@ static void test_poll(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_create),       cmocka_unit_test(test_memory),  cmocka_unit_test(test_regions),
-        cmocka_unit_test(test_works_at_once), cmocka_unit_test(test_callers_meet), cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_host),         cmocka_unit_test(test_sessions_share), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_signals),      cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_create),       cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_regions),      cmocka_unit_test(test_works_at_once),
+        cmocka_unit_test(test_callers_meet), cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_host),         cmocka_unit_test(test_sessions_share),
+        cmocka_unit_test(test_idle),         cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_poll),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

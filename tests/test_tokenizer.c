@@ -10,8 +10,8 @@ static const char *const fixtures[] = {
     "bl-gpt2.json",     "bl-prefix.json",  "bl-llama3.json",     "bl-qwen2.json",    "bl-qwen35.json",
     "bl-old.json",      "bl-o200k.json",   "bl-tekken.json",     "bl-deepseek.json", "bl-starcoder.json",
     "bl-falcon.json",   "added.json",      "marks-prepend.json", "marks-gemma.json", "marks-first.json",
-    "marks-split.json", "spm-llama.model", "spm-rules.model",    "spm-suffix.model", "tokenizer.bin",
-    "spm.gguf",         "bpe.gguf",        "ranks.tiktoken"};
+    "marks-split.json", "spm-llama.model", "spm-rules.model",    "spm-suffix.model", "spm-unused.model",
+    "tokenizer.bin",    "spm.gguf",        "bpe.gguf",           "ranks.tiktoken"};
 #define FIXTURE_COUNT (sizeof fixtures / sizeof fixtures[0])
 
 static int hex(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }

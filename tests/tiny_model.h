@@ -1,11 +1,12 @@
 /* tiny_model.h - small models made in memory, so that the tests of the core need no files.
  *
- * tiny_make writes a GGUF file of version 3: a tokenizer of 300 pieces (byte tokens, letters, a few words, an end of
- * turn) and random weights, of the family, sizes and number type that the caller wants. With `script` the model says
- * exactly that: position p gives the token script[p], whatever was read. It is a GPT-2 whose attention and feed-forward
- * add nothing and whose position p is row p + 1 of a Hadamard matrix; these rows are orthogonal, so the output row of a
- * token, the sum of the rows of its positions, answers with 64 at those and with 0 elsewhere. Single keys and tensors
- * can be left out or made wrong, for the tests of hostile files. */
+ * tiny_make writes a GGUF file of version 3: a tokenizer of 300 pieces (byte tokens, letters, a few words, an
+ * end of turn) and random weights, of the family, sizes and number type that the caller wants. With `script`
+ * the model says exactly that: position p gives the token script[p], whatever was read. It is a GPT-2 whose
+ * attention and feed-forward add nothing and whose position p is row p + 1 of a Hadamard matrix; these rows
+ * are orthogonal, so the output row of a token, the sum of the rows of its positions, answers with 64 at
+ * those and with 0 elsewhere. Single keys and tensors can be left out or made wrong, for the tests of hostile
+ * files. */
 #ifndef TFM_TESTS_TINY_MODEL_H
 #define TFM_TESTS_TINY_MODEL_H
 
@@ -35,8 +36,9 @@
 #define TINY_WORDS 286
 
 /* From TINY_WORDS on; the mark in front of a word is a space in the text. */
-static const char *const tiny_words[] = {"th",  "the", "\xe2\x96\x81the", "ab",  "abc",       "in",       "END",
-                                         "EN",  "D!",  "\xc3\xa9",        "x\xc3\xa9y", "<|turn|>", "<|mark|>"};
+static const char *const tiny_words[] = {
+    "th", "the", "\xe2\x96\x81the", "ab",         "abc",      "in",      "END",
+    "EN", "D!",  "\xc3\xa9",        "x\xc3\xa9y", "<|turn|>", "<|mark|>"};
 #define TINY_THE (TINY_WORDS + 2)
 #define TINY_AB (TINY_WORDS + 3)
 #define TINY_ABC (TINY_WORDS + 4)
@@ -57,12 +59,12 @@ typedef struct tiny_spec {
     const tfm_token *script; /* [script_count], at most TINY_SCRIPT_CONTEXT; sets family and sizes */
     size_t script_count;
     /* one thing wrong */
-    const char *drop;      /* a key (without "<family>.") or a tensor that is left out */
-    const char *key;       /* a number that is replaced ... */
-    uint32_t key_type;     /* ... by one of this type: TFM__META_* */
+    const char *drop;  /* a key (without "<family>.") or a tensor that is left out */
+    const char *key;   /* a number that is replaced ... */
+    uint32_t key_type; /* ... by one of this type: TFM__META_* */
     double key_value;
-    const char *tensor;    /* a tensor that gets another type or shape */
-    uint32_t tensor_type;  /* TFM__F32: as it is */
+    const char *tensor;       /* a tensor that gets another type or shape */
+    uint32_t tensor_type;     /* TFM__F32: as it is */
     uint64_t tensor_shape[2]; /* innermost first, 0: as it is */
 } tiny_spec;
 
@@ -82,7 +84,8 @@ typedef struct tiny_writer {
     tfm__rng rng;
 } tiny_writer;
 
-/* ---- Bytes ------------------------------------------------------------------------------------------------ */
+/* ---- Bytes ------------------------------------------------------------------------------------------------
+ */
 
 static inline void tiny_grow(uint8_t **data, size_t *capacity, size_t needed) {
     if (needed <= *capacity) return;
@@ -108,9 +111,19 @@ static inline void tiny_text(tiny_writer *w, const char *text) {
     tiny_put(w, text, strlen(text));
 }
 
-/* ---- Metadata --------------------------------------------------------------------------------------------- */
+/* ---- Metadata ---------------------------------------------------------------------------------------------
+ */
 
-enum { TINY_U8 = 0, TINY_U32 = 4, TINY_I32 = 5, TINY_F32 = 6, TINY_BOOL = 7, TINY_STRING = 8, TINY_ARRAY = 9, TINY_U64 = 10 };
+enum {
+    TINY_U8 = 0,
+    TINY_U32 = 4,
+    TINY_I32 = 5,
+    TINY_F32 = 6,
+    TINY_BOOL = 7,
+    TINY_STRING = 8,
+    TINY_ARRAY = 9,
+    TINY_U64 = 10
+};
 
 static inline bool tiny_dropped(const tiny_writer *w, const char *name) {
     return w->spec->drop && !strcmp(w->spec->drop, name);
@@ -135,13 +148,25 @@ static inline void tiny_number(tiny_writer *w, const char *name, uint32_t type, 
     tiny_u32(w, type);
     uint8_t byte = (uint8_t)(value != 0);
     switch (type) {
-    case TINY_F32: tiny_u32(w, tfm__bits_of_f32((float)value)); break;
-    case TINY_U64: tiny_u64(w, (uint64_t)value); break;
-    case TINY_I32: tiny_u32(w, (uint32_t)(int32_t)value); break;
-    case TINY_STRING: tiny_text(w, "text"); break;
+    case TINY_F32:
+        tiny_u32(w, tfm__bits_of_f32((float)value));
+        break;
+    case TINY_U64:
+        tiny_u64(w, (uint64_t)value);
+        break;
+    case TINY_I32:
+        tiny_u32(w, (uint32_t)(int32_t)value);
+        break;
+    case TINY_STRING:
+        tiny_text(w, "text");
+        break;
     case TINY_BOOL:
-    case TINY_U8: tiny_put(w, &byte, 1); break;
-    default: tiny_u32(w, (uint32_t)value); break;
+    case TINY_U8:
+        tiny_put(w, &byte, 1);
+        break;
+    default:
+        tiny_u32(w, (uint32_t)value);
+        break;
     }
 }
 
@@ -190,7 +215,8 @@ static inline void tiny_tokenizer(tiny_writer *w) {
         tiny_text(w, text);
     }
     tiny_array(w, "tokenizer.ggml.scores", TINY_F32, TINY_VOCAB);
-    for (int i = 0; i < TINY_VOCAB; i++) tiny_u32(w, tfm__bits_of_f32(i < TINY_SPACE ? 0.0f : (float)i - 1000.0f));
+    for (int i = 0; i < TINY_VOCAB; i++)
+        tiny_u32(w, tfm__bits_of_f32(i < TINY_SPACE ? 0.0f : (float)i - 1000.0f));
     tiny_array(w, "tokenizer.ggml.token_type", TINY_I32, TINY_VOCAB);
     for (int i = 0; i < TINY_VOCAB; i++) tiny_u32(w, (uint32_t)tiny_piece(i, text, sizeof text));
     tiny_number(w, "tokenizer.ggml.bos_token_id", TINY_U32, TINY_BOS);
@@ -198,7 +224,8 @@ static inline void tiny_tokenizer(tiny_writer *w) {
     tiny_number(w, "tokenizer.ggml.eot_token_id", TINY_U32, TINY_TURN);
 }
 
-/* ---- Tensors ---------------------------------------------------------------------------------------------- */
+/* ---- Tensors ----------------------------------------------------------------------------------------------
+ */
 
 typedef float (*tiny_fill)(tiny_writer *w, uint64_t row, uint64_t column);
 
@@ -222,7 +249,8 @@ static inline float tiny_zero(tiny_writer *w, uint64_t row, uint64_t column) {
     (void)column;
     return 0.0f;
 }
-/* Sylvester's Hadamard matrix: the parity of the bits that both numbers have. Row 0 would not survive LayerNorm. */
+/* Sylvester's Hadamard matrix: the parity of the bits that both numbers have. Row 0 would not survive
+ * LayerNorm. */
 static inline float tiny_hadamard(tiny_writer *w, uint64_t position, uint64_t column) {
     unsigned parity = 0;
     (void)w;
@@ -236,7 +264,8 @@ static inline float tiny_script_row(tiny_writer *w, uint64_t token, uint64_t col
     return sum;
 }
 
-static inline void tiny_values(tiny_writer *w, uint32_t type, uint64_t rows, uint64_t columns, tiny_fill fill) {
+static inline void tiny_values(tiny_writer *w, uint32_t type, uint64_t rows, uint64_t columns,
+                               tiny_fill fill) {
     uint64_t count = rows * columns;
     tiny_grow(&w->values, &w->values_capacity, w->values_size + (size_t)count * 4 + 64);
     uint8_t *out = w->values + w->values_size;
@@ -260,8 +289,8 @@ static inline void tiny_values(tiny_writer *w, uint32_t type, uint64_t rows, uin
 }
 
 /* rows 0: a vector. */
-static inline void tiny_tensor(tiny_writer *w, const char *name, uint32_t type, uint64_t rows, uint64_t columns,
-                               tiny_fill fill) {
+static inline void tiny_tensor(tiny_writer *w, const char *name, uint32_t type, uint64_t rows,
+                               uint64_t columns, tiny_fill fill) {
     bool changed = w->spec->tensor && !strcmp(w->spec->tensor, name);
     uint32_t said = changed && w->spec->tensor_type ? w->spec->tensor_type : type;
     if (tiny_dropped(w, name)) return;
@@ -279,8 +308,8 @@ static inline void tiny_tensor(tiny_writer *w, const char *name, uint32_t type, 
     w->tensors++;
 }
 
-static inline void tiny_of_layer(tiny_writer *w, uint32_t layer, const char *name, uint32_t type, uint64_t rows,
-                                 uint64_t columns, tiny_fill fill) {
+static inline void tiny_of_layer(tiny_writer *w, uint32_t layer, const char *name, uint32_t type,
+                                 uint64_t rows, uint64_t columns, tiny_fill fill) {
     char full[96];
     snprintf(full, sizeof full, "blk.%u.%s", (unsigned)layer, name);
     tiny_tensor(w, full, type, rows, columns, fill);
@@ -325,16 +354,17 @@ static inline void tiny_description(tiny_writer *w, const tiny_spec *s) {
     tiny_number(w, "feed_forward_length", TINY_U32, s->feed_forward);
     tiny_number(w, "attention.head_count", TINY_U32, s->heads);
     tiny_number(w, "attention.head_count_kv", TINY_U32, s->kv_heads);
-    tiny_number(w, strcmp(w->family, "gpt2") ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
-                TINY_F32, 1e-5);
+    tiny_number(
+        w, strcmp(w->family, "gpt2") ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
+        TINY_F32, 1e-5);
     tiny_number(w, "rope.freq_base", TINY_F32, 10000.0);
     if (s->window) tiny_number(w, "attention.sliding_window", TINY_U32, s->window);
     if (s->window) tiny_number(w, "attention.sliding_window_pattern", TINY_U32, 2);
     if (!s->no_tokenizer) tiny_tokenizer(w);
     /* a key that only the hostile set */
-    static const char *const extra[] = {"attention.key_length", "attention.value_length", "rope.dimension_count",
-                                        "general.alignment", "rope.scaling.factor", "attention.scale",
-                                        "final_logit_softcapping", "rope.scaling.type"};
+    static const char *const extra[] = {
+        "attention.key_length", "attention.value_length", "rope.dimension_count",    "general.alignment",
+        "rope.scaling.factor",  "attention.scale",        "final_logit_softcapping", "rope.scaling.type"};
     for (size_t i = 0; i < TFM__COUNT(extra); i++)
         if (s->key && !strcmp(s->key, extra[i])) tiny_number(w, extra[i], TINY_U32, 0);
 }
@@ -343,13 +373,15 @@ static inline void tiny_all_tensors(tiny_writer *w, const tiny_spec *s) {
     tiny_fill norm = s->script ? tiny_one : tiny_near_one;
     tiny_tensor(w, "token_embd.weight", s->type, s->vocab, s->width, s->script ? tiny_zero : tiny_random);
     if (!strcmp(w->family, "gpt2")) {
-        tiny_tensor(w, "position_embd.weight", s->type, s->context, s->width, s->script ? tiny_hadamard : tiny_random);
+        tiny_tensor(w, "position_embd.weight", s->type, s->context, s->width,
+                    s->script ? tiny_hadamard : tiny_random);
         tiny_tensor(w, "output_norm.bias", TFM__F32, 0, s->width, s->script ? tiny_zero : tiny_random);
     }
     tiny_layers(w, s);
     tiny_tensor(w, "output_norm.weight", TFM__F32, 0, s->width, norm);
     if (strcmp(w->family, "gemma3"))
-        tiny_tensor(w, "output.weight", s->type, s->vocab, s->width, s->script ? tiny_script_row : tiny_random);
+        tiny_tensor(w, "output.weight", s->type, s->vocab, s->width,
+                    s->script ? tiny_script_row : tiny_random);
 }
 
 /* Free data with free. */
@@ -398,7 +430,8 @@ static inline tiny_file tiny_make(const tiny_spec *spec) {
     return file;
 }
 
-/* ---- Opened ------------------------------------------------------------------------------------------------- */
+/* ---- Opened
+ * ------------------------------------------------------------------------------------------------- */
 
 typedef struct tiny {
     tiny_file file;
@@ -408,7 +441,8 @@ typedef struct tiny {
 static inline tiny tiny_open(const tiny_spec *spec, const tfm_model_options *options) {
     tfm_error error = TFM_ERROR_INIT;
     tiny t = {tiny_make(spec), NULL};
-    if (tfm_model_load_memory(t.file.data, t.file.size, options, &t.model, &error)) fail_msg("%s", error.message);
+    if (tfm_model_load_memory(t.file.data, t.file.size, options, &t.model, &error))
+        fail_msg("%s", error.message);
     return t;
 }
 
@@ -437,7 +471,8 @@ static inline void tiny_ids(tfm_token *ids, size_t count, uint64_t seed) {
     for (size_t i = 0; i < count; i++) ids[i] = (tfm_token)(tfm__rng_u32(&rng) % TINY_VOCAB);
 }
 
-/* ---- An allocator that counts and fails on order -------------------------------------------------------------- */
+/* ---- An allocator that counts and fails on order
+ * -------------------------------------------------------------- */
 
 typedef struct tiny_memory {
     size_t calls, fail_at; /* the call that is refused, from 1; 0: none */

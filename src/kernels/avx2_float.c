@@ -165,8 +165,7 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *x, v16 *y) {
 
 #include "kernels/float_fetch.h"
 
-/* ---- Blocks of weights, row r at rows[r] + offset -------------------------------------------------------
- */
+/* ---- Blocks of weights, row r at rows[r] + offset ----------------------------------------------------- */
 
 /* Blocks are 16 rows x 64 bytes, a cache line of each row, taken eight rows x 32 bytes at a time.
  * Eight rows, eight columns of F32: block[j] = column j. */

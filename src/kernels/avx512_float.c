@@ -111,8 +111,7 @@ static INLINE void v16_zip(v16 even, v16 odd, v16 *a, v16 *b) {
 
 #include "kernels/float_fetch.h"
 
-/* ---- Blocks of weights, row r at rows[r] + offset -------------------------------------------------------
- */
+/* ---- Blocks of weights, row r at rows[r] + offset ----------------------------------------------------- */
 
 /* 16 x 16: 4 x 4 blocks inside the 128-bit lanes, then the lanes among registers. */
 static INLINE void v16_transpose(v16 r[16]) {

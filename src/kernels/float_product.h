@@ -6,9 +6,9 @@
  * in order. Several tokens: a matrix product. A panel of PANEL_ROWS rows x TFM__K_RESTART of k is packed
  * transposed, as f32, on the stack: panel[k][row], small enough for the first-level cache; then each group of
  * tokens runs tile_chain over it, which keeps one chain per row and token in registers. After a panel the
- * chains are added to the totals, in y. Weights stored transposed are rows of lanes already: for many tokens
- * they are only copied into the panel, for few they are read where they lie, in long runs of rows, eight k at
- * a time, with the chains in memory. */
+ * chains are added to totals on the stack. Weights stored transposed are rows of lanes already: for many
+ * tokens they are only copied into the panel, for few they are read where they lie, in long runs of rows,
+ * eight k at a time, with the chains in memory. */
 
 #define BLOCK_MOST 32 /* columns in 64 bytes of a row: 16 of F32, 32 of halves */
 
@@ -67,9 +67,7 @@ static INLINE void tile_chain(v16 *acc, int vectors, int tokens, uint32_t type, 
     }
 }
 
-/* ---- One token, or a few
- * -------------------------------------------------------------------------------------
- */
+/* ---- One token, or a few ------------------------------------------------------------------------------ */
 
 /* y[0 .. count-1] = total (+ bias). */
 static INLINE void store_total(float *y, const float *bias, v16 total, size_t count) {
@@ -141,8 +139,7 @@ static INLINE void vector_product(uint32_t type, const tfm__product *p, size_t r
     }
 }
 
-/* ---- Transposed weights, few tokens ---------------------------------------------------------------------
- */
+/* ---- Transposed weights, few tokens ------------------------------------------------------------------- */
 
 #define STREAM_TOKENS 16 /* most tokens for which weights are streamed where they lie, without a panel */
 #define STREAM_ROWS 256  /* rows that advance together */

@@ -100,56 +100,70 @@ static int32_t reserve_pages(tfm_session *session, size_t total, tfm_error *erro
     return TFM_OK;
 }
 
-/* Lays out one block of memory twice: first with memory NULL to learn its size. */
-static size_t lay_out(tfm__scratch *s, const tfm_model *model, size_t tokens, size_t runs, uint8_t *memory) {
-    const tfm__config *c = &model->config;
-    size_t used = 0, pairs = c->rotary_dim / 2;
-    size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
-    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, (size_t)c->feed_forward), mixed);
-    size_t parts = TFM__MAX(2 * tokens, runs) * c->heads; /* attention: result and one more, or one per run */
-#define PLACE(field, count, type)                                                                            \
-    do {                                                                                                     \
-        s->field = memory ? (void *)(memory + used) : NULL;                                                  \
-        used += tfm__round_up((count) * sizeof(type), 64);                                                   \
-    } while (0)
-    PLACE(stream, tokens * c->width, float);
-    PLACE(normed, tokens * c->width, float);
-    PLACE(delta, tokens * c->width, float);
-    PLACE(q, tokens * q, float);
-    PLACE(k, tokens * c->kv_heads * c->head_dim, float);
-    PLACE(v, tokens * c->kv_heads * c->value_dim, float);
-    PLACE(mixed, tokens * mixed, float);
-    PLACE(gate, tokens * c->feed_forward, float);
-    PLACE(up, tokens * c->feed_forward, float);
-    for (int kind = 0; kind < TFM__ROPE_KINDS; kind++) {
-        PLACE(cosine[kind], tokens * pairs, float);
-        PLACE(sine[kind], tokens * pairs, float);
+/* One block of memory being divided; with memory NULL only its size is found. */
+typedef struct division {
+    uint8_t *memory;
+    size_t used;
+    bool overflow;
+} division;
+
+/* The next rows x columns elements, on a cache line. */
+static void *take(division *d, size_t rows, size_t columns, size_t size) {
+    size_t bytes, place = d->used;
+    if (!tfm__mul_size(rows, columns, &bytes) || !tfm__mul_size(bytes, size, &bytes) ||
+        bytes > SIZE_MAX - 64 || !tfm__add_size(place, tfm__round_up(bytes, 64), &d->used)) {
+        d->overflow = true;
+        return NULL;
     }
-    size_t row = 0;
-    for (int format = 0; format < TFM__ACT_COUNT; format++) row += tfm__activation_bytes(format, widest);
-    PLACE(quantised, tokens * row, uint8_t);
-    PLACE(tile_q, tokens * q, float);
-    PLACE(part_o, parts * c->value_dim, float);
-    PLACE(part_m, parts, float);
-    PLACE(part_l, parts * 16, float);
-    PLACE(first, tokens * c->heads, uint32_t);
-    PLACE(last, tokens * c->heads, uint32_t);
-    PLACE(place, tokens * c->heads, uint32_t);
-#undef PLACE
-    return used;
+    return d->memory ? d->memory + place : NULL;
 }
 
-static int32_t reserve_scratch(tfm_session *session, size_t rows, tfm_error *error) {
+static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
+    size_t tokens = s->tokens, pairs = c->rotary_dim / 2, row = 0;
+    size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
+    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, (size_t)c->feed_forward), mixed);
+    size_t parts =
+        TFM__MAX(2 * tokens, s->runs) * c->heads; /* attention: result and one more, or one per run */
+    s->stream = take(d, tokens, c->width, sizeof(float));
+    s->normed = take(d, tokens, c->width, sizeof(float));
+    s->delta = take(d, tokens, c->width, sizeof(float));
+    s->q = take(d, tokens, q, sizeof(float));
+    s->k = take(d, tokens, (size_t)c->kv_heads * c->head_dim, sizeof(float));
+    s->v = take(d, tokens, (size_t)c->kv_heads * c->value_dim, sizeof(float));
+    s->mixed = take(d, tokens, mixed, sizeof(float));
+    s->gate = take(d, tokens, c->feed_forward, sizeof(float));
+    s->up = take(d, tokens, c->feed_forward, sizeof(float));
+    for (int kind = 0; kind < TFM__ROPE_KINDS; kind++) {
+        s->cosine[kind] = take(d, tokens, pairs, sizeof(float));
+        s->sine[kind] = take(d, tokens, pairs, sizeof(float));
+    }
+    for (int format = 0; format < TFM__ACT_COUNT; format++) row += tfm__activation_bytes(format, widest);
+    s->quantised = take(d, tokens, row, 1);
+    s->tile_q = take(d, tokens, q, sizeof(float));
+    s->part_o = take(d, parts, c->value_dim, sizeof(float));
+    s->part_m = take(d, parts, 1, sizeof(float));
+    s->part_l = take(d, parts, 16, sizeof(float));
+    s->first = take(d, tokens, c->heads, sizeof(uint32_t));
+    s->last = take(d, tokens, c->heads, sizeof(uint32_t));
+    s->place = take(d, tokens, c->heads, sizeof(uint32_t));
+}
+
+/* Working space for `rows` tokens at a time and a past of `total` positions; the part for the past grows by
+ * doubling. */
+static int32_t reserve_scratch(tfm_session *session, size_t rows, size_t total, tfm_error *error) {
     tfm__heap *heap = &session->model->heap;
-    if (rows <= session->scratch.tokens) return TFM_OK;
-    size_t runs = (session->context + TFM__RUN_TOKENS - 1) / TFM__RUN_TOKENS;
-    tfm__scratch fresh = {.tokens = rows};
-    size_t bytes = lay_out(&fresh, session->model, rows, runs, NULL);
-    uint8_t *memory = tfm__alloc(heap, bytes);
-    if (!memory) return tfm__fail_memory(error, heap, bytes);
-    lay_out(&fresh, session->model, rows, runs, memory);
-    tfm__free(heap, session->scratch.memory);
-    fresh.memory = memory;
+    tfm__scratch *old = &session->scratch;
+    size_t runs = (total + TFM__RUN_TOKENS - 1) / TFM__RUN_TOKENS;
+    if (rows <= old->tokens && runs <= old->runs) return TFM_OK;
+    tfm__scratch fresh = {.tokens = TFM__MAX(rows, old->tokens),
+                          .runs = TFM__MAX(2 * old->runs, TFM__MAX(runs, 4))};
+    division measured = {0}, divided = {0};
+    lay_out(&fresh, &session->model->config, &measured);
+    if (!measured.overflow) divided.memory = tfm__alloc(heap, measured.used);
+    if (!divided.memory) return tfm__fail_memory(error, heap, measured.used);
+    lay_out(&fresh, &session->model->config, &divided);
+    tfm__free(heap, old->memory);
+    fresh.memory = divided.memory;
     session->scratch = fresh;
     return TFM_OK;
 }
@@ -172,7 +186,7 @@ int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, si
                              tfm_error *error) {
     int32_t status = reserve_tokens(session, session->position + count, error);
     if (!status) status = reserve_pages(session, session->position + count, error);
-    if (!status) status = reserve_scratch(session, rows, error);
+    if (!status) status = reserve_scratch(session, rows, session->position + count, error);
     if (!status) status = reserve_logits(session, logits, error);
     return status;
 }

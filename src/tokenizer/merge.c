@@ -289,7 +289,8 @@ static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, cons
     return after_unknown || put_id(ids, tokenizer->stand_in);
 }
 
-/* An UNUSED piece is taken apart where it was last put together, and so are its parts. */
+/* An UNUSED piece is taken apart where it was last put together, and so are its parts; a single character
+ * that is one is unknown. */
 static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
                        tfm__symbol symbol, tfm__buffer *ids) {
     tfm__slice part = {symbol.start, symbol.length};
@@ -304,6 +305,8 @@ static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
         id = tfm__vocab_find(tokenizer, text + part.offset, part.length);
         if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED) cut = scratch->unused_cut[id];
         if (cut == 0 || cut >= part.length) {
+            if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED)
+                id = -1; /* as if there were no such piece */
             if (!put_left(tokenizer, scratch, text + part.offset, part.length, id, ids)) return false;
         } else {
             tfm__slice left = {part.offset, cut}, right = {part.offset + cut, part.length - cut};

@@ -219,7 +219,10 @@ static bool can_be_merged(const tfm_tokenizer *tokenizer, const uint8_t *text, s
         size_t right = length - i;
         uint32_t last;
         (void)tfm__utf8_read(text + i, right, &used);
-        if (i == 0) continue;
+        if (i == 0) {
+            if (used == length) return true;
+            continue;
+        }
         (void)tfm__utf8_read(text + i, right, &last);
         (void)tfm__utf8_read(text, i, &used);
         if ((used == i || tfm__vocab_find(tokenizer, text, i) >= 0) &&

@@ -73,6 +73,6 @@ fi
 
 if [ -n "$archive" ]; then
     nm -g --defined-only "$archive" | awk 'NF == 3 { print $3 }' | LC_ALL=C sort -u |
-        grep -vE '^(tfm_|__(asan|tsan|ubsan|odr_asan|gcov)_)' && { echo "the archive defines foreign names"; failed=1; }
+        grep -vE '^(tfm_|__(asan|tsan|ubsan|odr_asan|gcov)[._])' && { echo "the archive defines foreign names"; failed=1; }
 fi
 exit "$failed"

@@ -165,6 +165,16 @@ def get_requires_for_build_wheel(config_settings: Settings = None) -> List[str]:
     return ["cmake>=3.21"] if must_build() and shutil.which("cmake") is None else []
 
 
+def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
+    """The name and version alone: nothing is built for them."""
+    name = f"tfm-{version()}.dist-info"
+    folder = Path(metadata_directory) / name
+    folder.mkdir()
+    (folder / "METADATA").write_text(metadata(), encoding="utf-8")
+    (folder / "WHEEL").write_text("Wheel-Version: 1.0\nGenerator: tfm_build\nRoot-Is-Purelib: false\n", encoding="utf-8")
+    return name
+
+
 def build_wheel(
     wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
 ) -> str:

@@ -196,6 +196,8 @@ def sentencepieces():
                                 character_coverage=0.98),
         "spm-rules.model": dict(vocab_size=330, byte_fallback=False, normalization_rule_tsv=os.path.join(HERE, "rules.tsv"),
                                 user_defined_symbols=["<tool>", "▁▁", "times", "e\u0301"], character_coverage=0.99),
+        "spm-unused.model": dict(vocab_size=430, byte_fallback=True, normalization_rule_name="identity",
+                                 remove_extra_whitespaces=False, character_coverage=0.98),
         "spm-suffix.model": dict(vocab_size=300, byte_fallback=False, normalization_rule_name="identity",
                                  treat_whitespace_as_suffix=True, character_coverage=0.98, control_symbols=["<mask>"]),
     }
@@ -207,6 +209,8 @@ def sentencepieces():
         data = stream.getvalue()
         # the settings name this machine's paths: written anew without them
         data = strip_trainer(data)
+        if name == "spm-unused.model":
+            data = unused(data)
         save(name, data)
         s = spm.SentencePieceProcessor(model_proto=data)
         out[name] = s
@@ -214,6 +218,19 @@ def sentencepieces():
             case(name, x, s.encode(x), decode=s.decode)
         for x in (b"a\xff b\xe4\xbd", b"\xc0\xaf\xed\xa0\x80x", b"\xf4\x90\x80\x80"):
             case(name, x, s.encode(x))
+    return out
+
+
+def unused(data):
+    """Every third ordinary piece out of use (type 5): merged to, and taken apart again."""
+    out, n = b"", 0
+    for number, value, raw in fields(data):
+        if number == 1 and all(v == 1 for k, v, _ in fields(value) if k == 3):
+            n += 1
+            if n % 3 == 0:
+                inner = b"".join(r for k, _, r in fields(value) if k != 3) + b"\x18\x05"
+                raw = put_varint(10) + put_varint(len(inner)) + inner
+        out += raw
     return out
 
 
