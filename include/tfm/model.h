@@ -55,7 +55,7 @@ typedef struct tfm_model_options {
     int32_t isa;                    /* TFM_ISA_*: force an instruction set; results are the same bits with each */
     tfm_log_fn log;                 /* NULL: silent */
     void *log_user;
-    tfm_progress_fn progress; /* NULL: none; counts bytes */
+    tfm_progress_fn progress; /* NULL: none; counts bytes read, so a mapped file calls it not at all */
     void *progress_user;
     const tfm_cancel *cancel; /* NULL: none; used during the call only */
 } tfm_model_options;

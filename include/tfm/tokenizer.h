@@ -123,8 +123,9 @@ typedef struct tfm_detokenize_options {
     int32_t raw;     /* 1: bytes exactly as the tokens hold them, which need not be valid UTF-8; 0: text, every
                         maximal ill-formed part replaced by U+FFFD */
     int32_t continued; /* 1: the tokens go on from earlier text, so a leading space stays; 0: they begin a text */
+    int32_t reserved;  /* 0 */
 } tfm_detokenize_options;
-#define TFM_DETOKENIZE_OPTIONS_INIT { sizeof(tfm_detokenize_options), 0, 0, 0 }
+#define TFM_DETOKENIZE_OPTIONS_INIT { sizeof(tfm_detokenize_options), 0, 0, 0, 0 }
 
 /* Token ids to text.
  *   ids, count       the tokens

@@ -6,40 +6,10 @@
 #include "kernels/quant_blocks.h"
 #include "kernels/quant_lanes.h"
 
-#define KERNELS(name, type, body)                                                                            \
-    static fvec group_##name(const uint8_t *p, size_t stride, size_t k, const void *x,                       \
-                             const uint8_t *ahead) {                                                         \
-        return body(type, p, stride, k, x, ahead);                                                           \
-    }                                                                                                        \
-    static void product_##name(const tfm__product *product, size_t row0, size_t row1) {                      \
-        if (!tfm__avx2_quant_matrix(product, row0, row1)) vector_product(product, row0, row1, group_##name); \
-    }                                                                                                        \
-    static void values_##name(const void *source, float *out, size_t n) { values_of(type, source, out, n); }
-
-KERNELS(q4_0, TFM__Q4_0, vector_32)
-KERNELS(q4_1, TFM__Q4_1, vector_32)
-KERNELS(q5_0, TFM__Q5_0, vector_32)
-KERNELS(q5_1, TFM__Q5_1, vector_32)
-KERNELS(q8_0, TFM__Q8_0, vector_32)
-KERNELS(iq4_nl, TFM__IQ4_NL, vector_32)
-KERNELS(mxfp4, TFM__MXFP4, vector_32)
-KERNELS(q2_k, TFM__Q2_K, vector_256)
-KERNELS(q3_k, TFM__Q3_K, vector_256)
-KERNELS(q4_k, TFM__Q4_K, vector_256)
-KERNELS(q5_k, TFM__Q5_K, vector_256)
-KERNELS(q6_k, TFM__Q6_K, vector_256)
-KERNELS(iq4_xs, TFM__IQ4_XS, vector_256)
+#define QUANT_MATRIX tfm__avx2_quant_matrix
+#include "kernels/quant_entries.h"
 
 /* ---- Activations (formats: kernels.h) ------------------------------------------------------------------ */
-
-/* Scale of a block from its largest bit pattern; *inverse is 0 where all q are to be 0. */
-static inline float scale_of(uint32_t largest, float *inverse) {
-    float amax = tfm__f32_of_bits(largest), scale = amax / 127.0f;
-    *inverse = largest ? 1.0f / scale : 0.0f;
-    if (largest < 0x7f800000u && tfm__bits_of_f32(*inverse) < 0x7f800000u) return scale;
-    *inverse = 0.0f;
-    return amax;
-}
 
 INLINE vec magnitude(const float *x) {
     return v_and(_mm256_loadu_si256((const void *)x), v_set32(0x7fffffff));
@@ -105,27 +75,8 @@ static void quantise_q8_256(const float *x, void *out, size_t k) {
     }
 }
 
-static void set(tfm__weight_kernels *entry, void (*product)(const tfm__product *, size_t, size_t),
-                void (*to_f32)(const void *, float *, size_t)) {
-    entry->product = product;
-    entry->to_f32 = to_f32;
-}
-
 void tfm__kernels_avx2_quant(tfm__kernels *kernels) {
-    tfm__weight_kernels *w = kernels->weights;
-    set(&w[TFM__Q4_0], product_q4_0, values_q4_0);
-    set(&w[TFM__Q4_1], product_q4_1, values_q4_1);
-    set(&w[TFM__Q5_0], product_q5_0, values_q5_0);
-    set(&w[TFM__Q5_1], product_q5_1, values_q5_1);
-    set(&w[TFM__Q8_0], product_q8_0, values_q8_0);
-    set(&w[TFM__IQ4_NL], product_iq4_nl, values_iq4_nl);
-    set(&w[TFM__MXFP4], product_mxfp4, values_mxfp4);
-    set(&w[TFM__Q2_K], product_q2_k, values_q2_k);
-    set(&w[TFM__Q3_K], product_q3_k, values_q3_k);
-    set(&w[TFM__Q4_K], product_q4_k, values_q4_k);
-    set(&w[TFM__Q5_K], product_q5_k, values_q5_k);
-    set(&w[TFM__Q6_K], product_q6_k, values_q6_k);
-    set(&w[TFM__IQ4_XS], product_iq4_xs, values_iq4_xs);
+    set_quant_entries(kernels);
     kernels->quantise[TFM__ACT_Q8_32] = quantise_q8_32;
     kernels->quantise[TFM__ACT_Q8_256] = quantise_q8_256;
 }

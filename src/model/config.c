@@ -1,6 +1,6 @@
 /* config.c - reading a description: which reader, and the checks that hold for every family. */
 #include "model/config.h"
-#include "model/numbers.h"
+#include "model/windows.h"
 
 #include <math.h>
 
@@ -121,6 +121,25 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     return check(config, file, error);
 }
 
-int32_t tfm__layers_bound(uint32_t layers, const char *file, tfm_error *error) {
-    return check_range(file, "the number of layers", layers, TFM__MAX_LAYERS, error);
+bool tfm__is_windowed(const tfm__family *family, uint32_t layer, uint64_t period, uint32_t from) {
+    switch (family->window) {
+    case TFM__WINDOW_ALL:
+        return true;
+    case TFM__WINDOW_EVEN:
+        return layer % 2 == 0;
+    case TFM__WINDOW_PATTERN:
+        return (layer + 1) % period != 0;
+    case TFM__WINDOW_FROM_LAYER:
+        return layer >= from;
+    default:
+        return false;
+    }
+}
+
+int32_t tfm__make_windowed(tfm__container *container, tfm__config *config, tfm_error *error) {
+    int32_t status =
+        check_range(container->blobs[0].name, "the number of layers", config->layers, TFM__MAX_LAYERS, error);
+    if (status) return status;
+    config->windowed = tfm__arena_alloc(&container->arena, config->layers);
+    return config->windowed ? TFM_OK : tfm__fail_memory(error, container->heap, config->layers);
 }

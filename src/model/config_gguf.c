@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "model/config.h"
-#include "model/numbers.h"
+#include "model/windows.h"
 
 typedef struct reader {
     const tfm__container *container;
@@ -115,15 +115,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     if (r->status || family->window == TFM__WINDOW_NEVER ||
         !read_u32(r, "attention.sliding_window", false, &config->window))
         return;
-    if (tfm__layers_bound(config->layers, r->file, r->error)) {
-        r->status = TFM_E_FORMAT;
-        return;
-    }
-    config->windowed = tfm__arena_alloc(&container->arena, config->layers);
-    if (!config->windowed) {
-        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
-        return;
-    }
+    r->status = tfm__make_windowed(container, config, r->error);
+    if (r->status) return;
     bool by_flags = pattern && pattern->type == TFM__META_ARRAY && pattern->count == config->layers;
     if (pattern && !by_flags && !(tfm__meta_u64(pattern, 0, &period) && period >= 1)) {
         wrong_type(r, pattern);
@@ -133,12 +126,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
         if (by_flags) {
             if (!tfm__meta_u64(pattern, i, &flag)) wrong_type(r, pattern);
             config->windowed[i] = flag != 0;
-        } else if (family->window == TFM__WINDOW_EVEN) {
-            config->windowed[i] = i % 2 == 0;
-        } else if (family->window == TFM__WINDOW_PATTERN) {
-            config->windowed[i] = (i + 1) % period != 0;
         } else {
-            config->windowed[i] = family->window == TFM__WINDOW_ALL;
+            config->windowed[i] = tfm__is_windowed(family, i, period, 0);
         }
     }
 }

@@ -9,7 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "model/config.h"
-#include "model/numbers.h"
+#include "model/windows.h"
 
 typedef struct reader {
     const tfm__json *json;
@@ -203,15 +203,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
         config->window = 0;
         return;
     }
-    if (tfm__layers_bound(config->layers, r->file, r->error)) {
-        r->status = TFM_E_FORMAT;
-        return;
-    }
-    config->windowed = tfm__arena_alloc(&container->arena, config->layers);
-    if (!config->windowed) {
-        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
-        return;
-    }
+    r->status = tfm__make_windowed(container, config, r->error);
+    if (r->status) return;
     if (types != TFM__JSON_NONE && tfm__json_size(r->json, types) != config->layers)
         fail_value(r, types, "layer_types", "not one entry per layer");
     if (family->window == TFM__WINDOW_PATTERN && period == 0)
@@ -224,12 +217,8 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
             if (!config->windowed[i] && !tfm__json_equals(r->json, type, "full_attention"))
                 fail_value(r, type, "layer_types", "a kind of layer that is not supported");
             type = tfm__json_next(r->json, types, type);
-        } else if (family->window == TFM__WINDOW_EVEN) {
-            config->windowed[i] = i % 2 == 0;
-        } else if (family->window == TFM__WINDOW_PATTERN) {
-            config->windowed[i] = (i + 1) % period != 0;
         } else {
-            config->windowed[i] = family->window == TFM__WINDOW_ALL || i >= from;
+            config->windowed[i] = tfm__is_windowed(family, i, period, from);
         }
     }
 }

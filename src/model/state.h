@@ -17,7 +17,7 @@ typedef struct tfm__page {
 /* Scratch of one pass over up to `tokens` tokens; rows are `tokens` long, strides are in floats. */
 typedef struct tfm__scratch {
     size_t tokens;
-    size_t runs; /* of pages, that a single token's attention has room for */
+    size_t runs;      /* of pages, that a single token's attention has room for */
     float *stream;    /* [tokens, width] the residual stream */
     float *normed;    /* [tokens, width] */
     float *delta;     /* [tokens, width] what a half block adds */
