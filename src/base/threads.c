@@ -1,6 +1,9 @@
 /* threads.c - the pool: fork-join with dynamic claiming; cancel flags; polling of long calls. POSIX threads.
  *
- * A job is published by filling fn, arg, n and next, then raising `open` and `sequence`. A worker that
+ * The pieces of a job are divided into one run per thread. A thread claims the pieces of its own run one by one, in order,
+ * so that it walks through memory without jumps, and then helps with the runs of the others.
+ *
+ * A job is published by filling fn, arg and the runs, then raising `open` and `sequence`. A worker that
  * notices a new sequence first counts itself into `inside` and then looks at `open`; the caller, having run
  * out of pieces, lowers `open` and waits until `inside` is zero. Both use sequentially consistent operations,
  * so either the worker sees the closed job and leaves, or the caller sees the worker and waits for it: the
@@ -25,19 +28,30 @@ struct tfm_cancel {
     tfm_allocator allocator;
 };
 
+/* The pieces next .. end-1 are still to be claimed. */
+struct run {
+    _Alignas(64) atomic_size_t next;
+    size_t end;
+};
+
+struct worker {
+    tfm_pool *pool;
+    pthread_t thread;
+    uint32_t index; /* of its own run; the caller's is 0 */
+};
+
 struct tfm_pool {
     tfm__heap heap; /* of the pool itself: first, so that it can be copied out before the end */
     uint32_t threads;
     tfm_parallel_for_fn parallel_for;
     void *parallel_for_user;
-    pthread_t *workers;
+    struct worker *workers; /* [threads - 1] */
     uint32_t started;
 
     atomic_flag busy; /* a caller is using the workers */
     void (*fn)(void *arg, size_t i);
     void *arg;
-    size_t n;
-    _Alignas(64) atomic_size_t next;
+    struct run *runs; /* [threads] */
     _Alignas(64) atomic_uint sequence;
     atomic_bool open;
     atomic_bool ending;
@@ -55,12 +69,14 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-static void claim_pieces(tfm_pool *pool) {
-    size_t n = pool->n;
-    for (;;) {
-        size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (i >= n) return;
-        pool->fn(pool->arg, i);
+static void claim_pieces(tfm_pool *pool, uint32_t own) {
+    for (uint32_t i = 0; i < pool->threads; i++) {
+        struct run *run = &pool->runs[(own + i) % pool->threads];
+        for (;;) {
+            size_t piece = atomic_fetch_add_explicit(&run->next, 1, memory_order_relaxed);
+            if (piece >= run->end) break;
+            pool->fn(pool->arg, piece);
+        }
     }
 }
 
@@ -81,13 +97,14 @@ static unsigned wait_for_job(tfm_pool *pool, unsigned seen) {
 }
 
 static void *worker_main(void *argument) {
-    tfm_pool *pool = argument;
+    struct worker *self = argument;
+    tfm_pool *pool = self->pool;
     unsigned seen = 0;
     for (;;) {
         seen = wait_for_job(pool, seen);
         if (atomic_load(&pool->ending)) return NULL;
         atomic_fetch_add(&pool->inside, 1);
-        if (atomic_load(&pool->open)) claim_pieces(pool);
+        if (atomic_load(&pool->open)) claim_pieces(pool, self->index);
         atomic_fetch_sub(&pool->inside, 1);
     }
 }
@@ -112,11 +129,16 @@ void tfm__parallel(tfm_pool *pool, size_t n, void (*fn)(void *arg, size_t i), vo
     }
     pool->fn = fn;
     pool->arg = arg;
-    pool->n = n;
-    atomic_store(&pool->next, 0);
+    for (uint32_t i = 0; i < pool->threads; i++) {
+        /* n * i / threads without overflow */
+        size_t share = n / pool->threads, rest = n % pool->threads;
+        size_t first = share * i + TFM__MIN(i, rest);
+        atomic_store(&pool->runs[i].next, first);
+        pool->runs[i].end = first + share + (i < rest);
+    }
     atomic_store(&pool->open, true);
     announce(pool);
-    claim_pieces(pool);
+    claim_pieces(pool, 0);
     atomic_store(&pool->open, false);
     for (int spin = 0; atomic_load(&pool->inside) != 0; spin++) {
         if (spin < SPINS)
@@ -137,7 +159,10 @@ static void start_workers(tfm_pool *pool) {
     pthread_attr_setstacksize(&attributes, WORKER_STACK);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool->started + 1 < pool->threads) {
-        if (pthread_create(&pool->workers[pool->started], &attributes, worker_main, pool)) break;
+        struct worker *worker = &pool->workers[pool->started];
+        worker->pool = pool;
+        worker->index = pool->started + 1;
+        if (pthread_create(&worker->thread, &attributes, worker_main, worker)) break;
         pool->started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -168,8 +193,11 @@ int32_t tfm_pool_create(const tfm_pool_options *options, tfm_pool **out, tfm_err
         return TFM_OK;
     }
     pool->workers = tfm__alloc_array(&pool->heap, pool->threads, sizeof *pool->workers);
-    if (!pool->workers) {
-        status = tfm__fail_memory(error, &pool->heap, pool->threads * sizeof *pool->workers);
+    pool->runs = tfm__alloc_array(&pool->heap, pool->threads, sizeof *pool->runs);
+    if (!pool->workers || !pool->runs) {
+        status = tfm__fail_memory(error, &pool->heap, pool->threads * sizeof *pool->runs);
+        tfm__free(&pool->heap, pool->workers);
+        tfm__free(&pool->heap, pool->runs);
         tfm__free(&heap, pool);
         return status;
     }
@@ -185,10 +213,11 @@ void tfm_pool_destroy(tfm_pool *pool) {
     if (pool->workers) {
         atomic_store(&pool->ending, true);
         announce(pool);
-        for (uint32_t i = 0; i < pool->started; i++) pthread_join(pool->workers[i], NULL);
+        for (uint32_t i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
         pthread_cond_destroy(&pool->wake);
         pthread_mutex_destroy(&pool->mutex);
         tfm__free(&pool->heap, pool->workers);
+        tfm__free(&pool->heap, pool->runs);
     }
     tfm__heap heap;
     tfm__heap_init(&heap, &pool->heap.allocator, 0);
