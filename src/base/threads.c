@@ -1,7 +1,7 @@
 /* threads.c - the pool: fork-join with dynamic claiming; cancel flags; polling of long calls. POSIX threads.
  *
- * The pieces of a job are divided into one run per thread. A thread claims the pieces of its own run one by one, in order,
- * so that it walks through memory without jumps, and then helps with the runs of the others.
+ * The pieces of a job are divided into one run per thread. A thread claims the pieces of its own run one by
+ * one, in order, so that it walks through memory without jumps, and then helps with the runs of the others.
  *
  * A job is published by filling fn, arg and the runs, then raising `open` and `sequence`. A worker that
  * notices a new sequence first counts itself into `inside` and then looks at `open`; the caller, having run

@@ -75,7 +75,8 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
         product->y = jobs[j].y;
         product->y_stride = view->rows;
         size_t panel = PANEL_ROWS;
-        if (rows == 1 && !view->transposed) panel = TFM__MAX(PIECE_BYTES / view->row_stride / 16 * 16, 16);
+        if (rows == 1 && !view->transposed)
+            panel = TFM__MAX(PIECE_BYTES / view->row_stride / PANEL_ROWS, 1) * PANEL_ROWS;
         plan.outputs[j] = view->rows;
         plan.rows_per_piece[j] = panel;
         plan.first_piece[j + 1] = plan.first_piece[j] + (view->rows + panel - 1) / panel;
