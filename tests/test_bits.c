@@ -1,5 +1,5 @@
-/* test_bits.c - same model, same tokens, same bits: whatever the number of threads, the instruction set, how the prompt is
- * cut into calls, rewinding and forking, and whose threads do the work.
+/* test_bits.c - same model, same tokens, same bits: whatever the number of threads, the instruction set, how
+ * the prompt is cut into calls, rewinding and forking, and whose threads do the work.
  *
  * The prompts are long enough for several runs of pages, so that attention's partial results are combined. */
 #include <setjmp.h>
@@ -25,7 +25,7 @@ typedef struct setting {
     int32_t read;
     uint64_t cut_seed; /* 0: one call */
     bool host_threads;
-    bool wander;       /* rewind and fork on the way */
+    bool wander; /* rewind and fork on the way */
 } setting;
 
 static void in_reverse(void *user, size_t n, void (*fn)(void *arg, size_t i), void *arg) {
@@ -52,7 +52,8 @@ static void feed(tfm_session **session, const tfm_token *ids, size_t count, cons
             done -= tfm__rng_u32(&rng) % (done / 2 + 1);
             assert_int_equal(tfm_session_rewind(*session, done, &error), TFM_OK);
         }
-        if (s->wander && tfm__rng_u32(&rng) % 3 == 0) { /* go on in a fork, while the parent writes something else */
+        if (s->wander &&
+            tfm__rng_u32(&rng) % 3 == 0) { /* go on in a fork, while the parent writes something else */
             tfm_session *fork = NULL;
             assert_int_equal(tfm_session_fork(*session, &fork, &error), TFM_OK);
             if (done < count) assert_int_equal(tfm_forward(*session, ids, 1, NULL, &error), TFM_OK);
@@ -138,7 +139,8 @@ static void check_model(const char *path, size_t length) {
         }
         run(path, length, &settings[i], again, &vocab_again);
         assert_int_equal(vocab_again, vocab);
-        if (memcmp(first, again, 4 * vocab * sizeof *first)) fail_msg("%s: other bits with setting %zu", path, i);
+        if (memcmp(first, again, 4 * vocab * sizeof *first))
+            fail_msg("%s: other bits with setting %zu", path, i);
     }
     free(first);
     free(again);

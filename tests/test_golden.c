@@ -1,7 +1,7 @@
 /* test_golden.c - every family against PyTorch: logits, hidden states after each layer, greedy continuation.
  *
- * A few families' goldens are in tests/data/golden; the others are run when the collection lies beside the repository.
- * Allowed: 1e-4 of the largest golden value, for every tensor that is compared. */
+ * A few families' goldens are in tests/data/golden; the others are run when the collection lies beside the
+ * repository. Allowed: 1e-4 of the largest golden value, for every tensor that is compared. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,10 +49,12 @@ static void compare(const golden *g, const char *name, const float *ours) {
         double difference = fabs((double)theirs[i] - (double)ours[i]);
         if (!(difference <= worst)) worst = difference; /* NaN counts */
     }
-    if (!(worst <= TOLERANCE * largest)) fail_msg("%s, row %zu: off by %g of %g", name, g->row, worst, largest);
+    if (!(worst <= TOLERANCE * largest))
+        fail_msg("%s, row %zu: off by %g of %g", name, g->row, worst, largest);
 }
 
-static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns, size_t stride) {
+static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
+                size_t stride) {
     const golden *g = user;
     char name[32];
     assert_int_equal(stride, columns);
@@ -140,14 +142,16 @@ static void test_shared(void **state) {
     check_folder(folder);
 }
 
-#define BUNDLED(name) {"bundled " name, test_bundled, NULL, NULL, name}
-#define SHARED(name) {name, test_shared, NULL, NULL, name}
+#define BUNDLED(name)                                                                                        \
+    { "bundled " name, test_bundled, NULL, NULL, name }
+#define SHARED(name)                                                                                         \
+    { name, test_shared, NULL, NULL, name }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        BUNDLED("mistral"),     BUNDLED("qwen3"),       BUNDLED("gpt2"),    SHARED("llama"),
-        SHARED("llama-linear"), SHARED("llama-yarn"),   SHARED("llama3-rope"), SHARED("mistral"),
-        SHARED("qwen2"),        SHARED("qwen3"),        SHARED("gemma"),    SHARED("gemma2"),
+        BUNDLED("mistral"),     BUNDLED("qwen3"),     BUNDLED("gpt2"),       SHARED("llama"),
+        SHARED("llama-linear"), SHARED("llama-yarn"), SHARED("llama3-rope"), SHARED("mistral"),
+        SHARED("qwen2"),        SHARED("qwen3"),      SHARED("gemma"),       SHARED("gemma2"),
         SHARED("gemma3"),       SHARED("gpt2"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

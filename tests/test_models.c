@@ -1,7 +1,8 @@
 /* test_models.c - real trained models that lie beside the repository: skipped, visibly, where they do not.
  *
- * stories260K (llama2.c and GGUF version 1) must tell the story that llama2.c's own program tells at temperature 0;
- * gpt-nano-sort (a minGPT that sorts letters) comes with PyTorch's values of every stage for one batch. */
+ * stories260K (llama2.c and GGUF version 1) must tell the story that llama2.c's own program tells at
+ * temperature 0; gpt-nano-sort (a minGPT that sorts letters) comes with PyTorch's values of every stage for
+ * one batch. */
 #define _XOPEN_SOURCE 700 /* mkdtemp */
 #include <math.h>
 #include <setjmp.h>
@@ -24,8 +25,9 @@ static bool exists(const char *path) {
 
 /* ---- stories260K --------------------------------------------------------------------------------------- */
 
-static const char story[] = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
-                            "One day, she saw a big, red ball. She wanted to play with it, but it was too high.";
+static const char story[] =
+    "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. "
+    "One day, she saw a big, red ball. She wanted to play with it, but it was too high.";
 
 typedef struct text {
     char data[2048];
@@ -51,8 +53,10 @@ static void tell_story(const char *path) {
     if (tfm_model_load(path, NULL, &model, &error) || tfm_session_create(model, NULL, &session, &error))
         fail_msg("%s", error.message);
     options.max_tokens = 150;
-    if (tfm_generate(session, NULL, NULL, 0, &options, collect, &t, NULL, &error)) fail_msg("%s", error.message);
-    const char *begin = t.data[0] == ' ' ? t.data + 1 : t.data; /* the first piece's space, which run.c drops */
+    if (tfm_generate(session, NULL, NULL, 0, &options, collect, &t, NULL, &error))
+        fail_msg("%s", error.message);
+    const char *begin =
+        t.data[0] == ' ' ? t.data + 1 : t.data; /* the first piece's space, which run.c drops */
     assert_memory_equal(begin, story, sizeof story - 1);
     tfm_session_destroy(session);
     tfm_model_release(model);
@@ -68,7 +72,8 @@ static void test_stories_gguf(void **state) {
     tell_story(TFM_SHARED "/data/models/gguf-stories260K/tinyllamas-stories-260k-f32.gguf");
 }
 
-/* ---- gpt-nano-sort --------------------------------------------------------------------------------------- */
+/* ---- gpt-nano-sort ---------------------------------------------------------------------------------------
+ */
 
 #define NANO TFM_SHARED "/data/models/gpt-nano-sort/"
 #define BATCH 3
@@ -121,7 +126,8 @@ static void parse(nano *n, const char *file, tfm__blob *blob, tfm__json *json) {
         fail_msg("%s", error.message);
 }
 
-/* minGPT keeps its matrices as [outputs, inputs]; GPT-2's files, which the loader knows, the other way round. */
+/* minGPT keeps its matrices as [outputs, inputs]; GPT-2's files, which the loader knows, the other way round.
+ */
 static void transpose(float *matrix, uint64_t rows, uint64_t columns) {
     float *copy = malloc(rows * columns * sizeof *copy);
     assert_non_null(copy);
@@ -133,11 +139,13 @@ static void transpose(float *matrix, uint64_t rows, uint64_t columns) {
 
 /* Writes the model as a Hugging Face GPT-2 folder. */
 static void convert(nano *n, const char *folder) {
-    static const char *const layer_names[] = {"ln_1.weight",        "ln_1.bias",        "attn.c_attn.weight", "attn.c_attn.bias",
-                                              "attn.c_proj.weight", "attn.c_proj.bias", "ln_2.weight",        "ln_2.bias",
-                                              "mlp.c_fc.weight",    "mlp.c_fc.bias",    "mlp.c_proj.weight",  "mlp.c_proj.bias"};
-    static const char *const others[] = {"transformer.wte.weight", "transformer.wpe.weight", "transformer.ln_f.weight",
-                                         "transformer.ln_f.bias", "lm_head.weight"};
+    static const char *const layer_names[] = {"ln_1.weight",      "ln_1.bias",          "attn.c_attn.weight",
+                                              "attn.c_attn.bias", "attn.c_proj.weight", "attn.c_proj.bias",
+                                              "ln_2.weight",      "ln_2.bias",          "mlp.c_fc.weight",
+                                              "mlp.c_fc.bias",    "mlp.c_proj.weight",  "mlp.c_proj.bias"};
+    static const char *const others[] = {"transformer.wte.weight", "transformer.wpe.weight",
+                                         "transformer.ln_f.weight", "transformer.ln_f.bias",
+                                         "lm_head.weight"};
     tfm_error error = TFM_ERROR_INIT;
     tfm__save_tensor tensors[64];
     static char names[64][80];
@@ -146,11 +154,13 @@ static void convert(nano *n, const char *folder) {
     for (int layer = 0; layer < 3; layer++)
         for (size_t i = 0; i < TFM__COUNT(layer_names); i++)
             snprintf(names[count++], sizeof names[0], "transformer.h.%d.%s", layer, layer_names[i]);
-    for (size_t i = 0; i < TFM__COUNT(others); i++) snprintf(names[count++], sizeof names[0], "%s", others[i]);
+    for (size_t i = 0; i < TFM__COUNT(others); i++)
+        snprintf(names[count++], sizeof names[0], "%s", others[i]);
     for (size_t i = 0; i < count; i++) {
-        tfm__json_value shape =
-            tfm__json_get(&n->weights, tfm__json_get(&n->weights, tfm__json_root(&n->weights), names[i]), "shape");
-        tensors[i] = (tfm__save_tensor){.name = names[i], .type = TFM__F32, .data = decode(&n->weights, names[i], &size)};
+        tfm__json_value shape = tfm__json_get(
+            &n->weights, tfm__json_get(&n->weights, tfm__json_root(&n->weights), names[i]), "shape");
+        tensors[i] = (tfm__save_tensor){
+            .name = names[i], .type = TFM__F32, .data = decode(&n->weights, names[i], &size)};
         tensors[i].dims = (uint32_t)tfm__json_size(&n->weights, shape);
         for (uint32_t d = 0; d < tensors[i].dims; d++) {
             int64_t extent = 0;
@@ -170,8 +180,11 @@ static void convert(nano *n, const char *folder) {
     snprintf(path, sizeof path, "%s/config.json", folder);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    fprintf(file, "{\"model_type\":\"gpt2\",\"n_layer\":3,\"n_head\":3,\"n_embd\":48,\"vocab_size\":3,\"n_positions\":11,"
-                  "\"activation_function\":\"gelu_new\",\"layer_norm_epsilon\":1e-5,\"tie_word_embeddings\":false}");
+    fprintf(
+        file,
+        "{\"model_type\":\"gpt2\",\"n_layer\":3,\"n_head\":3,\"n_embd\":48,\"vocab_size\":3,\"n_positions\":"
+        "11,"
+        "\"activation_function\":\"gelu_new\",\"layer_norm_epsilon\":1e-5,\"tie_word_embeddings\":false}");
     fclose(file);
 }
 
@@ -181,7 +194,8 @@ static void same(const nano *n, const char *name, const float *ours, size_t per_
     assert_int_equal(size, BATCH * per_row * sizeof(float));
     for (size_t i = 0; i < per_row; i++) {
         double a = (double)ours[i], b = (double)theirs[n->row * per_row + i];
-        if (!(fabs(a - b) <= 1e-4 * fmax(1.0, fabs(b)))) fail_msg("%s[%zu][%zu]: %g, PyTorch has %g", name, n->row, i, a, b);
+        if (!(fabs(a - b) <= 1e-4 * fmax(1.0, fabs(b))))
+            fail_msg("%s[%zu][%zu]: %g, PyTorch has %g", name, n->row, i, a, b);
     }
     free(theirs);
 }
@@ -195,17 +209,20 @@ static void same_heads(const nano *n, const char *name, const float *ours) {
     same(n, name, turned, HEADS * LENGTH * HEAD);
 }
 
-static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns, size_t stride) {
+static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
+                size_t stride) {
     static const struct {
         int site;
         const char *name;
-    } first_layer[] = {{TFM__SITE_EMBED, "x"},           {TFM__SITE_ATTN_NORM, "ln1"},  {TFM__SITE_MIXED, "y"},
-                       {TFM__SITE_ATTN_OUT, "yProj"},    {TFM__SITE_MIDDLE, "attnResid"}, {TFM__SITE_FFN_NORM, "ln2"},
-                       {TFM__SITE_ACTIVATED, "gelu"},    {TFM__SITE_FFN_OUT, "mlp"},    {TFM__SITE_BLOCK, "block0"}};
+    } first_layer[] = {
+        {TFM__SITE_EMBED, "x"},        {TFM__SITE_ATTN_NORM, "ln1"},    {TFM__SITE_MIXED, "y"},
+        {TFM__SITE_ATTN_OUT, "yProj"}, {TFM__SITE_MIDDLE, "attnResid"}, {TFM__SITE_FFN_NORM, "ln2"},
+        {TFM__SITE_ACTIVATED, "gelu"}, {TFM__SITE_FFN_OUT, "mlp"},      {TFM__SITE_BLOCK, "block0"}};
     const nano *n = user;
     (void)stride;
     assert_int_equal(rows, LENGTH);
-    if (site == TFM__SITE_BLOCK && layer > 0) same(n, layer == 1 ? "block1" : "block2", values, rows * columns);
+    if (site == TFM__SITE_BLOCK && layer > 0)
+        same(n, layer == 1 ? "block1" : "block2", values, rows * columns);
     if (site == TFM__SITE_OUTPUT_NORM) same(n, "ln_f", values, rows * columns);
     if (layer > 0) return;
     if (site == TFM__SITE_Q) same_heads(n, "q", values);

@@ -37,7 +37,8 @@ typedef struct tfm__rope {
     double attention_factor;       /* multiplies sine and cosine; 0: by the scaling's own formula */
     double mscale, mscale_all_dim; /* yarn, both 0: the plain formula */
     bool truncate;                 /* yarn: round the ends of the ramp */
-    double short_attention_factor; /* long */
+    const float *short_factors, *long_factors; /* long: a divisor per pair up to the original context and past
+                                                  it, from config.json (GGUF files have tensors); or NULL */
 } tfm__rope;
 
 enum { TFM__ROPE_GLOBAL = 0, TFM__ROPE_LOCAL = 1, TFM__ROPE_KINDS = 2 };

@@ -121,8 +121,53 @@ static int rope_scaling_of(reader *r, tfm__json_value object) {
     return TFM__ROPE_DEFAULT;
 }
 
+/* One divisor per pair. */
+static const float *read_factors(reader *r, tfm__json_value object, const char *key, uint32_t pairs,
+                                 tfm__arena *arena) {
+    tfm__json_value list = present(r, object, key);
+    double number;
+    if (r->status) return NULL;
+    if (pairs > TFM__MAX_HEAD_DIM || tfm__json_kind(r->json, list) != TFM__JSON_ARRAY ||
+        tfm__json_size(r->json, list) != pairs) {
+        fail_value(r, list == TFM__JSON_NONE ? object : list, key,
+                   "not a list with one divisor per rotary pair");
+        return NULL;
+    }
+    float *factors = tfm__arena_alloc(arena, pairs * sizeof *factors);
+    if (!factors) {
+        r->status = tfm__fail_memory(r->error, arena->heap, pairs * sizeof *factors);
+        return NULL;
+    }
+    tfm__json_value item = tfm__json_first(r->json, list);
+    for (uint32_t i = 0; i < pairs; i++, item = tfm__json_next(r->json, list, item)) {
+        if (!tfm__json_f64(r->json, item, &number) || !(number > 0.0 && number < 1e9)) {
+            fail_value(r, item, key, "a divisor must be a positive number");
+            return NULL;
+        }
+        factors[i] = (float)number;
+    }
+    return factors;
+}
+
+/* LongRoPE: two tables, and a stretch that follows from the two contexts unless it is given. */
+static void read_long_rope(reader *r, tfm__json_value object, const tfm__config *config, tfm__rope *rope,
+                           tfm__arena *arena) {
+    uint32_t pairs = config->rotary_dim / 2;
+    double number;
+    if (read_f64_of(r, r->root, "original_max_position_embeddings", &number)) {
+        if (number >= 1 && number <= TFM__MAX_CONTEXT)
+            rope->original = (uint32_t)number;
+        else
+            fail_value(r, object, "original_max_position_embeddings", "out of range");
+    }
+    if (rope->original < config->context) rope->factor = (double)config->context / rope->original;
+    rope->short_factors = read_factors(r, object, "short_factor", pairs, arena);
+    rope->long_factors = read_factors(r, object, "long_factor", pairs, arena);
+}
+
 /* One object of rotary settings into one rope. */
-static void read_rope(reader *r, tfm__json_value object, const tfm__config *config, tfm__rope *rope) {
+static void read_rope(reader *r, tfm__json_value object, const tfm__config *config, tfm__rope *rope,
+                      tfm__arena *arena) {
     double number;
     rope->factor = 1.0;
     rope->original = config->context;
@@ -154,13 +199,10 @@ static void read_rope(reader *r, tfm__json_value object, const tfm__config *conf
     if (rope->scaling == TFM__ROPE_LLAMA3 &&
         !(rope->high_freq_factor > rope->low_freq_factor && rope->low_freq_factor > 0))
         fail_value(r, object, "high_freq_factor", "must be larger than low_freq_factor");
-    if (rope->scaling == TFM__ROPE_LONG && !r->status)
-        r->status =
-            tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type", tfm__json_offset(r->json, object),
-                         "longrope tables in config.json are not supported yet (in GGUF files they are)");
+    if (rope->scaling == TFM__ROPE_LONG) read_long_rope(r, object, config, rope, arena);
 }
 
-static void read_ropes(reader *r, tfm__config *config) {
+static void read_ropes(reader *r, tfm__config *config, tfm__arena *arena) {
     tfm__rope *global = &config->rope[TFM__ROPE_GLOBAL], *local = &config->rope[TFM__ROPE_LOCAL];
     tfm__json_value parameters = present(r, r->root, "rope_parameters");
     tfm__json_value full = present(r, parameters, "full_attention"),
@@ -170,18 +212,18 @@ static void read_ropes(reader *r, tfm__config *config) {
     read_f64_of(r, r->root, "rope_theta", &global->base);
     read_f64_of(r, r->root, "rope_local_base_freq", &local->base);
     if (parameters == TFM__JSON_NONE) {
-        read_rope(r, present(r, r->root, "rope_scaling"), config, global);
-        read_rope(r, TFM__JSON_NONE, config, local);
+        read_rope(r, present(r, r->root, "rope_scaling"), config, global, arena);
+        read_rope(r, TFM__JSON_NONE, config, local, arena);
     } else if (full != TFM__JSON_NONE || sliding != TFM__JSON_NONE) {
-        read_rope(r, full, config, global);
-        read_rope(r, sliding, config, local);
+        read_rope(r, full, config, global, arena);
+        read_rope(r, sliding, config, local, arena);
         if (!config->family->local_rope && !r->status)
             r->status =
                 tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_parameters",
                              tfm__json_offset(r->json, parameters), "a rotary base per kind of layer");
     } else {
-        read_rope(r, parameters, config, global);
-        read_rope(r, TFM__JSON_NONE, config, local);
+        read_rope(r, parameters, config, global, arena);
+        read_rope(r, TFM__JSON_NONE, config, local, arena);
     }
 }
 
@@ -288,7 +330,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     bool scaled = true;
     if (read_bool(&r, "scale_attn_weights", &scaled) && !scaled) config->attn_scale = 1.0f;
     read_activation(&r, config);
-    read_ropes(&r, config);
+    read_ropes(&r, config, &container->arena);
     read_windows(&r, config, container);
     refuse_unknown(&r);
     return r.status;

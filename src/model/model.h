@@ -44,9 +44,9 @@ typedef struct tfm__layer {
 
 /* Rotary frequencies of one kind of layer, [pairs] each. */
 typedef struct tfm__frequencies {
-    const float *inverse;            /* radians per position */
-    const float *long_inverse;       /* used from position `original` on (LongRoPE), or NULL */
-    float magnitude, long_magnitude; /* multiplies sine and cosine */
+    const float *inverse;      /* radians per position */
+    const float *long_inverse; /* used from position `original` on (LongRoPE), or NULL */
+    float magnitude;           /* multiplies sine and cosine */
 } tfm__frequencies;
 
 struct tfm_model {

@@ -61,7 +61,7 @@ static double yarn_scale(double factor, double mscale) {
     return factor <= 1.0 ? 1.0 : 0.1 * mscale * tfm__log_real(factor) + 1.0;
 }
 
-static double magnitude_of(const tfm__rope *rope, bool stretched) {
+static double magnitude_of(const tfm__rope *rope) {
     if (rope->scaling == TFM__ROPE_YARN) {
         if (rope->attention_factor > 0.0) return rope->attention_factor;
         if (rope->mscale != 0.0 && rope->mscale_all_dim != 0.0)
@@ -69,7 +69,6 @@ static double magnitude_of(const tfm__rope *rope, bool stretched) {
         return yarn_scale(rope->factor, 1.0);
     }
     if (rope->scaling == TFM__ROPE_LONG) {
-        (void)stretched;
         if (rope->attention_factor > 0.0) return rope->attention_factor;
         return rope->factor <= 1.0
                    ? 1.0
@@ -113,6 +112,8 @@ static int32_t frequencies_of(tfm_model *model, int kind, double *work, tfm_erro
         if (!status) status = divisors(model, "rope_factors_short.weight", pairs, &shorter, error);
         if (status) return status;
     }
+    if (rope->short_factors) shorter = rope->short_factors;
+    if (rope->long_factors) longer = rope->long_factors;
     plain(rope->base, c->rotary_dim, work);
     if (rope->scaling == TFM__ROPE_LINEAR)
         for (uint32_t i = 0; i < pairs; i++) work[i] /= rope->factor;
@@ -128,8 +129,7 @@ static int32_t frequencies_of(tfm_model *model, int kind, double *work, tfm_erro
     tfm__frequencies *out = &model->frequencies[kind];
     out->inverse = inverse;
     out->long_inverse = longer ? stretched : NULL;
-    out->magnitude = (float)magnitude_of(rope, false);
-    out->long_magnitude = (float)magnitude_of(rope, true);
+    out->magnitude = (float)magnitude_of(rope);
     return TFM_OK;
 }
 
@@ -163,8 +163,7 @@ void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t co
         bool past = position >= rope->original;
         const float *inverse =
             past && frequencies->long_inverse ? frequencies->long_inverse : frequencies->inverse;
-        float magnitude =
-            past && frequencies->long_inverse ? frequencies->long_magnitude : frequencies->magnitude;
+        float magnitude = frequencies->magnitude;
         bool dynamic = rope->scaling == TFM__ROPE_DYNAMIC && past && dimension > 2;
         if (dynamic) dynamic_inverse(rope, dimension, position, work);
         for (uint32_t i = 0; i < pairs; i++) {
