@@ -1,4 +1,5 @@
-/* test_models.c - real trained models that lie beside the repository: skipped, visibly, where they do not.
+/* test_models.c - trained models: the bundled one, and others that lie beside the repository (skipped,
+ * visibly, where they do not).
  *
  * stories260K (llama2.c and GGUF version 1) must tell the story that llama2.c's own program tells at
  * temperature 0; gpt-nano-sort (a minGPT that sorts letters) comes with PyTorch's values of every stage for
@@ -70,6 +71,43 @@ static void test_stories_llama2c(void **state) {
 static void test_stories_gguf(void **state) {
     (void)state;
     tell_story(TFM_SHARED "/data/models/gguf-stories260K/tinyllamas-stories-260k-f32.gguf");
+}
+
+/* ---- The bundled model -----------------------------------------------------------------------------------
+ */
+
+/* First lines of well-known Tang poems and what a reader expects after them. */
+static void test_bundled_recites(void **state) {
+    static const char *const poems[][2] = {
+        {"床前明月光，", "疑是地上霜。举头望明月，低头思故乡。"},
+        {"春眠不觉晓，", "处处闻啼鸟。夜来风雨声，花落知多少。"},
+        {"白日依山尽，", "黄河入海流。欲穷千里目，更上一层楼。"},
+        {"红豆生南国，", "春来发几枝。愿君多采撷，此物最相思。"},
+        {"千山鸟飞绝，", "万径人踪灭。孤舟蓑笠翁，独钓寒江雪。"},
+        {"月落乌啼霜满天，", "江枫渔火对愁眠。姑苏城外寒山寺，夜半钟声到客船。"},
+        {"国破山河在，",
+         "城春草木深。感时花溅泪，恨别鸟惊心。烽火连三月，家书抵万金。白头搔更短，浑欲不胜簪。"},
+    };
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_generate_options options = TFM_GENERATE_OPTIONS_INIT;
+    tfm_model *model = NULL;
+    (void)state;
+    options.max_tokens = 100;
+    if (tfm_model_load(TFM_MODELS "/tang.gguf", NULL, &model, &error)) fail_msg("%s", error.message);
+    for (size_t i = 0; i < TFM__COUNT(poems); i++) {
+        tfm_generation_summary summary = TFM_GENERATION_SUMMARY_INIT;
+        tfm_session *session = NULL;
+        text t = {.size = 0};
+        assert_int_equal(tfm_session_create(model, NULL, &session, &error), TFM_OK);
+        if (tfm_generate(session, NULL, poems[i][0], strlen(poems[i][0]), &options, collect, &t, &summary,
+                         &error))
+            fail_msg("%s", error.message);
+        t.data[t.size] = 0;
+        assert_string_equal(t.data, poems[i][1]);
+        assert_int_equal(summary.stop, TFM_STOP_END);
+        tfm_session_destroy(session);
+    }
+    tfm_model_release(model);
 }
 
 /* ---- gpt-nano-sort ---------------------------------------------------------------------------------------
@@ -293,6 +331,7 @@ static void test_nano_sort(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bundled_recites),
         cmocka_unit_test(test_stories_llama2c),
         cmocka_unit_test(test_stories_gguf),
         cmocka_unit_test(test_nano_sort),
