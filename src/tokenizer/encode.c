@@ -13,7 +13,7 @@
 
 typedef struct job {
     const tfm_tokenizer *tokenizer;
-    tfm__scratch scratch;
+    tfm__work scratch;
     tfm__buffer *ids;
     tfm_error *error;
     bool parse_special;
@@ -317,13 +317,13 @@ int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, 
     job j = {.tokenizer = tokenizer, .ids = ids, .error = error, .parse_special = parse_special};
     size_t before = ids->size;
     int32_t rc = TFM_OK;
-    tfm__scratch_init(&j.scratch, ids->heap);
+    tfm__work_init(&j.scratch, ids->heap);
     if (add_bos) {
         for (uint32_t i = 0; i < tokenizer->before_count && rc == TFM_OK; i++)
             rc = put_id(&j, tokenizer->before[i]);
         if (tokenizer->before_count == 0 && tokenizer->bos >= 0) rc = put_id(&j, tokenizer->bos);
     }
-    if (length >= REMEMBER_FROM) tfm__scratch_remember(&j.scratch);
+    if (length >= REMEMBER_FROM) tfm__work_remember(&j.scratch);
     if (rc == TFM_OK && length)
         rc = around_matches(&j, &tokenizer->raw, (const uint8_t *)text, length, true, normalize_segment);
     if (add_eos && rc == TFM_OK) {
@@ -332,7 +332,7 @@ int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, 
         if (tokenizer->behind_count == 0 && tokenizer->eos >= 0 && rc == TFM_OK)
             rc = put_id(&j, tokenizer->eos);
     }
-    tfm__scratch_free(&j.scratch);
+    tfm__work_free(&j.scratch);
     if (rc) ids->size = before;
     return rc;
 }

@@ -246,7 +246,7 @@ typedef struct tfm__cached {
 } tfm__cached;
 
 /* What one call needs besides its output; grows, freed at the end of the call. */
-typedef struct tfm__scratch {
+typedef struct tfm__work {
     tfm__heap *heap;
     tfm__symbol *symbols;
     size_t symbol_capacity;
@@ -258,22 +258,22 @@ typedef struct tfm__scratch {
     tfm__buffer resegment; /* stack of slices */
     bool after_unknown;    /* the last id written was an unknown that the next one melts into */
     bool at_front;         /* run.c: the piece begins with the space put in front of the text */
-} tfm__scratch;
+} tfm__work;
 
-void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap);
-void tfm__scratch_free(tfm__scratch *scratch);
+void tfm__work_init(tfm__work *scratch, tfm__heap *heap);
+void tfm__work_free(tfm__work *scratch);
 
 /* For a long text: remembers pieces from now on, if memory allows. */
-void tfm__scratch_remember(tfm__scratch *scratch);
+void tfm__work_remember(tfm__work *scratch);
 
 /* Merges one piece and appends its ids. */
-int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *piece, size_t length,
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *piece, size_t length,
                    tfm__buffer *ids, tfm_error *error);
 
 /* ---- normalize.c ---- */
 
 /* All steps; the result is in one of the scratch's texts or the text itself. */
-int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
                        size_t length, const uint8_t **out, size_t *out_length, tfm_error *error);
 /* Takes SentencePiece's precompiled_charsmap. */
 int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t size, const char *file,

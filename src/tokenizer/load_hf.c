@@ -224,7 +224,7 @@ static int32_t in_vocab(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length,
     return rc;
 }
 
-static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__scratch *scratch) {
+static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__work *scratch) {
     tfm_tokenizer *t = hf->tokenizer;
     tfm__added added = {0};
     const uint8_t *normal;
@@ -268,13 +268,13 @@ static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__scrat
 }
 
 static int32_t read_all_added(tfm__hf *hf, bpe *b) {
-    tfm__scratch scratch;
+    tfm__work scratch;
     int32_t rc = TFM_OK;
-    tfm__scratch_init(&scratch, hf->tokenizer->heap);
+    tfm__work_init(&scratch, hf->tokenizer->heap);
     for (tfm__json_value a = tfm__json_first(hf->json, b->added); a != TFM__JSON_NONE && rc == TFM_OK;
          a = tfm__json_next(hf->json, b->added, a))
         rc = read_added(hf, b, a, &scratch);
-    tfm__scratch_free(&scratch);
+    tfm__work_free(&scratch);
     return rc;
 }
 

@@ -13,19 +13,19 @@
 #define SHORT_PIECE 40
 #define NO_SYMBOL UINT32_MAX
 
-void tfm__scratch_init(tfm__scratch *scratch, tfm__heap *heap) {
+void tfm__work_init(tfm__work *scratch, tfm__heap *heap) {
     memset(scratch, 0, sizeof *scratch);
     scratch->heap = heap;
     for (size_t i = 0; i < TFM__COUNT(scratch->texts); i++) tfm__buffer_init(&scratch->texts[i], heap);
     tfm__buffer_init(&scratch->resegment, heap);
 }
 
-void tfm__scratch_remember(tfm__scratch *scratch) {
+void tfm__work_remember(tfm__work *scratch) {
     if (!scratch->cache)
         scratch->cache = tfm__alloc_zero(scratch->heap, sizeof(tfm__cached) << TFM__CACHE_BITS);
 }
 
-void tfm__scratch_free(tfm__scratch *scratch) {
+void tfm__work_free(tfm__work *scratch) {
     tfm__free(scratch->heap, scratch->cache);
     tfm__free(scratch->heap, scratch->symbols);
     tfm__free(scratch->heap, scratch->candidates);
@@ -36,7 +36,7 @@ void tfm__scratch_free(tfm__scratch *scratch) {
 
 /* ---- Initial symbols ---- */
 
-static bool reserve_symbols(tfm__scratch *scratch, size_t n) {
+static bool reserve_symbols(tfm__work *scratch, size_t n) {
     tfm__symbol *bigger;
     size_t capacity = TFM__MAX(n, scratch->symbol_capacity * 2), bytes;
     if (n <= scratch->symbol_capacity) return true;
@@ -98,7 +98,7 @@ static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, cons
 }
 
 /* Fills scratch->symbols, which has room for length of them. Returns how many. */
-static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
                             uint32_t length) {
     building b = {scratch->symbols, 0, 0, 0};
     for (uint32_t i = 0; i < length;) {
@@ -133,7 +133,7 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__scratch *scratc
 /* ---- Pairs ---- */
 
 /* Whether two neighbours merge; rank and result. */
-static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
                              const tfm__symbol *a, const tfm__symbol *b, uint32_t *rank, int32_t *id) {
     uint64_t value;
     if (tokenizer->order_kind == TFM__MERGE_LISTED) {
@@ -159,8 +159,7 @@ static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__scratch *scrat
 }
 
 /* Up to SHORT_PIECE symbols, packed; returns how many are left. */
-static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
-                          size_t n) {
+static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, size_t n) {
     tfm__symbol *symbols = scratch->symbols;
     uint32_t rank[SHORT_PIECE];
     int32_t id[SHORT_PIECE];
@@ -195,7 +194,7 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__scratch *scratch,
 /* ---- Heap of candidates, least key first, four children each ---- */
 
 /* Looks at the pair that begins at left and, if it merges, makes it a candidate. False: memory refused. */
-static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text, uint32_t left) {
+static bool push(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t left) {
     tfm__symbol *symbol = &scratch->symbols[left];
     uint64_t made, *heap;
     size_t i;
@@ -224,7 +223,7 @@ static bool push(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const ui
     return true;
 }
 
-static uint64_t pop(tfm__scratch *scratch) {
+static uint64_t pop(tfm__work *scratch) {
     uint64_t *heap = scratch->candidates, top = heap[0], last = heap[--scratch->candidate_count];
     size_t n = scratch->candidate_count, i = 0;
     for (;;) {
@@ -241,8 +240,7 @@ static uint64_t pop(tfm__scratch *scratch) {
 }
 
 /* Any number of symbols, linked from the first on. False: memory refused. */
-static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
-                       uint32_t n) {
+static bool merge_long(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t n) {
     tfm__symbol *symbols = scratch->symbols;
     for (uint32_t i = 0; i < n; i++) {
         symbols[i].previous = i ? i - 1 : NO_SYMBOL;
@@ -273,8 +271,8 @@ static bool merge_long(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
 static bool put_id(tfm__buffer *ids, int32_t id) { return tfm__buffer_append(ids, &id, sizeof id); }
 
 /* One symbol that is left over: a token, or what stands in for it. */
-static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
-                     uint32_t length, int32_t id, tfm__buffer *ids) {
+static bool put_left(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t length,
+                     int32_t id, tfm__buffer *ids) {
     bool after_unknown = scratch->after_unknown;
     scratch->after_unknown = false;
     if (id < -1) return put_id(ids, -2 - id);
@@ -291,7 +289,7 @@ static bool put_left(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, cons
 
 /* An UNUSED piece is taken apart where it was last put together, and so are its parts; a single character
  * that is one is unknown. */
-static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+static bool put_unused(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
                        tfm__symbol symbol, tfm__buffer *ids) {
     tfm__slice part = {symbol.start, symbol.length};
     tfm__buffer *stack = &scratch->resegment;
@@ -318,14 +316,14 @@ static bool put_unused(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, co
     return true;
 }
 
-static bool put_symbol_ids(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
+static bool put_symbol_ids(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
                            const tfm__symbol *symbol, tfm__buffer *ids) {
     if (scratch->unused_cut && symbol->id >= 0 && tokenizer->kind[symbol->id] == TFM_TOKEN_UNUSED)
         return put_unused(tokenizer, scratch, text, *symbol, ids);
     return put_left(tokenizer, scratch, text + symbol->start, symbol->length, symbol->id, ids);
 }
 
-int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *piece, size_t length,
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *piece, size_t length,
                    tfm__buffer *ids, tfm_error *error) {
     size_t n;
     bool ok = true;

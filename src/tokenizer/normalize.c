@@ -152,8 +152,8 @@ static bool replace_all(const uint8_t *text, size_t length, const uint8_t *from,
     return tfm__buffer_append(out, text + start, length - start);
 }
 
-int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__scratch *scratch, const uint8_t *text,
-                       size_t length, const uint8_t **out, size_t *out_length, tfm_error *error) {
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, size_t length,
+                       const uint8_t **out, size_t *out_length, tfm_error *error) {
     *out = text;
     *out_length = length;
     for (uint32_t i = 0; i < tokenizer->step_count; i++) {

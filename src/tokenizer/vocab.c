@@ -268,10 +268,10 @@ static bool marks_only_lead(const tfm_tokenizer *tokenizer) {
 }
 
 static int32_t mark_self(tfm_tokenizer *tokenizer, tfm_error *error) {
-    tfm__scratch scratch;
+    tfm__work scratch;
     tfm__buffer ids;
     int32_t rc = TFM_OK;
-    tfm__scratch_init(&scratch, tokenizer->heap);
+    tfm__work_init(&scratch, tokenizer->heap);
     tfm__buffer_init(&ids, tokenizer->heap);
     for (int32_t id = 0; id < tokenizer->vocab_size && rc == TFM_OK; id++) {
         tfm__slice key = tokenizer->key[id];
@@ -285,7 +285,7 @@ static int32_t mark_self(tfm_tokenizer *tokenizer, tfm_error *error) {
         if (first == id) tokenizer->flags[id] |= TFM__TOKEN_SELF;
     }
     tfm__buffer_free(&ids);
-    tfm__scratch_free(&scratch);
+    tfm__work_free(&scratch);
     return rc;
 }
 
