@@ -343,7 +343,7 @@ static void test_arguments(void **state) {
     assert_int_equal(tfm_tokenize(tokenizer, NULL, 1, NULL, ids, 8, &n, &error), TFM_E_ARGUMENT);
     assert_int_equal(tfm_tokenize(tokenizer, "a", 1, NULL, NULL, 8, &n, &error), TFM_E_ARGUMENT);
     assert_int_equal(tfm_tokenize(tokenizer, "a", 1, NULL, ids, 8, NULL, &error), TFM_E_ARGUMENT);
-    options.parse_special = 2;
+    options.parse_special = 3;
     assert_int_equal(tfm_tokenize(tokenizer, "a", 1, &options, ids, 8, &n, &error), TFM_E_ARGUMENT);
     options.parse_special = 0;
     options.add_bos = 3;

@@ -158,7 +158,7 @@ static uint32_t next_random(uint32_t *seed) {
     return *seed >> 8;
 }
 
-static const tfm__split_stage all_stages[] = {
+static const tfm__stage all_stages[] = {
     {.kind = TFM__SPLIT_GPT2},
     {.kind = TFM__SPLIT_CL100K, .digits = 3, .contractions = true, .whole_tail = true},
     {.kind = TFM__SPLIT_CL100K, .digits = 1, .contractions = true, .marks = true},
@@ -215,16 +215,16 @@ static void test_any_bytes(void **state) {
 static void test_names(void **state) {
     static const char *const unknown[] = {"", "gpt-3", "gpt-22", "gpt-", "bloom", "deepseek-llm", "superbpe"};
     tfm__pre pre;
-    tfm__split_stage stage;
+    tfm__stage stage;
     tfm__splitter splitter;
     const char *name;
     bool covers;
     (void)state;
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
-        assert_false(tfm__split_for_pre(unknown[i], strlen(unknown[i]), &pre));
-    assert_true(tfm__split_for_pre("llama-bpe", 9, &pre));
+        assert_false(tfm__split_for_pre(unknown[i], strlen(unknown[i]), false, &pre));
+    assert_true(tfm__split_for_pre("llama-bpe", 9, false, &pre));
     assert_true(pre.ignore_merges && pre.add_bos && !pre.nfc);
-    assert_true(tfm__split_for_pre("qwen2", 5, &pre));
+    assert_true(tfm__split_for_pre("qwen2", 5, false, &pre));
     assert_true(!pre.ignore_merges && !pre.add_bos && pre.nfc);
     assert_int_equal(pre.splitter.stages[0].digits, 1);
     { /* the same expression with its line ends spelled, and as they are */

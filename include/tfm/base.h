@@ -57,10 +57,10 @@ extern "C" {
 /* ---- Version ------------------------------------------------------------------------------------------- */
 
 #define TFM_VERSION_MAJOR 0
-#define TFM_VERSION_MINOR 1
+#define TFM_VERSION_MINOR 2
 #define TFM_VERSION_PATCH 0
 
-/* The library's version as text, for example "0.1.0". Static storage. Any thread. Never fails. Since 0.1. */
+/* The library's version as text, for example "0.2.0". Static storage. Any thread. Never fails. Since 0.1. */
 TFM_API const char *tfm_version(void);
 
 /* The number of the binary interface: programs built against one number run with every library that reports the
@@ -72,6 +72,12 @@ TFM_API uint32_t tfm_abi_version(void);
  *          ("f32", "q4_k", ...), a model family ("llama", "gemma3", ...) or an optional part ("openblas", "pcre2").
  * Returns 1 if so, 0 if not or if the name is unknown or NULL. Any thread. Allocates nothing. Since 0.1. */
 TFM_API int32_t tfm_capability(const char *name);
+
+/* Instruction sets, for options that force one. */
+#define TFM_ISA_BEST 0 /* what the processor has */
+#define TFM_ISA_PORTABLE 1
+#define TFM_ISA_AVX2 2
+#define TFM_ISA_AVX512 3
 
 /* ---- Status and errors --------------------------------------------------------------------------------- */
 

@@ -39,11 +39,6 @@ extern "C" {
 
 typedef struct tfm_model tfm_model;
 
-#define TFM_ISA_BEST 0 /* what the processor has */
-#define TFM_ISA_PORTABLE 1
-#define TFM_ISA_AVX2 2
-#define TFM_ISA_AVX512 3
-
 typedef struct tfm_model_options {
     size_t struct_size;
     const tfm_allocator *allocator; /* NULL: the C library's; copied */

@@ -2,6 +2,7 @@
  * in src/tokenizer/. A tokenizer loaded on its own owns a heap, which is taken from the allocator it counts.
  */
 #include "tokenizer/decode.h"
+#include "tokenizer/encode.h"
 
 /* ---- Loading ---- */
 
@@ -37,7 +38,7 @@ static int32_t load_from(tfm__store *store, int32_t opened, const tfm_tokenizer_
                          tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     int32_t rc = opened;
     if (rc == TFM_OK) {
-        rc = tfm__tokenizer_from_store(store, options->pattern, heap, out, error);
+        rc = tfm__tokenizer_from_store(store, options, heap, out, error);
         tfm__store_close(store);
     }
     if (rc) {
@@ -142,29 +143,25 @@ tfm_token tfm_token_find(const tfm_tokenizer *tokenizer, const char *bytes, size
 
 /* ---- Text to tokens ---- */
 
-static bool is_choice(int32_t value) { return value >= TFM_DEFAULT && value <= TFM_NO; }
+/* Runs one text; ids are in buffer. */
+static int32_t encode(const tfm_tokenizer *tokenizer, const char *text, size_t length,
+                      const tfm_tokenize_options *options, tfm__buffer *buffer, tfm_error *error) {
+    tfm__encode_choices choices;
+    int32_t rc = tfm__encode_choose(tokenizer, options, &choices, error);
+    if (rc) return rc;
+    return tfm__encode_framed(tokenizer, (const uint8_t *)text, length, &choices, buffer, error);
+}
 
 int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t length,
                      const tfm_tokenize_options *options, tfm_token *ids, size_t capacity, size_t *count,
                      tfm_error *error) {
-    tfm_tokenize_options taken;
     tfm__buffer buffer;
-    bool bos, eos;
     int32_t rc;
     if (count) *count = 0;
     if (!tokenizer || !count || (!text && length) || (!ids && capacity))
         return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, text, ids and count must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenize_options", error)) != 0)
-        return rc;
-    if (!is_choice(taken.add_bos) || !is_choice(taken.add_eos) || taken.parse_special < 0 ||
-        taken.parse_special > 1 || taken.reserved != 0)
-        return tfm__fail(error, TFM_E_ARGUMENT,
-                         "tfm_tokenize_options: a field has a value that it does not know");
-    bos = taken.add_bos == TFM_DEFAULT ? tokenizer->adds_bos : taken.add_bos == TFM_YES;
-    eos = taken.add_eos == TFM_DEFAULT ? tokenizer->adds_eos : taken.add_eos == TFM_YES;
     tfm__buffer_init(&buffer, tokenizer->heap);
-    rc = tfm__tokenizer_encode(tokenizer, text, length, bos, eos, taken.parse_special == 1, &buffer, error);
-    if (rc == TFM_OK) {
+    if ((rc = encode(tokenizer, text, length, options, &buffer, error)) == TFM_OK) {
         *count = buffer.size / sizeof(tfm_token);
         if (*count <= capacity) {
             if (buffer.size) memcpy(ids, buffer.data, buffer.size);
@@ -174,6 +171,11 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
     }
     tfm__buffer_free(&buffer);
     return rc;
+}
+
+int32_t tfm_count_tokens(const tfm_tokenizer *tokenizer, const char *text, size_t length,
+                         const tfm_tokenize_options *options, size_t *count, tfm_error *error) {
+    return tfm_tokenize(tokenizer, text, length, options, NULL, 0, count, error);
 }
 
 /* ---- Tokens to text ---- */

@@ -1,155 +1,72 @@
-/* encode.c - text to ids: the road from a text to the pieces that are merged. Called by the exported
+/* encode.c - text to ids: the road from a text to the pieces that the model turns into ids. Called by the exported
  * functions and by the layers above.
  *
- *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens
- * sought in the normal form -> pieces (splitter, marks) -> the token that the piece is, or merge.c
+ *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens sought in the
+ *   normal form -> pieces and ids (model.c)
  *
- * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8: SentencePiece files turn
- * each bad byte into U+FFFD; rank files merge from the last piece before it to the end as one piece; all
- * others keep the bytes, for the splitters signs like any other, so that they come back out. */
-#include "tokenizer/internal.h"
-
-#define REMEMBER_FROM 2048 /* bytes of text from which on pieces are worth remembering */
+ * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8, unless the caller chose otherwise:
+ * SentencePiece files turn each bad byte into U+FFFD; rank files merge from the last piece before it to the end as one
+ * piece; all others keep the bytes, for the splitters signs like any other, so that they come back out. */
+#include "tokenizer/encode.h"
 
 typedef struct job {
     const tfm_tokenizer *tokenizer;
-    tfm__work scratch;
+    const tfm__encode_choices *choices;
+    tfm__work *work;
     tfm__buffer *ids;
+    tfm__buffer *spans; /* NULL: no offsets */
     tfm_error *error;
-    bool parse_special;
 } job;
 
-static int32_t put_id(job *j, int32_t id) {
-    if (!tfm__buffer_append(j->ids, &id, sizeof id))
-        return tfm__fail_memory(j->error, j->ids->heap, sizeof id);
+static int32_t refused(const job *j) { return tfm__fail_memory(j->error, j->ids->heap, sizeof(int32_t)); }
+
+static int32_t put(job *j, int32_t id, tfm__span span) {
+    if (!tfm__buffer_append(j->ids, &id, sizeof id) ||
+        (j->spans && !tfm__buffer_append(j->spans, &span, sizeof span)))
+        return refused(j);
     return TFM_OK;
 }
 
-/* ---- Pieces ---- */
+/* ---- A text in normal form ---- */
 
-/* The cache's key of a piece of 1 to TFM__CACHE_BYTES bytes. */
-static void cache_key(const uint8_t *piece, size_t length, uint64_t *low, uint64_t *high) {
-    uint8_t bytes[16] = {0};
-    memcpy(bytes, piece, length);
-    bytes[15] = (uint8_t)length;
-    memcpy(low, bytes, 8);
-    memcpy(high, bytes + 8, 8);
-}
-
-static tfm__cached *cache_slot(tfm__cached *cache, uint64_t low, uint64_t high) {
-    uint64_t h = (low ^ high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu;
-    return &cache[h >> (64 - TFM__CACHE_BITS)];
-}
-
-static int32_t encode_new_piece(job *j, const uint8_t *piece, size_t length) {
-    const tfm_tokenizer *tokenizer = j->tokenizer;
-    if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !j->scratch.at_front) {
-        int32_t id = tfm__vocab_find(tokenizer, piece, length);
-        if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
-                                                              : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
-            j->scratch.after_unknown = false;
-            return put_id(j, id);
-        }
+/* Turns the ends in work->ends of the ids written since into ranges of the original text. */
+static int32_t put_spans(job *j, const tfm__aligned *text) {
+    const tfm__buffer *ends = &j->work->ends;
+    size_t begin = 0;
+    for (size_t i = 0; i < ends->size; i += sizeof(uint32_t)) {
+        uint32_t end;
+        tfm__span span;
+        memcpy(&end, ends->data + i, sizeof end);
+        span = tfm__aligned_span(text, begin, end - begin);
+        if (!tfm__buffer_append(j->spans, &span, sizeof span)) return refused(j);
+        begin = end;
     }
-    return tfm__merge(tokenizer, &j->scratch, piece, length, j->ids, j->error);
+    return TFM_OK;
 }
 
-/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at
- * the front of a text for run.c, nothing is remembered. */
-static int32_t encode_piece(job *j, const uint8_t *piece, size_t length) {
-    tfm__cached *slot;
-    uint64_t low, high;
-    size_t before = j->ids->size, count;
+/* One piece, which knows where it came from: so offsets come out right where stages rewrite. */
+static int32_t encode_piece(void *arg, const tfm__aligned *piece) {
+    job *j = arg;
+    tfm__sink sink = {j->ids, j->spans ? &j->work->ends : NULL, 0};
     int32_t rc;
-    if (!j->scratch.cache || length > TFM__CACHE_BYTES || j->scratch.after_unknown || j->scratch.at_front) {
-        rc = encode_new_piece(j, piece, length);
-        j->scratch.at_front = false;
-        return rc;
-    }
-    cache_key(piece, length, &low, &high);
-    slot = cache_slot(j->scratch.cache, low, high);
-    if (slot->low == low && slot->high == high) {
-        if (!tfm__buffer_append(j->ids, slot->ids, slot->count * sizeof *slot->ids))
-            return tfm__fail_memory(j->error, j->ids->heap, sizeof *slot->ids);
-        return TFM_OK;
-    }
-    if ((rc = encode_new_piece(j, piece, length)) != 0) return rc;
-    count = (j->ids->size - before) / sizeof *slot->ids;
-    if (count <= TFM__CACHE_IDS && !j->scratch.after_unknown) {
-        slot->low = low;
-        slot->high = high;
-        slot->count = (uint32_t)count;
-        if (count) memcpy(slot->ids, j->ids->data + before, count * sizeof *slot->ids);
-    }
-    return TFM_OK;
+    j->work->ends.size = 0;
+    rc = tfm__model_piece(j->tokenizer, j->work, piece->data, piece->length, &sink, j->error);
+    return rc || !j->spans ? rc : put_spans(j, piece);
 }
 
-/* Cuts with stage number stage and everything behind it; the depth is the number of stages. */
-static int32_t encode_stage(job *j, uint32_t stage, const uint8_t *text, size_t length) {
-    const tfm__splitter *splitter = &j->tokenizer->splitter;
-    bool last = stage + 1 >= splitter->count;
-    if (stage >= splitter->count) return encode_piece(j, text, length);
-    while (length) {
-        size_t piece = tfm__split_next(&splitter->stages[stage], text, length);
-        int32_t rc = last ? encode_piece(j, text, piece) : encode_stage(j, stage + 1, text, piece);
-        if (rc) return rc;
-        text += piece;
-        length -= piece;
-    }
-    return TFM_OK;
+static int32_t encode_plain(job *j, const tfm__aligned *text, bool first) {
+    tfm__sink sink = {j->ids, j->spans ? &j->work->ends : NULL, 0};
+    int32_t rc;
+    if (text->length >= UINT32_MAX && j->spans)
+        return tfm__fail(j->error, TFM_E_ARGUMENT, "offsets in a text of %zu bytes", text->length);
+    if (j->spans && tfm__stages_rewrite(j->tokenizer))
+        return tfm__split(j->tokenizer, j->work, text, first, encode_piece, j, j->error);
+    j->work->ends.size = 0;
+    rc = tfm__model_text(j->tokenizer, j->work, text->data, text->length, first, &sink, j->error);
+    return rc || !j->spans ? rc : put_spans(j, text);
 }
 
-static bool is_mark(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
-    return length >= tokenizer->mark_length && memcmp(text, tokenizer->mark, tokenizer->mark_length) == 0;
-}
-
-/* Pieces that begin at marks: at every one (each), or at those that follow something else. */
-static int32_t encode_marked(job *j, const uint8_t *text, size_t length, bool each) {
-    size_t start = 0, i = 0;
-    bool after_mark = true;
-    while (i < length) {
-        const uint8_t *found = memchr(text + i, j->tokenizer->mark[0], length - i);
-        size_t at = found ? (size_t)(found - text) : length;
-        if (at > i) after_mark = false;
-        i = at;
-        if (i < length && !is_mark(j->tokenizer, text + i, length - i)) {
-            after_mark = false;
-            i++;
-            continue;
-        }
-        if (i > start && (each || !after_mark || i == length)) {
-            int32_t rc = encode_piece(j, text + start, i - start);
-            if (rc) return rc;
-            start = i;
-        }
-        if (i < length) i += j->tokenizer->mark_length;
-        after_mark = true;
-    }
-    return start < length ? encode_piece(j, text + start, length - start) : TFM_OK;
-}
-
-/* Metaspace: spaces become marks, perhaps one more in front. */
-static int32_t metaspace(job *j, bool first, const uint8_t **text, size_t *length) {
-    tfm__buffer *out = &j->scratch.texts[2];
-    const uint8_t *from = *text;
-    uint8_t scheme = j->tokenizer->metaspace_prepend;
-    bool ok = true;
-    out->size = 0;
-    if ((scheme == TFM__PREPEND_ALWAYS || (scheme == TFM__PREPEND_FIRST && first)) && from[0] != ' ' &&
-        !is_mark(j->tokenizer, from, *length))
-        ok = tfm__buffer_append(out, TFM__MARK, TFM__MARK_BYTES);
-    for (size_t i = 0; i < *length && ok;) {
-        size_t end = i;
-        while (end < *length && from[end] != ' ') end++;
-        ok = tfm__buffer_append(out, from + i, end - i);
-        if (end < *length) ok = ok && tfm__buffer_append(out, TFM__MARK, TFM__MARK_BYTES);
-        i = end + 1;
-    }
-    if (!ok) return tfm__fail_memory(j->error, out->heap, *length);
-    *text = out->data;
-    *length = out->size;
-    return TFM_OK;
-}
+/* ---- Bytes that are not UTF-8, tiktoken's way ---- */
 
 /* Whether a token is spaces, tabs and line feeds only. */
 static bool is_blank(const tfm_tokenizer *tokenizer, int32_t id) {
@@ -159,62 +76,52 @@ static bool is_blank(const tfm_tokenizer *tokenizer, int32_t id) {
     return true;
 }
 
-static int32_t id_at(const tfm__buffer *ids, size_t offset) {
+static int32_t id_at(const tfm__buffer *ids, size_t index) {
     int32_t id;
-    memcpy(&id, ids->data + offset, sizeof id);
+    memcpy(&id, ids->data + index * sizeof id, sizeof id);
     return id;
 }
 
-/* tiktoken's rule for bytes that are not UTF-8: the well-formed front is encoded; its last piece (and, if
- * that begins with a blank token, the blank tokens before it) and all that follows are merged as one piece.
- */
-static int32_t encode_ill_formed(job *j, const uint8_t *text, size_t length, size_t valid) {
+/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens before it)
+ * and all that follows are merged as one piece. */
+static int32_t encode_ill_formed(job *j, const tfm__aligned *text, size_t valid) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
-    size_t start = 0, before = j->ids->size, kept = before;
+    size_t start = 0, before = j->ids->size / sizeof(int32_t), kept = before;
+    tfm__aligned tail;
     for (size_t i = 0; i < valid;) {
         size_t piece = tokenizer->splitter.count
-                           ? tfm__split_next(&tokenizer->splitter.stages[0], text + i, valid - i)
+                           ? tfm__split_next(&tokenizer->splitter.stages[0], text->data + i, valid - i)
                            : valid;
+        tfm__aligned part = tfm__aligned_part(text, i, piece);
         int32_t rc;
         start = i;
-        kept = j->ids->size;
-        if ((rc = encode_piece(j, text + i, piece)) != 0) return rc;
+        kept = j->ids->size / sizeof(int32_t);
+        j->work->ends.size = 0;
+        if ((rc = encode_piece(j, &part)) != 0) return rc;
         i += piece;
     }
-    if (kept < j->ids->size && is_blank(tokenizer, id_at(j->ids, kept))) {
-        while (kept > before && is_blank(tokenizer, id_at(j->ids, kept - sizeof(int32_t)))) {
-            kept -= sizeof(int32_t);
+    if (kept * sizeof(int32_t) < j->ids->size && is_blank(tokenizer, id_at(j->ids, kept))) {
+        while (kept > before && is_blank(tokenizer, id_at(j->ids, kept - 1))) {
+            kept--;
             start -= tokenizer->key[id_at(j->ids, kept)].length;
         }
     }
-    j->ids->size = kept;
-    return encode_piece(j, text + start, length - start);
+    j->ids->size = kept * sizeof(int32_t);
+    if (j->spans) j->spans->size = kept * sizeof(tfm__span);
+    tail = tfm__aligned_part(text, start, text->length - start);
+    return encode_piece(j, &tail);
 }
 
 /* A segment in normal form without whole-matched tokens. */
-static int32_t encode_segment(job *j, const uint8_t *text, size_t length, bool first) {
+static int32_t encode_segment(job *j, const tfm__aligned *text, bool first) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
-    int32_t rc;
-    if (length == 0) return TFM_OK;
-    j->scratch.at_front = tokenizer->run_c_characters && tokenizer->step_count > 0;
-    if (tokenizer->metaspace) {
-        if ((rc = metaspace(j, first, &text, &length)) != 0) return rc;
-        if (tokenizer->metaspace_split) return encode_marked(j, text, length, true);
+    if (text->length == 0) return TFM_OK;
+    j->work->at_front = tokenizer->run_c_characters && tokenizer->step_count > 0;
+    if (tokenizer->tail_as_bytes && j->choices->invalid_utf8 == TFM_DEFAULT) {
+        size_t valid = tfm__utf8_valid(text->data, text->length);
+        if (valid < text->length) return encode_ill_formed(j, text, valid);
     }
-    if (tokenizer->prefix_space && text[0] != ' ') {
-        tfm__buffer *out = &j->scratch.texts[2];
-        out->size = 0;
-        if (!tfm__buffer_append(out, " ", 1) || !tfm__buffer_append(out, text, length))
-            return tfm__fail_memory(j->error, out->heap, length);
-        text = out->data;
-        length = out->size;
-    }
-    if (tokenizer->tail_as_bytes) {
-        size_t valid = tfm__utf8_valid(text, length);
-        if (valid < length) return encode_ill_formed(j, text, length, valid);
-    }
-    if (tokenizer->cut_at_marks) return encode_marked(j, text, length, false);
-    return encode_stage(j, 0, text, length);
+    return encode_plain(j, text, first);
 }
 
 /* ---- Tokens matched whole ---- */
@@ -248,91 +155,198 @@ static bool word_before(const uint8_t *text, size_t end) {
     return word_at(text + i, end - i);
 }
 
-/* Finds the next accepted match at or after *from: the range that it takes, and which one it is; or NULL.
- * done is the end of what has been dealt with. */
-static const tfm__added *next_match(const job *j, const tfm__trie *trie, const uint8_t *text, size_t length,
-                                    size_t done, size_t *from, size_t *start, size_t *end) {
+/* What is done with a special token that is written in the text. */
+static int32_t choice_of(const tfm__encode_choices *choices, int32_t id) {
+    for (size_t i = 0; i < choices->special_count; i++)
+        if (choices->special[i].token == id) return choices->special[i].choice;
+    return choices->parse_special;
+}
+
+typedef struct match {
+    const tfm__added *added;
+    size_t start, end;
+} match;
+
+/* Finds the next accepted match at or after *from. done is the end of what has been dealt with. out->added NULL: there
+ * is none. */
+static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligned *text, size_t done, size_t *from,
+                          match *out) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
+    const uint8_t *bytes = text->data;
+    const size_t length = text->length;
+    out->added = NULL;
     for (size_t i = *from; i < length;) {
-        int32_t index = -1;
-        size_t found = tfm__trie_longest(trie, text + i, length - i, &index);
+        int32_t index = -1, choice = TFM_SPECIAL_PARSE;
         const tfm__added *added;
+        size_t found;
+        while (i < length && !trie->first[bytes[i]]) i++;
+        if (i == length) break;
+        found = tfm__trie_longest(trie, bytes + i, length - i, &index);
         if (found == 0) {
             i++;
             continue;
         }
         *from = i + found;
         added = &tokenizer->added[index];
-        if ((added->special && !j->parse_special) ||
-            (added->single_word && (word_before(text, i) || word_at(text + i + found, length - i - found)))) {
-            i += found; /* what was refused is not looked at again */
+        if (added->special) choice = choice_of(j->choices, added->id);
+        if (choice == TFM_SPECIAL_REFUSE)
+            return tfm__fail(j->error, TFM_E_TOKEN, "the text holds the special token '%.*s' at byte %zu",
+                             (int)TFM__MIN(found, 64u), (const char *)bytes + i,
+                             (size_t)tfm__aligned_span(text, i, found).begin);
+        if (choice == TFM_SPECIAL_TEXT ||
+            (added->single_word && (word_before(bytes, i) || word_at(bytes + i + found, length - i - found)))) {
+            i += tokenizer->order_kind == TFM__MERGE_RANKS ? 1 : found; /* elsewhere not looked at again */
             continue;
         }
-        *start = i;
-        *end = i + found;
-        while (added->lstrip && *start > done && space_before(text, *start, start)) continue;
-        *start = TFM__MAX(*start, done);
-        while (added->rstrip && *end < length) {
-            uint32_t used, code = tfm__utf8_read(text + *end, length - *end, &used);
+        out->start = i;
+        out->end = i + found;
+        while (added->lstrip && out->start > done && space_before(bytes, out->start, &out->start)) continue;
+        out->start = TFM__MAX(out->start, done);
+        while (added->rstrip && out->end < length) {
+            uint32_t used, code = tfm__utf8_read(bytes + out->end, length - out->end, &used);
             if (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE)) break;
-            *end += used;
+            out->end += used;
         }
-        return added;
+        *from = out->end;
+        out->added = added;
+        return TFM_OK;
     }
-    return NULL;
+    return TFM_OK;
 }
 
-typedef int32_t (*segment_fn)(job *j, const uint8_t *text, size_t length, bool first);
+typedef int32_t (*segment_fn)(job *j, const tfm__aligned *text, bool first);
 
 /* Hands what lies between the matches of a trie to next, and puts the matches' ids. first: the text is the
  * beginning of the whole text. */
-static int32_t around_matches(job *j, const tfm__trie *trie, const uint8_t *text, size_t length, bool first,
-                              segment_fn next) {
-    size_t done = 0, from = 0, start = 0, end = 0;
-    const tfm__added *added;
+static int32_t around_matches(job *j, const tfm__trie *trie, const tfm__aligned *text, bool first, segment_fn next) {
+    size_t done = 0, from = 0;
+    tfm__aligned part;
+    match found;
     int32_t rc;
-    if (trie->nodes == 0) return next(j, text, length, first);
-    while ((added = next_match(j, trie, text, length, done, &from, &start, &end)) != NULL) {
-        if (start > done && (rc = next(j, text + done, start - done, first && done == 0)) != 0) return rc;
-        j->scratch.after_unknown = false;
-        if ((rc = put_id(j, added->id)) != 0) return rc;
-        done = end;
+    if (trie->nodes == 0) return next(j, text, first);
+    for (;;) {
+        if ((rc = next_match(j, trie, text, done, &from, &found)) != 0) return rc;
+        if (!found.added) break;
+        part = tfm__aligned_part(text, done, found.start - done);
+        if (part.length && (rc = next(j, &part, first && done == 0)) != 0) return rc;
+        j->work->after_unknown = false;
+        if ((rc = put(j, found.added->id, tfm__aligned_span(text, found.start, found.end - found.start))) != 0)
+            return rc;
+        done = found.end;
     }
-    return done < length ? next(j, text + done, length - done, first && done == 0) : TFM_OK;
+    part = tfm__aligned_part(text, done, text->length - done);
+    return part.length ? next(j, &part, first && done == 0) : TFM_OK;
 }
 
-static int32_t normalize_segment(job *j, const uint8_t *text, size_t length, bool first) {
-    const uint8_t *normal;
-    size_t normal_length;
+static int32_t normalize_segment(job *j, const tfm__aligned *text, bool first) {
+    tfm__aligned normal;
     int32_t rc;
+    if (text->length == 0) return TFM_OK;
+    j->work->after_unknown = false;
+    if ((rc = tfm__normalize(j->tokenizer, j->work, text, &normal, j->error)) != 0) return rc;
+    return around_matches(j, &j->tokenizer->normal, &normal, first, encode_segment);
+}
+
+/* ---- The whole text ---- */
+
+/* Writes U+FFFD for every maximal ill-formed part (Unicode Standard, section 3.9). False: memory refused. */
+static bool replace_ill_formed(const tfm__aligned *text, tfm__rewriter *out) {
+    for (size_t i = 0; i < text->length;) {
+        size_t valid = tfm__utf8_valid(text->data + i, text->length - i), bad;
+        if (!tfm__rewrite_copy(out, text, i, valid)) return false;
+        i += valid;
+        if (i == text->length) break;
+        bad = tfm__utf8_ill_formed(text->data + i, text->length - i);
+        if (!tfm__rewrite_put(out, "\xef\xbf\xbd", 3, tfm__aligned_span(text, i, bad))) return false;
+        i += bad;
+    }
+    return true;
+}
+
+int32_t tfm__encode_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t length,
+                         bool first, const tfm__encode_choices *choices, tfm__buffer *ids, tfm__buffer *spans,
+                         tfm_error *error) {
+    job j = {tokenizer, choices, work, ids, spans, error};
+    tfm__aligned all = {text, length, NULL, 0, spans != NULL};
+    size_t valid = length;
+    tfm__buffer replaced, replaced_spans;
+    int32_t rc = TFM_OK;
+    work->after_unknown = work->at_front = false;
     if (length == 0) return TFM_OK;
-    j->scratch.after_unknown = false;
-    rc = tfm__normalize(j->tokenizer, &j->scratch, text, length, &normal, &normal_length, j->error);
+    if (choices->invalid_utf8 == TFM_UTF8_REPLACE || choices->invalid_utf8 == TFM_UTF8_REFUSE)
+        valid = tfm__utf8_valid(text, length);
+    if (valid == length) return around_matches(&j, &tokenizer->raw, &all, first, normalize_segment);
+    if (choices->invalid_utf8 == TFM_UTF8_REFUSE)
+        return tfm__fail(error, TFM_E_ARGUMENT, "the text is not UTF-8 at byte %zu", valid);
+    tfm__buffer_init(&replaced, work->heap);
+    tfm__buffer_init(&replaced_spans, work->heap);
+    tfm__rewriter writer = tfm__rewrite_open(&all, &replaced, &replaced_spans);
+    if (!replace_ill_formed(&all, &writer)) rc = refused(&j);
+    if (rc == TFM_OK) {
+        all = tfm__rewrite_close(&writer, &all);
+        rc = around_matches(&j, &tokenizer->raw, &all, first, normalize_segment);
+    }
+    tfm__buffer_free(&replaced);
+    tfm__buffer_free(&replaced_spans);
+    return rc;
+}
+
+int32_t tfm__encode_choose(const tfm_tokenizer *tokenizer, const tfm_tokenize_options *options,
+                           tfm__encode_choices *out, tfm_error *error) {
+    tfm_tokenize_options taken;
+    int32_t rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenize_options", error);
+    bool known;
     if (rc) return rc;
-    return around_matches(j, &j->tokenizer->normal, normal, normal_length, first, encode_segment);
+    known = taken.add_bos >= TFM_DEFAULT && taken.add_bos <= TFM_NO && taken.add_eos >= TFM_DEFAULT &&
+            taken.add_eos <= TFM_NO && taken.parse_special >= TFM_SPECIAL_TEXT &&
+            taken.parse_special <= TFM_SPECIAL_REFUSE && taken.invalid_utf8 >= TFM_DEFAULT &&
+            taken.invalid_utf8 <= TFM_UTF8_REFUSE && (taken.special || taken.special_count == 0);
+    for (size_t i = 0; known && i < taken.special_count; i++)
+        known = taken.special[i].choice >= TFM_SPECIAL_TEXT && taken.special[i].choice <= TFM_SPECIAL_REFUSE;
+    if (!known)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_tokenize_options: a field has a value that it does not know");
+    *out = (tfm__encode_choices){
+        .front = taken.add_bos == TFM_DEFAULT ? tokenizer->adds_bos : taken.add_bos == TFM_YES,
+        .behind = taken.add_eos == TFM_DEFAULT ? tokenizer->adds_eos : taken.add_eos == TFM_YES,
+        .parse_special = taken.parse_special,
+        .invalid_utf8 = taken.invalid_utf8,
+        .special = taken.special,
+        .special_count = taken.special_count};
+    return TFM_OK;
+}
+
+/* The parts of the frame in front of the text, or behind it; without a frame, bos or eos. */
+static int32_t put_frame(job *j, bool behind) {
+    const tfm_tokenizer *t = j->tokenizer;
+    int32_t alone = behind ? t->eos : t->bos, rc = TFM_OK;
+    bool past = false;
+    if (t->frame_count == 0) return alone >= 0 && !t->has_template ? put(j, alone, (tfm__span){0, 0}) : TFM_OK;
+    for (uint32_t i = 0; i < t->frame_count && rc == TFM_OK; i++) {
+        if (t->frame[i].token < 0)
+            past = true;
+        else if (past == behind)
+            rc = put(j, t->frame[i].token, (tfm__span){0, 0});
+    }
+    return rc;
+}
+
+int32_t tfm__encode_framed(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length,
+                           const tfm__encode_choices *choices, tfm__buffer *ids, tfm_error *error) {
+    size_t before = ids->size;
+    job j = {tokenizer, choices, NULL, ids, NULL, error};
+    int32_t rc = TFM_OK;
+    if (!(j.work = tfm__work_take(tokenizer))) return tfm__fail_memory(error, tokenizer->heap, sizeof *j.work);
+    if (choices->front) rc = put_frame(&j, false);
+    if (rc == TFM_OK) rc = tfm__encode_text(tokenizer, j.work, text, length, true, choices, ids, NULL, error);
+    if (rc == TFM_OK && choices->behind) rc = put_frame(&j, true);
+    tfm__work_give(tokenizer, j.work);
+    if (rc) ids->size = before;
+    return rc;
 }
 
 int32_t tfm__tokenizer_encode(const tfm_tokenizer *tokenizer, const char *text, size_t length, bool add_bos,
                               bool add_eos, bool parse_special, tfm__buffer *ids, tfm_error *error) {
-    job j = {.tokenizer = tokenizer, .ids = ids, .error = error, .parse_special = parse_special};
-    size_t before = ids->size;
-    int32_t rc = TFM_OK;
-    tfm__work_init(&j.scratch, ids->heap);
-    if (add_bos) {
-        for (uint32_t i = 0; i < tokenizer->before_count && rc == TFM_OK; i++)
-            rc = put_id(&j, tokenizer->before[i]);
-        if (tokenizer->before_count == 0 && tokenizer->bos >= 0) rc = put_id(&j, tokenizer->bos);
-    }
-    if (length >= REMEMBER_FROM) tfm__work_remember(&j.scratch);
-    if (rc == TFM_OK && length)
-        rc = around_matches(&j, &tokenizer->raw, (const uint8_t *)text, length, true, normalize_segment);
-    if (add_eos && rc == TFM_OK) {
-        for (uint32_t i = 0; i < tokenizer->behind_count && rc == TFM_OK; i++)
-            rc = put_id(&j, tokenizer->behind[i]);
-        if (tokenizer->behind_count == 0 && tokenizer->eos >= 0 && rc == TFM_OK)
-            rc = put_id(&j, tokenizer->eos);
-    }
-    tfm__work_free(&j.scratch);
-    if (rc) ids->size = before;
-    return rc;
+    tfm__encode_choices choices = {.front = add_bos, .behind = add_eos, .parse_special = parse_special};
+    return tfm__encode_framed(tokenizer, (const uint8_t *)text, length, &choices, ids, error);
 }

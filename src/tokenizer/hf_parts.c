@@ -132,9 +132,9 @@ int32_t tfm__hf_normalizer(tfm__hf *hf, tfm__json_value normalizer) {
 
 /* ---- Pre-tokenizer ---- */
 
-static int32_t add_stage(tfm__hf *hf, tfm__json_value at, const tfm__split_stage *stage, const char *name) {
+static int32_t add_stage(tfm__hf *hf, tfm__json_value at, const tfm__stage *stage, const char *name) {
     tfm__splitter *splitter = &hf->tokenizer->splitter;
-    if (splitter->count == TFM__SPLIT_STAGES)
+    if (splitter->count == TFM__STAGES)
         return tfm__hf_unsupported(hf, at, "pre_tokenizer", "a Sequence this long");
     splitter->stages[splitter->count++] = *stage;
     if (*name) {
@@ -163,7 +163,7 @@ static int32_t pre_split(tfm__hf *hf, tfm__json_value part) {
     tfm__json_value pattern = get(hf, part, "pattern"), regex = get(hf, pattern, "Regex");
     bool invert = truth(hf, part, "invert", false), covers, isolated, removed, ascii_digits;
     tfm__json_value behavior = get(hf, part, "behavior");
-    tfm__split_stage stage;
+    tfm__stage stage;
     const char *name;
     int32_t rc;
     if (regex == TFM__JSON_NONE) {
@@ -189,44 +189,44 @@ static int32_t pre_split(tfm__hf *hf, tfm__json_value part) {
 }
 
 static int32_t pre_metaspace(tfm__hf *hf, tfm__json_value part, size_t count) {
-    tfm_tokenizer *t = hf->tokenizer;
+    tfm__stage stage = {.kind = TFM__STAGE_METASPACE, .literal = TFM__MARK, .literal_length = TFM__MARK_BYTES};
     tfm__json_value scheme = get(hf, part, "prepend_scheme");
     if (count != 1) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "Metaspace beside others");
     if (!tfm__json_equals(hf->json, get(hf, part, "replacement"), TFM__MARK))
         return tfm__hf_unsupported(hf, part, "pre_tokenizer", "Metaspace with another mark than U+2581");
-    t->metaspace = true;
-    t->metaspace_split = truth(hf, part, "split", true);
-    t->metaspace_prepend = TFM__PREPEND_ALWAYS;
+    stage.split = truth(hf, part, "split", true);
+    stage.prepend = TFM__PREPEND_ALWAYS;
     if (tfm__json_equals(hf->json, scheme, "first"))
-        t->metaspace_prepend = TFM__PREPEND_FIRST;
+        stage.prepend = TFM__PREPEND_FIRST;
     else if (tfm__json_equals(hf->json, scheme, "never") ||
              (is_null(hf, scheme) && !truth(hf, part, "add_prefix_space", true)))
-        t->metaspace_prepend = TFM__PREPEND_NEVER;
+        stage.prepend = TFM__PREPEND_NEVER;
     else if (!is_null(hf, scheme) && !tfm__json_equals(hf->json, scheme, "always"))
         return tfm__hf_malformed(hf, part, "pre_tokenizer", "Metaspace with an unknown prepend_scheme");
     else if (!truth(hf, part, "add_prefix_space", true))
         return tfm__hf_malformed(hf, part, "pre_tokenizer", "Metaspace that contradicts itself");
-    return TFM_OK;
+    return add_stage(hf, part, &stage, "");
 }
 
 static int32_t pre_part(tfm__hf *hf, tfm__json_value part, size_t i, size_t count) {
-    static const tfm__split_stage gpt2 = {.kind = TFM__SPLIT_GPT2},
+    static const tfm__stage gpt2 = {.kind = TFM__SPLIT_GPT2},
                                   punctuation = {.kind = TFM__SPLIT_PUNCTUATION},
-                                  byte_digits = {.kind = TFM__SPLIT_BYTE_DIGITS};
+                                  byte_digits = {.kind = TFM__SPLIT_BYTE_DIGITS}, space = {.kind = TFM__STAGE_PREFIX_SPACE};
     if (is_type(hf, part, "ByteLevel")) {
         if (hf->byte_level) return tfm__hf_unsupported(hf, part, "pre_tokenizer", "ByteLevel twice");
         hf->byte_level = true;
         if (truth(hf, part, "add_prefix_space", true)) {
             if (i > 0)
                 return tfm__hf_unsupported(hf, part, "pre_tokenizer", "add_prefix_space behind another part");
-            hf->tokenizer->prefix_space = true;
+            int32_t rc = add_stage(hf, part, &space, "");
+            if (rc) return rc;
         }
         return truth(hf, part, "use_regex", true) ? add_stage(hf, part, &gpt2, "gpt2") : TFM_OK;
     }
     if (is_type(hf, part, "Split")) return pre_split(hf, part);
     if (is_type(hf, part, "Metaspace")) return pre_metaspace(hf, part, count);
     if (is_type(hf, part, "Digits")) {
-        tfm__split_stage stage = {.kind = TFM__SPLIT_NUMBERS};
+        tfm__stage stage = {.kind = TFM__SPLIT_NUMBERS};
         stage.digits = truth(hf, part, "individual_digits", false) ? 1 : 0;
         if (!hf->byte_level) return add_stage(hf, part, &stage, "");
         if (stage.digits)
@@ -251,18 +251,18 @@ int32_t tfm__hf_pre_tokenizer(tfm__hf *hf, tfm__json_value pre_tokenizer) {
 
 /* ---- Post-processor ---- */
 
-static int32_t affix(tfm__hf *hf, tfm__json_value at, bool behind, int64_t id) {
+static int32_t frame_part(tfm__hf *hf, tfm__json_value at, int64_t token) {
     tfm_tokenizer *t = hf->tokenizer;
-    uint32_t *count = behind ? &t->behind_count : &t->before_count;
-    if (id < 0 || id >= t->vocab_size)
+    if (token >= t->vocab_size)
         return tfm__hf_malformed(hf, at, "post_processor", "a token id outside the vocabulary");
-    if (*count == TFM__AFFIX) return tfm__hf_unsupported(hf, at, "post_processor", "a template this long");
-    (behind ? t->behind : t->before)[(*count)++] = (int32_t)id;
+    if (t->frame_count == TFM__FRAME_PARTS)
+        return tfm__hf_unsupported(hf, at, "post_processor", "a template this long");
+    t->frame[t->frame_count++] = (tfm__frame_part){(int32_t)token, 0};
     return TFM_OK;
 }
 
 /* The ids of a special token of a template. */
-static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_value name, bool behind) {
+static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_value name) {
     tfm__json_value ids;
     int32_t rc = tfm__hf_string(hf, name, "post_processor");
     if (rc) return rc;
@@ -275,7 +275,8 @@ static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_val
         int64_t id;
         if (!tfm__json_i64(hf->json, v, &id))
             return tfm__hf_malformed(hf, v, "post_processor", "not a token id");
-        if ((rc = affix(hf, v, behind, id)) != 0) return rc;
+        if (id < 0) return tfm__hf_malformed(hf, v, "post_processor", "not a token id");
+        if ((rc = frame_part(hf, v, id)) != 0) return rc;
     }
     return TFM_OK;
 }
@@ -294,7 +295,8 @@ static int32_t post_template(tfm__hf *hf, tfm__json_value part) {
                 return tfm__hf_unsupported(hf, v, "post_processor",
                                            "a template with the text more than once");
             behind = true;
-        } else if ((rc = template_token(hf, tokens, get(hf, special, "id"), behind)) != 0) {
+            if ((rc = frame_part(hf, v, -1)) != 0) return rc;
+        } else if ((rc = template_token(hf, tokens, get(hf, special, "id"))) != 0) {
             return rc;
         }
     }
@@ -309,8 +311,9 @@ static int32_t post_pair(tfm__hf *hf, tfm__json_value part) {
     if (!tfm__json_i64(hf->json, tfm__json_at(hf->json, get(hf, part, "cls"), 1), &cls) ||
         !tfm__json_i64(hf->json, tfm__json_at(hf->json, get(hf, part, "sep"), 1), &sep))
         return tfm__hf_malformed(hf, part, "post_processor", "cls and sep without ids");
-    if ((rc = affix(hf, part, false, cls)) != 0) return rc;
-    return affix(hf, part, true, sep);
+    if (cls < 0 || sep < 0) return tfm__hf_malformed(hf, part, "post_processor", "cls and sep without ids");
+    if ((rc = frame_part(hf, part, cls)) != 0 || (rc = frame_part(hf, part, -1)) != 0) return rc;
+    return frame_part(hf, part, sep);
 }
 
 int32_t tfm__hf_post_processor(tfm__hf *hf, tfm__json_value post_processor) {

@@ -2,7 +2,7 @@
 #ifndef TFM__HF_PARTS_H
 #define TFM__HF_PARTS_H
 
-#include "tokenizer/internal.h"
+#include "tokenizer/normalize.h"
 
 typedef struct tfm__hf {
     tfm_tokenizer *tokenizer;

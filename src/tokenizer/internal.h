@@ -1,9 +1,14 @@
 /* internal.h - the one immutable form that every loader fills and the encoder and decoder read; private to
  * this folder.
  *
- * Loaders: load.c (which kind of file), load_gguf.c, load_hf.c (with hf_parts.c), load_spm.c,
- * load_tiktoken.c, load_llama2c.c. They call vocab.c to build. Encoding: encode.c (segments, normalising,
- * pieces) -> split.c -> merge.c. Decoding: decode.c.
+ * The way of a text (encode.c):
+ *   whole-matched tokens cut it (raw) -> normal steps (normalize.c) -> whole-matched tokens cut the result
+ *   (normal) -> stages cut that into pieces (split.c) -> the model turns each piece into ids (model.c) ->
+ *   what frames a text, truncation, padding (frame.c)
+ * and every step can carry along where each byte came from (aligned.h), for offsets.
+ *
+ * Loaders: load.c (which kind of file), load_*.c, hf_*.c. They call vocab.c to build. Models: BPE (merge.c),
+ * Unigram (unigram.c), WordPiece and WordLevel (wordpiece.c). Decoding: decode.c.
  *
  * Merging knows three orders, all "the best neighbouring pair first, the leftmost of equals":
  *   LISTED  a pair of ids stands in a list; its place in the list is its rank (GPT-2's merges.txt and after)
@@ -13,6 +18,7 @@
 #ifndef TFM__TOKENIZER_INTERNAL_H
 #define TFM__TOKENIZER_INTERNAL_H
 
+#include "tokenizer/aligned.h"
 #include "tokenizer/split.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/unicode.h"
@@ -30,9 +36,9 @@ enum tfm__token_flag {
     TFM__TOKEN_ADDED = 32   /* matched whole in the text */
 };
 
+enum tfm__model_kind { TFM__MODEL_BPE, TFM__MODEL_UNIGRAM, TFM__MODEL_WORDPIECE, TFM__MODEL_WORDLEVEL };
 enum tfm__merge_order { TFM__MERGE_LISTED, TFM__MERGE_RANKS, TFM__MERGE_SCORES };
 enum tfm__whole_piece { TFM__WHOLE_NEVER, TFM__WHOLE_ALWAYS, TFM__WHOLE_SELF };
-enum tfm__prepend { TFM__PREPEND_NEVER, TFM__PREPEND_ALWAYS, TFM__PREPEND_FIRST };
 
 /* What decoding takes off the front of a text. */
 enum tfm__strip {
@@ -73,12 +79,19 @@ typedef struct tfm__key_slot {
     tfm__slice key; /* the token's, here to save a visit */
 } tfm__key_slot;
 
-/* One step of normalising. */
-enum tfm__normal_kind { TFM__NORMAL_NFC, TFM__NORMAL_PREPEND, TFM__NORMAL_REPLACE, TFM__NORMAL_SPM };
+/* One step of normalising: a kind of enum tfm__normal_kind (normalize.h) and its texts and settings. */
 typedef struct tfm__normal_step {
     uint8_t kind;
-    tfm__slice from, to; /* REPLACE; PREPEND uses to */
+    uint8_t flags;       /* by kind */
+    tfm__slice from, to; /* REPLACE: what by what; PREPEND: to */
+    uint32_t regex;      /* REPLACE_REGEX: index into tokenizer->regexes */
 } tfm__normal_step;
+
+/* A piece of the frame around a text: a sequence (the text or its pair) or a token. */
+typedef struct tfm__frame_part {
+    int32_t token; /* -1: the text; -2: its pair */
+    uint8_t type;  /* type id */
+} tfm__frame_part;
 
 /* SentencePiece's normaliser (normalize_spm.c). */
 typedef struct tfm__spm_rules {
@@ -91,8 +104,9 @@ typedef struct tfm__spm_rules {
     size_t replacement_bytes;
 } tfm__spm_rules;
 
-#define TFM__NORMAL_STEPS 8
-#define TFM__AFFIX 16
+#define TFM__IDLE_WORKS 16
+#define TFM__NORMAL_STEPS 16
+#define TFM__FRAME_PARTS 32
 
 struct tfm_tokenizer {
     tfm__heap *heap;
@@ -113,7 +127,14 @@ struct tfm_tokenizer {
     size_t find_mask;
     tfm__map pairs; /* LISTED: left << 32 | right -> rank << 32 | merged id */
 
-    /* merging */
+    uint8_t model; /* enum tfm__model_kind */
+    bool llama_cpp; /* GGUF: llama.cpp's way where it deviates */
+
+    /* UNIGRAM (unigram.c), WORDPIECE and WORDLEVEL (wordpiece.c): each file makes and frees its own tables */
+    struct tfm__unigram *unigram;
+    struct tfm__wordpiece *wordpiece;
+
+    /* BPE: merging */
     uint8_t order_kind, whole;
     bool bytes;            /* initial symbols are bytes */
     int32_t byte_id[256];  /* -1: none */
@@ -134,22 +155,41 @@ struct tfm_tokenizer {
     tfm__normal_step steps[TFM__NORMAL_STEPS];
     uint32_t step_count;
     tfm__spm_rules spm;
-    bool prefix_space; /* ByteLevel's add_prefix_space */
-    bool metaspace, metaspace_split;
-    uint8_t metaspace_prepend;
     bool cut_at_marks; /* no token holds a mark behind another character: text may be cut before marks */
     uint8_t mark[4], mark_length; /* what stands for a space: U+2581, or the space itself */
     tfm__splitter splitter;
 
-    /* around the text */
-    int32_t before[TFM__AFFIX], behind[TFM__AFFIX];
-    uint32_t before_count, behind_count;
+    struct tfm__regex **regexes; /* [regex_count] compiled expressions of stages and steps (split_pcre.c) */
+    uint32_t regex_count;
+
+    /* around the text; parts in front of and behind the sequences follow add_bos and add_eos */
+    tfm__frame_part frame[TFM__FRAME_PARTS], frame_pair[TFM__FRAME_PARTS];
+    uint32_t frame_count, frame_pair_count; /* 0: bos, text, eos; and the pair straight behind the text */
+    bool trim_offsets; /* white space at the edges of a token is left out of its offsets (RobertaProcessing) */
+    uint8_t trim_prefix_space; /* with it: add_prefix_space, which keeps one */
+    struct {
+        bool on, left;
+        uint8_t strategy; /* TFM_TRUNCATE_* */
+        size_t max_length, stride;
+    } truncation; /* as the file says */
+    struct {
+        bool on, left, fixed;
+        size_t length, multiple;
+        int32_t token, type;
+    } pad; /* as the file says */
     bool adds_bos, adds_eos;
-    bool has_template; /* tokenizer.json says what stands around a text */
+    bool has_template; /* the file says what stands around a text: frame counts even if it is empty */
     int32_t bos, eos, unknown, padding, end_of_turn;
 
     uint8_t strip;
+    tfm__slice joint; /* WordPiece's continuing prefix in decoding; decoders' other settings: see decode.h */
+    struct tfm__decode_plan *decode_plan; /* decode.c: what tokenizer.json's decoder does beyond strip; or NULL */
     char kind_name[32];
+
+    /* working space kept between calls: one for each thread at work (work.c) */
+    uint64_t cache_bytes; /* most bytes of remembered pieces in one of them */
+    int32_t isa;          /* TFM_ISA_* in use, never BEST */
+    struct tfm__work *_Atomic idle[TFM__IDLE_WORKS];
 };
 
 /* U+2581, which stands for a space. */
@@ -224,7 +264,7 @@ bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, b
 /* The value of "<0x41>", or -1. */
 int tfm__byte_token(const char *text, size_t length);
 
-/* ---- merge.c ---- */
+/* ---- work.c: what one call needs besides its output ---- */
 
 typedef struct tfm__symbol {
     uint32_t start, length; /* of its text in the piece; length 0: merged away */
@@ -235,46 +275,87 @@ typedef struct tfm__symbol {
     uint32_t unused;
 } tfm__symbol;
 
-/* A short piece and its ids, remembered during one call. */
-#define TFM__CACHE_BITS 13
-#define TFM__CACHE_BYTES 15
-#define TFM__CACHE_IDS 3
-typedef struct tfm__cached {
-    uint64_t low, high; /* the bytes, zeros behind them, their number in the last byte; 0, 0: empty */
-    uint32_t count;
-    int32_t ids[TFM__CACHE_IDS];
-} tfm__cached;
+/* Where ids go. ends, where offsets are wanted: for each id, where it ends in the text that the model was given, as
+ * uint32_t; each begins where the one before ends. An unknown that melts into the one before moves that one's end. */
+typedef struct tfm__sink {
+    tfm__buffer *ids;  /* int32_t */
+    tfm__buffer *ends; /* uint32_t, or NULL */
+    uint32_t base;     /* added to every end: where the piece lies in the caller's text */
+} tfm__sink;
 
-/* What one call needs besides its output; grows, freed at the end of the call. */
+/* Appends an id that ends at end of the piece. False: memory refused. */
+static inline bool tfm__sink_put(tfm__sink *sink, int32_t id, uint32_t end) {
+    end += sink->base;
+    return tfm__buffer_append(sink->ids, &id, sizeof id) &&
+           (!sink->ends || tfm__buffer_append(sink->ends, &end, sizeof end));
+}
+
+/* Moves the end of the last id. */
+static inline void tfm__sink_extend(tfm__sink *sink, uint32_t end) {
+    end += sink->base;
+    if (sink->ends) memcpy(sink->ends->data + sink->ends->size - sizeof end, &end, sizeof end);
+}
+
+/* Taken from the tokenizer at the beginning of a call and given back at its end, so that what was remembered serves the
+ * next call. Only one thread has it at a time. */
 typedef struct tfm__work {
     tfm__heap *heap;
     tfm__symbol *symbols;
     size_t symbol_capacity;
     uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
-    tfm__cached *cache;    /* [1 << TFM__CACHE_BITS], or NULL */
-    tfm__buffer texts[3];  /* normalising: two in turn; pieces that get something in front */
+    struct tfm__pieces *pieces; /* remembered pieces and their ids (pieces.c), or NULL */
+    tfm__buffer texts[2], spans[2];               /* normalising: two in turn */
+    tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
+    tfm__buffer ids, ends;                        /* output of one run */
+    tfm__buffer lattice;                          /* Unigram: best paths; WordPiece: candidates */
+    struct tfm__regex_scratch *regex;             /* PCRE2's match data (split_pcre.c), or NULL */
     uint32_t *unused_cut;  /* [vocab] where an UNUSED piece was last put together, or NULL */
     tfm__buffer resegment; /* stack of slices */
     bool after_unknown;    /* the last id written was an unknown that the next one melts into */
     bool at_front;         /* run.c: the piece begins with the space put in front of the text */
 } tfm__work;
 
-void tfm__work_init(tfm__work *scratch, tfm__heap *heap);
-void tfm__work_free(tfm__work *scratch);
+/* An idle one or a new one; NULL: memory refused. */
+tfm__work *tfm__work_take(const tfm_tokenizer *tokenizer);
+/* Keeps it for the next call, or frees it if there are enough. */
+void tfm__work_give(const tfm_tokenizer *tokenizer, tfm__work *work);
+void tfm__work_free(tfm__work *work); /* NULL is fine */
 
-/* For a long text: remembers pieces from now on, if memory allows. */
-void tfm__work_remember(tfm__work *scratch);
+/* ---- model.c: a piece to ids, whatever the model ---- */
+
+/* Turns one piece into ids. */
+int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                         tfm__sink *sink, tfm_error *error);
+
+/* Cuts a text in normal form into pieces and turns each into ids; first: the text begins the whole text. With
+ * sink->ends, the ends are in the text given here only if the stages rewrite nothing (tfm__stages_rewrite); otherwise
+ * use tfm__split with tfm__model_piece. */
+int32_t tfm__model_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t length,
+                        bool first, tfm__sink *sink, tfm_error *error);
+
+/* ---- merge.c: BPE ---- */
 
 /* Merges one piece and appends its ids. */
-int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *piece, size_t length,
-                   tfm__buffer *ids, tfm_error *error);
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                   tfm__sink *sink, tfm_error *error);
+
+/* ---- split.c: a text to pieces ---- */
+
+/* Cuts a text with the tokenizer's stages and hands each piece to fn, in order, until it returns something else than
+ * TFM_OK, which is returned. first: the text begins the whole text (Metaspace's "first"). */
+typedef int32_t (*tfm__piece_fn)(void *arg, const tfm__aligned *piece);
+int32_t tfm__split(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text, bool first,
+                   tfm__piece_fn fn, void *arg, tfm_error *error);
+
+/* Whether some stage changes the bytes of its pieces (a space or mark in front). */
+bool tfm__stages_rewrite(const tfm_tokenizer *tokenizer);
 
 /* ---- normalize.c ---- */
 
-/* All steps; the result is in one of the scratch's texts or the text itself. */
-int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
-                       size_t length, const uint8_t **out, size_t *out_length, tfm_error *error);
+/* All steps; the result is in one of the work's texts, or is the text itself. */
+int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text,
+                       tfm__aligned *out, tfm_error *error);
 /* Takes SentencePiece's precompiled_charsmap. */
 int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t size, const char *file,
                           tfm_error *error);
@@ -292,8 +373,8 @@ int32_t tfm__load_hf(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm
 bool tfm__is_spm(const uint8_t *data, size_t size);
 int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
 bool tfm__is_tiktoken(const uint8_t *data, size_t size);
-int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const char *pattern,
-                           tfm_error *error);
+int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
+                           const tfm_tokenizer_options *options, tfm_error *error);
 bool tfm__is_llama2c(const uint8_t *data, size_t size);
 int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
 

@@ -155,7 +155,7 @@ static enum content guess(const uint8_t *data, uint64_t size) {
 }
 
 /* Fills a new tokenizer from a blob that is not GGUF, and from what lies beside it where store is given. */
-static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store, const char *pattern,
+static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store, const tfm_tokenizer_options *options,
                          tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     tfm__loaded_text file = {blob->data, (size_t)blob->size, blob->name};
     tfm_tokenizer *t;
@@ -169,7 +169,7 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
         rc = tfm__load_spm(t, &file, error);
         break;
     case TIKTOKEN:
-        rc = tfm__load_tiktoken(t, &file, pattern, error);
+        rc = tfm__load_tiktoken(t, &file, options, error);
         break;
     default:
         rc = tfm__load_llama2c(t, &file, error);
@@ -190,7 +190,7 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
 
 /* ---- Folders ---- */
 
-static int32_t load_beside(tfm__store *store, const char *const *names, const char *pattern, tfm__heap *heap,
+static int32_t load_beside(tfm__store *store, const char *const *names, const tfm_tokenizer_options *options, tfm__heap *heap,
                            tfm_tokenizer **out, tfm_error *error) {
     for (; *names; names++) {
         tfm__blob blob;
@@ -203,18 +203,18 @@ static int32_t load_beside(tfm__store *store, const char *const *names, const ch
             rc = tfm__fail_at(error, TFM_E_FORMAT, blob.name, NULL, TFM__NO_OFFSET,
                               "not a tokenizer that is known");
         else
-            rc = load_blob(&blob, content, store, pattern, heap, out, error);
+            rc = load_blob(&blob, content, store, options, heap, out, error);
         tfm__blob_release(&blob);
         return rc;
     }
     return TFM_E_MISSING;
 }
 
-static int32_t load_folder(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
+static int32_t load_folder(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
                            tfm_error *error) {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", NULL};
     tfm__blob blob;
-    int32_t rc = load_beside(store, names, pattern, heap, out, error);
+    int32_t rc = load_beside(store, names, options, heap, out, error);
     if (rc != TFM_E_MISSING || *out) return rc;
     if (tfm__store_sibling(store, "vocab.txt", &blob, NULL) == TFM_OK) {
         tfm__blob_release(&blob);
@@ -240,19 +240,20 @@ static int32_t from_container(const tfm__container *container, tfm__heap *heap, 
 
 int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container, tfm__heap *heap,
                                   tfm_tokenizer **out, tfm_error *error) {
+    const tfm_tokenizer_options defaults = TFM_TOKENIZER_OPTIONS_INIT;
     char own[32]; /* llama2.c calls vocabularies of its own training tok512.bin, tok4096.bin, ... */
     const char *const bin[] = {"tokenizer.bin", own, NULL};
     int32_t rc;
     *out = NULL;
     if (container->format == TFM__FORMAT_GGUF) return from_container(container, heap, out, error);
-    if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, NULL, heap, out, error);
+    if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, &defaults, heap, out, error);
     snprintf(own, sizeof own, "tok%d.bin", (int)container->llama2c.vocab_size);
-    rc = load_beside(store, bin, NULL, heap, out, error);
+    rc = load_beside(store, bin, &defaults, heap, out, error);
     if (rc != TFM_E_MISSING) return rc;
     return tfm__fail(error, TFM_E_MISSING, "there is neither tokenizer.bin nor %s beside the model", own);
 }
 
-int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap,
+int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap,
                                   tfm_tokenizer **out, tfm_error *error) {
     tfm__container container;
     tfm__blob blob;
@@ -260,7 +261,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
     int format;
     int32_t rc;
     *out = NULL;
-    if (tfm__store_is_folder(store)) return load_folder(store, pattern, heap, out, error);
+    if (tfm__store_is_folder(store)) return load_folder(store, options, heap, out, error);
     if ((rc = tfm__store_main(store, &blob, error)) != 0) return rc;
     content = guess(blob.data, blob.size);
     if (content == JSON) { /* a config.json names a folder; only tokenizer.json has a model */
@@ -273,7 +274,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
         }
     }
     if (rc == TFM_OK && content != UNKNOWN && content != OTHER_JSON && content != GGUF)
-        rc = load_blob(&blob, content, content == LLAMA2C ? NULL : store, pattern, heap, out, error);
+        rc = load_blob(&blob, content, content == LLAMA2C ? NULL : store, options, heap, out, error);
     format = tfm__format_guess(blob.data, blob.size);
     tfm__blob_release(&blob);
     if (rc || *out) return rc;
@@ -285,7 +286,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__h
     }
     /* config.json and model.safetensors stand for their folder */
     if (content == OTHER_JSON || format != TFM__FORMAT_NONE)
-        rc = load_folder(store, pattern, heap, out, error);
+        rc = load_folder(store, options, heap, out, error);
     else
         rc = TFM_E_MISSING;
     if (rc == TFM_E_MISSING)

@@ -4,7 +4,7 @@
  * by pre). The ids are those of the tokenizer that the file was converted from. Source: the GGUF
  * specification, and for what files leave unsaid (defaults, the meaning of pre, phi-3's white space)
  * llama.cpp. */
-#include "tokenizer/internal.h"
+#include "tokenizer/normalize.h"
 
 #include <math.h>
 
@@ -289,7 +289,7 @@ static int32_t load_bpe(const source *s) {
     if (merges->type != TFM__META_ARRAY || merges->item != TFM__META_STRING || merges->count >= UINT32_MAX)
         return wrong(s, "tokenizer.ggml.merges", "not a list of texts");
     if (pre && !tfm__meta_text(pre, 0, &pre_text)) return wrong(s, "tokenizer.ggml.pre", "not a text");
-    if (!tfm__split_for_pre(pre_text.data, pre_text.size, &implied))
+    if (!tfm__split_for_pre(pre_text.data, pre_text.size, t->llama_cpp, &implied))
         return tfm__fail_at(s->error, TFM_E_UNSUPPORTED, s->file, "tokenizer.ggml.pre", TFM__NO_OFFSET,
                             "the pre-tokenizer '%.*s' is not supported", (int)TFM__MIN(pre_text.size, 64u),
                             pre_text.data);

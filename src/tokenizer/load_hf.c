@@ -224,11 +224,10 @@ static int32_t in_vocab(tfm__hf *hf, bpe *b, const uint8_t *text, size_t length,
     return rc;
 }
 
-static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__work *scratch) {
+static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__work *work) {
     tfm_tokenizer *t = hf->tokenizer;
     tfm__added added = {0};
-    const uint8_t *normal;
-    size_t normal_length;
+    tfm__aligned normal;
     int64_t id = 0;
     int32_t known, rc;
     int kind;
@@ -246,14 +245,13 @@ static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__work 
         return tfm__hf_malformed(hf, value, "added_tokens", "a token with an id that is not its own");
     if ((rc = tfm__vocab_store(t, hf->text.data, hf->text.size, &added.text, hf->error)) != 0) return rc;
     added.match = added.text;
-    normal = hf->text.data;
-    normal_length = hf->text.size;
+    normal = (tfm__aligned){.data = hf->text.data, .length = hf->text.size};
     if (added.normalized) {
-        rc = tfm__normalize(t, scratch, hf->text.data, hf->text.size, &normal, &normal_length, hf->error);
-        if (rc == TFM_OK) rc = tfm__vocab_store(t, normal, normal_length, &added.match, hf->error);
+        rc = tfm__normalize(t, work, &normal, &normal, hf->error);
+        if (rc == TFM_OK) rc = tfm__vocab_store(t, normal.data, normal.length, &added.match, hf->error);
         if (rc) return rc;
     }
-    if ((rc = decoded(hf, b, normal, normal_length, &kind)) != 0) return rc;
+    if ((rc = decoded(hf, b, normal.data, normal.length, &kind)) != 0) return rc;
     kind = !added.special ? TFM_TOKEN_USER : id == t->unknown ? TFM_TOKEN_UNKNOWN : TFM_TOKEN_CONTROL;
     if (t->flags[id] & TFM__TOKEN_PRESENT) { /* of the vocabulary: keeps its key */
         t->kind[id] = (uint8_t)kind;
@@ -268,13 +266,13 @@ static int32_t read_added(tfm__hf *hf, bpe *b, tfm__json_value value, tfm__work 
 }
 
 static int32_t read_all_added(tfm__hf *hf, bpe *b) {
-    tfm__work scratch;
+    tfm__work *work = tfm__work_take(hf->tokenizer);
     int32_t rc = TFM_OK;
-    tfm__work_init(&scratch, hf->tokenizer->heap);
+    if (!work) return tfm__fail_memory(hf->error, hf->tokenizer->heap, sizeof *work);
     for (tfm__json_value a = tfm__json_first(hf->json, b->added); a != TFM__JSON_NONE && rc == TFM_OK;
          a = tfm__json_next(hf->json, b->added, a))
-        rc = read_added(hf, b, a, &scratch);
-    tfm__work_free(&scratch);
+        rc = read_added(hf, b, a, work);
+    tfm__work_give(hf->tokenizer, work);
     return rc;
 }
 
@@ -325,11 +323,14 @@ static int32_t load(tfm__hf *hf) {
     t->byte_fallback = truth(hf, b.model, "byte_fallback");
     t->fuse_unknown = truth(hf, b.model, "fuse_unk");
     t->whole = ignore_merges ? TFM__WHOLE_ALWAYS : TFM__WHOLE_SELF;
-    t->cut_at_marks = !t->bytes && !ignore_merges && t->splitter.count == 0 && !t->metaspace_split;
-    t->adds_bos = t->before_count > 0;
-    t->adds_eos = t->behind_count > 0;
-    if (t->before_count == 1) t->bos = t->before[0];
-    if (t->behind_count == 1) t->eos = t->behind[0];
+    t->cut_at_marks = !t->bytes && !ignore_merges && t->splitter.count == 0;
+    for (uint32_t i = 0, text = t->frame_count; i < t->frame_count; i++) {
+        if (t->frame[i].token < 0) text = i;
+        t->adds_bos = t->adds_bos || i < text;
+        t->adds_eos = t->adds_eos || i > text;
+    }
+    if (t->adds_bos && t->frame[1].token < 0) t->bos = t->frame[0].token;
+    if (t->adds_eos && t->frame[t->frame_count - 2].token < 0) t->eos = t->frame[t->frame_count - 1].token;
     for (int i = 0; t->bytes && t->byte_fallback && i < 256; i++) {
         uint8_t byte = (uint8_t)i;
         if (tfm__vocab_find(t, &byte, 1) < 0)

@@ -6,7 +6,7 @@
  * empty, characters are a byte with up to three continuation bytes, those that are no token become bytes (id
  * = byte + 3), and the pair whose text is the token of the highest score above -1e10 merges first; every
  * token can be met that way, special ones included. Source: karpathy/llama2.c, run.c. */
-#include "tokenizer/internal.h"
+#include "tokenizer/normalize.h"
 
 #define FIRST_BYTE 3
 #define FIRST_PIECE 259

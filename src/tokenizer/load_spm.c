@@ -5,7 +5,7 @@
  * white space as suffix, 35 byte fallback, 40-43 ids of unk bos eos pad, 44 text of unknown}, 3 normalizer {2
  * character map, 3 dummy prefix, 4 remove extra white space, 5 escape}, 5 denormalizer. Fields that are not
  * named here are skipped. Source: sentencepiece_model.proto, which also gives the defaults. */
-#include "tokenizer/internal.h"
+#include "tokenizer/normalize.h"
 
 #include <math.h>
 

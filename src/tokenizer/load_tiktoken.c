@@ -186,8 +186,9 @@ static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8
     return TFM_OK;
 }
 
-int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const char *pattern,
-                           tfm_error *error) {
+int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
+                           const tfm_tokenizer_options *options, tfm_error *error) {
+    const char *pattern = options->pattern;
     const encoding *known = NULL;
     size_t count, longest, size;
     uint64_t largest;

@@ -13,39 +13,18 @@
 #define SHORT_PIECE 40
 #define NO_SYMBOL UINT32_MAX
 
-void tfm__work_init(tfm__work *scratch, tfm__heap *heap) {
-    memset(scratch, 0, sizeof *scratch);
-    scratch->heap = heap;
-    for (size_t i = 0; i < TFM__COUNT(scratch->texts); i++) tfm__buffer_init(&scratch->texts[i], heap);
-    tfm__buffer_init(&scratch->resegment, heap);
-}
-
-void tfm__work_remember(tfm__work *scratch) {
-    if (!scratch->cache)
-        scratch->cache = tfm__alloc_zero(scratch->heap, sizeof(tfm__cached) << TFM__CACHE_BITS);
-}
-
-void tfm__work_free(tfm__work *scratch) {
-    tfm__free(scratch->heap, scratch->cache);
-    tfm__free(scratch->heap, scratch->symbols);
-    tfm__free(scratch->heap, scratch->candidates);
-    tfm__free(scratch->heap, scratch->unused_cut);
-    for (size_t i = 0; i < TFM__COUNT(scratch->texts); i++) tfm__buffer_free(&scratch->texts[i]);
-    tfm__buffer_free(&scratch->resegment);
-}
-
 /* ---- Initial symbols ---- */
 
-static bool reserve_symbols(tfm__work *scratch, size_t n) {
+static bool reserve_symbols(tfm__work *work, size_t n) {
     tfm__symbol *bigger;
-    size_t capacity = TFM__MAX(n, scratch->symbol_capacity * 2), bytes;
-    if (n <= scratch->symbol_capacity) return true;
+    size_t capacity = TFM__MAX(n, work->symbol_capacity * 2), bytes;
+    if (n <= work->symbol_capacity) return true;
     capacity = TFM__MAX(capacity, 256u);
     if (!tfm__mul_size(capacity, sizeof *bigger, &bytes)) return false;
-    bigger = tfm__resize(scratch->heap, scratch->symbols, bytes);
+    bigger = tfm__resize(work->heap, work->symbols, bytes);
     if (!bigger) return false;
-    scratch->symbols = bigger;
-    scratch->symbol_capacity = capacity;
+    work->symbols = bigger;
+    work->symbol_capacity = capacity;
     return true;
 }
 
@@ -97,10 +76,10 @@ static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, cons
     b->unknown_length = length;
 }
 
-/* Fills scratch->symbols, which has room for length of them. Returns how many. */
-static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
+/* Fills work->symbols, which has room for length of them. Returns how many. */
+static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
                             uint32_t length) {
-    building b = {scratch->symbols, 0, 0, 0};
+    building b = {work->symbols, 0, 0, 0};
     for (uint32_t i = 0; i < length;) {
         uint32_t used = 1;
         int32_t id = -1;
@@ -113,7 +92,7 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *scratch, 
             continue;
         } else {
             /* the space that run.c puts in front is never part of a longer character */
-            used = scratch->at_front && i == 0 ? 1 : character(tokenizer, text + i, length - i);
+            used = work->at_front && i == 0 ? 1 : character(tokenizer, text + i, length - i);
             id = tfm__vocab_find(tokenizer, text + i, used);
         }
         if (tokenizer->order_kind != TFM__MERGE_LISTED) {
@@ -133,7 +112,7 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *scratch, 
 /* ---- Pairs ---- */
 
 /* Whether two neighbours merge; rank and result. */
-static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
+static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
                              const tfm__symbol *a, const tfm__symbol *b, uint32_t *rank, int32_t *id) {
     uint64_t value;
     if (tokenizer->order_kind == TFM__MERGE_LISTED) {
@@ -154,19 +133,19 @@ static inline bool find_pair(const tfm_tokenizer *tokenizer, tfm__work *scratch,
     }
     *rank = tokenizer->order[*id];
     if (*rank == UINT32_MAX) return false;
-    if (scratch->unused_cut && tokenizer->kind[*id] == TFM_TOKEN_UNUSED) scratch->unused_cut[*id] = a->length;
+    if (work->unused_cut && tokenizer->kind[*id] == TFM_TOKEN_UNUSED) work->unused_cut[*id] = a->length;
     return true;
 }
 
 /* Up to SHORT_PIECE symbols, packed; returns how many are left. */
-static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, size_t n) {
-    tfm__symbol *symbols = scratch->symbols;
+static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t n) {
+    tfm__symbol *symbols = work->symbols;
     uint32_t rank[SHORT_PIECE];
     int32_t id[SHORT_PIECE];
     rank[n - 1] = UINT32_MAX; /* behind the last symbol nothing merges */
     id[n - 1] = -1;
     for (size_t i = 0; i + 1 < n; i++)
-        if (!find_pair(tokenizer, scratch, text, &symbols[i], &symbols[i + 1], &rank[i], &id[i]))
+        if (!find_pair(tokenizer, work, text, &symbols[i], &symbols[i + 1], &rank[i], &id[i]))
             rank[i] = UINT32_MAX;
     while (n > 1) {
         size_t best = 0;
@@ -181,11 +160,11 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *scratch, co
             id[i] = id[i + 1];
         }
         n--;
-        if (best > 0 && !find_pair(tokenizer, scratch, text, &symbols[best - 1], &symbols[best],
+        if (best > 0 && !find_pair(tokenizer, work, text, &symbols[best - 1], &symbols[best],
                                    &rank[best - 1], &id[best - 1]))
             rank[best - 1] = UINT32_MAX;
         if (best + 1 < n &&
-            !find_pair(tokenizer, scratch, text, &symbols[best], &symbols[best + 1], &rank[best], &id[best]))
+            !find_pair(tokenizer, work, text, &symbols[best], &symbols[best + 1], &rank[best], &id[best]))
             rank[best] = UINT32_MAX;
     }
     return n;
@@ -194,27 +173,27 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *scratch, co
 /* ---- Heap of candidates, least key first, four children each ---- */
 
 /* Looks at the pair that begins at left and, if it merges, makes it a candidate. False: memory refused. */
-static bool push(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t left) {
-    tfm__symbol *symbol = &scratch->symbols[left];
+static bool push(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, uint32_t left) {
+    tfm__symbol *symbol = &work->symbols[left];
     uint64_t made, *heap;
     size_t i;
     if (symbol->next == NO_SYMBOL ||
-        !find_pair(tokenizer, scratch, text, symbol, &scratch->symbols[symbol->next], &symbol->rank,
+        !find_pair(tokenizer, work, text, symbol, &work->symbols[symbol->next], &symbol->rank,
                    &symbol->merged)) {
         symbol->rank = UINT32_MAX;
         return true;
     }
     made = (uint64_t)symbol->rank << 32 | left;
-    if (scratch->candidate_count == scratch->candidate_capacity) {
-        size_t capacity = TFM__MAX(scratch->candidate_capacity * 2, 256u), bytes;
+    if (work->candidate_count == work->candidate_capacity) {
+        size_t capacity = TFM__MAX(work->candidate_capacity * 2, 256u), bytes;
         if (!tfm__mul_size(capacity, sizeof *heap, &bytes)) return false;
-        heap = tfm__resize(scratch->heap, scratch->candidates, bytes);
+        heap = tfm__resize(work->heap, work->candidates, bytes);
         if (!heap) return false;
-        scratch->candidates = heap;
-        scratch->candidate_capacity = capacity;
+        work->candidates = heap;
+        work->candidate_capacity = capacity;
     }
-    heap = scratch->candidates;
-    i = scratch->candidate_count++;
+    heap = work->candidates;
+    i = work->candidate_count++;
     while (i > 0 && heap[(i - 1) / 4] > made) {
         heap[i] = heap[(i - 1) / 4];
         i = (i - 1) / 4;
@@ -223,9 +202,9 @@ static bool push(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8
     return true;
 }
 
-static uint64_t pop(tfm__work *scratch) {
-    uint64_t *heap = scratch->candidates, top = heap[0], last = heap[--scratch->candidate_count];
-    size_t n = scratch->candidate_count, i = 0;
+static uint64_t pop(tfm__work *work) {
+    uint64_t *heap = work->candidates, top = heap[0], last = heap[--work->candidate_count];
+    size_t n = work->candidate_count, i = 0;
     for (;;) {
         size_t child = 4 * i + 1, end = TFM__MIN(child + 4, n), least = child;
         if (child >= n) break;
@@ -240,17 +219,17 @@ static uint64_t pop(tfm__work *scratch) {
 }
 
 /* Any number of symbols, linked from the first on. False: memory refused. */
-static bool merge_long(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t n) {
-    tfm__symbol *symbols = scratch->symbols;
+static bool merge_long(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, uint32_t n) {
+    tfm__symbol *symbols = work->symbols;
     for (uint32_t i = 0; i < n; i++) {
         symbols[i].previous = i ? i - 1 : NO_SYMBOL;
         symbols[i].next = i + 1 < n ? i + 1 : NO_SYMBOL;
     }
-    scratch->candidate_count = 0;
+    work->candidate_count = 0;
     for (uint32_t i = 0; i < n; i++)
-        if (!push(tokenizer, scratch, text, i)) return false;
-    while (scratch->candidate_count) {
-        uint64_t best = pop(scratch);
+        if (!push(tokenizer, work, text, i)) return false;
+    while (work->candidate_count) {
+        uint64_t best = pop(work);
         uint32_t left = (uint32_t)best, right;
         tfm__symbol *symbol = &symbols[left];
         if (symbol->length == 0 || symbol->rank != best >> 32) continue;
@@ -260,39 +239,41 @@ static bool merge_long(const tfm_tokenizer *tokenizer, tfm__work *scratch, const
         symbol->next = symbols[right].next;
         symbols[right].length = 0;
         if (symbol->next != NO_SYMBOL) symbols[symbol->next].previous = left;
-        if (symbol->previous != NO_SYMBOL && !push(tokenizer, scratch, text, symbol->previous)) return false;
-        if (!push(tokenizer, scratch, text, left)) return false;
+        if (symbol->previous != NO_SYMBOL && !push(tokenizer, work, text, symbol->previous)) return false;
+        if (!push(tokenizer, work, text, left)) return false;
     }
     return true;
 }
 
 /* ---- Output ---- */
 
-static bool put_id(tfm__buffer *ids, int32_t id) { return tfm__buffer_append(ids, &id, sizeof id); }
-
-/* One symbol that is left over: a token, or what stands in for it. */
-static bool put_left(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text, uint32_t length,
-                     int32_t id, tfm__buffer *ids) {
-    bool after_unknown = scratch->after_unknown;
-    scratch->after_unknown = false;
-    if (id < -1) return put_id(ids, -2 - id);
-    if (id >= 0) return put_id(ids, id);
+/* One symbol that is left over: a token, or what stands in for it. text is the piece. */
+static bool put_left(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, uint32_t start,
+                     uint32_t length, int32_t id, tfm__sink *sink) {
+    bool after_unknown = work->after_unknown;
+    uint32_t end = start + length;
+    work->after_unknown = false;
+    if (id < -1) return tfm__sink_put(sink, -2 - id, end);
+    if (id >= 0) return tfm__sink_put(sink, id, end);
     if (tokenizer->byte_fallback) {
-        for (uint32_t i = 0; i < length; i++)
-            if (tokenizer->byte_id[text[i]] >= 0 && !put_id(ids, tokenizer->byte_id[text[i]])) return false;
+        for (uint32_t i = start; i < end; i++)
+            if (tokenizer->byte_id[text[i]] >= 0 && !tfm__sink_put(sink, tokenizer->byte_id[text[i]], i + 1))
+                return false;
         return true;
     }
     if (tokenizer->stand_in < 0) return true;
-    scratch->after_unknown = tokenizer->merge_unknown;
-    return after_unknown || put_id(ids, tokenizer->stand_in);
+    work->after_unknown = tokenizer->merge_unknown;
+    if (!after_unknown) return tfm__sink_put(sink, tokenizer->stand_in, end);
+    tfm__sink_extend(sink, end);
+    return true;
 }
 
 /* An UNUSED piece is taken apart where it was last put together, and so are its parts; a single character
  * that is one is unknown. */
-static bool put_unused(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
-                       tfm__symbol symbol, tfm__buffer *ids) {
+static bool put_unused(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
+                       tfm__symbol symbol, tfm__sink *sink) {
     tfm__slice part = {symbol.start, symbol.length};
-    tfm__buffer *stack = &scratch->resegment;
+    tfm__buffer *stack = &work->resegment;
     stack->size = 0;
     if (!tfm__buffer_append(stack, &part, sizeof part)) return false;
     while (stack->size) {
@@ -301,11 +282,11 @@ static bool put_unused(const tfm_tokenizer *tokenizer, tfm__work *scratch, const
         stack->size -= sizeof part;
         memcpy(&part, stack->data + stack->size, sizeof part);
         id = tfm__vocab_find(tokenizer, text + part.offset, part.length);
-        if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED) cut = scratch->unused_cut[id];
+        if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED) cut = work->unused_cut[id];
         if (cut == 0 || cut >= part.length) {
             if (id >= 0 && tokenizer->kind[id] == TFM_TOKEN_UNUSED)
                 id = -1; /* as if there were no such piece */
-            if (!put_left(tokenizer, scratch, text + part.offset, part.length, id, ids)) return false;
+            if (!put_left(tokenizer, work, text, part.offset, part.length, id, sink)) return false;
         } else {
             tfm__slice left = {part.offset, cut}, right = {part.offset + cut, part.length - cut};
             if (!tfm__buffer_append(stack, &right, sizeof right) ||
@@ -316,36 +297,36 @@ static bool put_unused(const tfm_tokenizer *tokenizer, tfm__work *scratch, const
     return true;
 }
 
-static bool put_symbol_ids(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *text,
-                           const tfm__symbol *symbol, tfm__buffer *ids) {
-    if (scratch->unused_cut && symbol->id >= 0 && tokenizer->kind[symbol->id] == TFM_TOKEN_UNUSED)
-        return put_unused(tokenizer, scratch, text, *symbol, ids);
-    return put_left(tokenizer, scratch, text + symbol->start, symbol->length, symbol->id, ids);
+static bool put_symbol_ids(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
+                           const tfm__symbol *symbol, tfm__sink *sink) {
+    if (work->unused_cut && symbol->id >= 0 && tokenizer->kind[symbol->id] == TFM_TOKEN_UNUSED)
+        return put_unused(tokenizer, work, text, *symbol, sink);
+    return put_left(tokenizer, work, text, symbol->start, symbol->length, symbol->id, sink);
 }
 
-int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *scratch, const uint8_t *piece, size_t length,
-                   tfm__buffer *ids, tfm_error *error) {
+int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                   tfm__sink *sink, tfm_error *error) {
     size_t n;
     bool ok = true;
     if (length >= UINT32_MAX) return tfm__fail(error, TFM_E_ARGUMENT, "a piece of text of %zu bytes", length);
-    if (!reserve_symbols(scratch, length))
-        return tfm__fail_memory(error, scratch->heap, length * sizeof(tfm__symbol));
+    if (!reserve_symbols(work, length))
+        return tfm__fail_memory(error, work->heap, length * sizeof(tfm__symbol));
     if (tokenizer->has_unused) {
         size_t count = (size_t)tokenizer->vocab_size;
-        if (!scratch->unused_cut &&
-            !(scratch->unused_cut = tfm__alloc_array(scratch->heap, count, sizeof *scratch->unused_cut)))
-            return tfm__fail_memory(error, scratch->heap, count * sizeof *scratch->unused_cut);
+        if (!work->unused_cut &&
+            !(work->unused_cut = tfm__alloc_array(work->heap, count, sizeof *work->unused_cut)))
+            return tfm__fail_memory(error, work->heap, count * sizeof *work->unused_cut);
     }
-    n = first_symbols(tokenizer, scratch, piece, (uint32_t)length);
+    n = first_symbols(tokenizer, work, piece, (uint32_t)length);
     if (n == 0) return TFM_OK;
     if (n <= SHORT_PIECE) {
-        n = merge_short(tokenizer, scratch, piece, n);
+        n = merge_short(tokenizer, work, piece, n);
         for (size_t i = 0; i < n && ok; i++)
-            ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
+            ok = put_symbol_ids(tokenizer, work, piece, &work->symbols[i], sink);
     } else {
-        ok = merge_long(tokenizer, scratch, piece, (uint32_t)n);
-        for (uint32_t i = 0; ok && i != NO_SYMBOL; i = scratch->symbols[i].next)
-            ok = put_symbol_ids(tokenizer, scratch, piece, &scratch->symbols[i], ids);
+        ok = merge_long(tokenizer, work, piece, (uint32_t)n);
+        for (uint32_t i = 0; ok && i != NO_SYMBOL; i = work->symbols[i].next)
+            ok = put_symbol_ids(tokenizer, work, piece, &work->symbols[i], sink);
     }
-    return ok ? TFM_OK : tfm__fail_memory(error, scratch->heap, 0);
+    return ok ? TFM_OK : tfm__fail_memory(error, work->heap, 0);
 }

@@ -11,7 +11,7 @@
  * punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
  *            |\s*[\r\n]+|\s+(?!\S)|\s+                           (characters in no match: runs of their own)
  * Sources: the tiktoken and Hugging Face tokenizers projects, which define these expressions as data. */
-#include "tokenizer/split.h"
+#include "tokenizer/internal.h"
 
 #include "tokenizer/unicode.h"
 
@@ -99,7 +99,7 @@ static size_t others(const uint8_t *text, size_t i, size_t length, uint32_t excl
     return i;
 }
 
-static size_t next_cl100k(const tfm__split_stage *stage, const uint8_t *text, size_t length) {
+static size_t next_cl100k(const tfm__stage *stage, const uint8_t *text, size_t length) {
     const uint32_t letters = stage->marks ? TFM__SET_L | TFM__SET_M : TFM__SET_L;
     uint32_t used, next_used = 0, set = set_at(text, length, &used), next = 0;
     if (stage->contractions && text[0] == '\'') {
@@ -139,7 +139,7 @@ static size_t o200k_word(const uint8_t *text, size_t i, size_t length, size_t *u
     return both;
 }
 
-static size_t next_o200k(const tfm__split_stage *stage, const uint8_t *text, size_t length) {
+static size_t next_o200k(const tfm__stage *stage, const uint8_t *text, size_t length) {
     uint32_t used, next_used, set = set_at(text, length, &used), next;
     bool prefix = text[0] != '\r' && text[0] != '\n' && !(set & (TFM__SET_L | TFM__SET_N));
     size_t end = 0, upper_behind = 0, upper_here = 0;
@@ -283,7 +283,7 @@ static size_t next_ascii_digits(const uint8_t *text, size_t length) {
     return length;
 }
 
-size_t tfm__split_next(const tfm__split_stage *stage, const uint8_t *text, size_t length) {
+size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t length) {
     switch (stage->kind) {
     case TFM__SPLIT_GPT2:
         return next_gpt2(text, length);
@@ -308,4 +308,123 @@ size_t tfm__split_next(const tfm__split_stage *stage, const uint8_t *text, size_
     default:
         return length;
     }
+}
+
+/* ---- Stages ---- */
+
+typedef struct cutter {
+    const tfm_tokenizer *tokenizer;
+    tfm__work *work;
+    tfm__piece_fn fn;
+    void *arg;
+    tfm_error *error;
+} cutter;
+
+static int32_t cut(const cutter *c, uint32_t stage, const tfm__aligned *text, bool first);
+
+static bool begins_with(const tfm__aligned *text, size_t at, const tfm__stage *stage) {
+    return text->length - at >= stage->literal_length &&
+           memcmp(text->data + at, stage->literal, stage->literal_length) == 0;
+}
+
+/* Pieces that begin at marks: at every one (each), or at those that follow something else. */
+static int32_t cut_at_marks(const cutter *c, uint32_t index, const tfm__aligned *text, bool each) {
+    const tfm__stage *stage = &c->tokenizer->splitter.stages[index];
+    size_t start = 0, i = 0;
+    bool after_mark = true;
+    tfm__aligned part;
+    while (i < text->length) {
+        const uint8_t *found = memchr(text->data + i, stage->literal[0], text->length - i);
+        size_t at = found ? (size_t)(found - text->data) : text->length;
+        if (at > i) after_mark = false;
+        i = at;
+        if (i < text->length && !begins_with(text, i, stage)) {
+            after_mark = false;
+            i++;
+            continue;
+        }
+        if (i > start && (each || !after_mark || i == text->length)) {
+            int32_t rc;
+            part = tfm__aligned_part(text, start, i - start);
+            if ((rc = cut(c, index + 1, &part, false)) != 0) return rc;
+            start = i;
+        }
+        if (i < text->length) i += stage->literal_length;
+        after_mark = true;
+    }
+    if (start == text->length) return TFM_OK;
+    part = tfm__aligned_part(text, start, text->length - start);
+    return cut(c, index + 1, &part, false);
+}
+
+/* Metaspace: spaces become marks, perhaps one more in front. */
+static int32_t metaspace(const cutter *c, uint32_t index, const tfm__aligned *text, bool first) {
+    const tfm__stage *stage = &c->tokenizer->splitter.stages[index];
+    tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
+    tfm__aligned marked;
+    bool ok = true;
+    if ((stage->prepend == TFM__PREPEND_ALWAYS || (stage->prepend == TFM__PREPEND_FIRST && first)) &&
+        text->data[0] != ' ' && !begins_with(text, 0, stage))
+        ok = tfm__rewrite_put(&out, stage->literal, stage->literal_length, tfm__aligned_span(text, 0, 0));
+    for (size_t i = 0; i < text->length && ok;) {
+        size_t end = i;
+        while (end < text->length && text->data[end] != ' ') end++;
+        ok = tfm__rewrite_copy(&out, text, i, end - i);
+        if (end < text->length)
+            ok = ok && tfm__rewrite_put(&out, stage->literal, stage->literal_length, tfm__aligned_span(text, end, 1));
+        i = end + 1;
+    }
+    if (!ok) return tfm__fail_memory(c->error, c->work->heap, text->length);
+    marked = tfm__rewrite_close(&out, text);
+    return stage->split ? cut_at_marks(c, index, &marked, true) : cut(c, index + 1, &marked, false);
+}
+
+static int32_t prefix_space(const cutter *c, uint32_t index, const tfm__aligned *text) {
+    tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
+    tfm__aligned spaced;
+    if (text->data[0] == ' ') return cut(c, index + 1, text, false);
+    if (!tfm__rewrite_put(&out, " ", 1, tfm__aligned_span(text, 0, 0)) || !tfm__rewrite_copy(&out, text, 0, text->length))
+        return tfm__fail_memory(c->error, c->work->heap, text->length);
+    spaced = tfm__rewrite_close(&out, text);
+    return cut(c, index + 1, &spaced, false);
+}
+
+/* Cuts with the stage of this index and those behind it; the depth is the number of stages. */
+static int32_t cut(const cutter *c, uint32_t index, const tfm__aligned *text, bool first) {
+    const tfm__splitter *splitter = &c->tokenizer->splitter;
+    const tfm__stage *stage = &splitter->stages[index];
+    if (text->length == 0) return TFM_OK;
+    if (index >= splitter->count) return c->fn(c->arg, text);
+    switch (stage->kind) {
+    case TFM__STAGE_METASPACE:
+        return metaspace(c, index, text, first);
+    case TFM__STAGE_PREFIX_SPACE:
+        return prefix_space(c, index, text);
+    case TFM__STAGE_MARKS:
+        return cut_at_marks(c, index, text, false);
+    default:
+        break;
+    }
+    for (size_t i = 0; i < text->length;) {
+        size_t length = tfm__split_next(stage, text->data + i, text->length - i);
+        tfm__aligned piece = tfm__aligned_part(text, i, length);
+        int32_t rc = cut(c, index + 1, &piece, first && i == 0);
+        if (rc) return rc;
+        i += length;
+    }
+    return TFM_OK;
+}
+
+int32_t tfm__split(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text, bool first,
+                   tfm__piece_fn fn, void *arg, tfm_error *error) {
+    const cutter c = {tokenizer, work, fn, arg, error};
+    return cut(&c, 0, text, first);
+}
+
+bool tfm__stages_rewrite(const tfm_tokenizer *tokenizer) {
+    for (uint32_t i = 0; i < tokenizer->splitter.count; i++) {
+        uint8_t kind = tokenizer->splitter.stages[i].kind;
+        if (kind == TFM__STAGE_METASPACE || kind == TFM__STAGE_PREFIX_SPACE) return true;
+    }
+    return false;
 }

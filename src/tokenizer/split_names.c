@@ -7,27 +7,27 @@
  * splitter of the tokenizer that the name was given for. */
 #include "tokenizer/split.h"
 
-static const tfm__split_stage gpt2 = {.kind = TFM__SPLIT_GPT2};
-static const tfm__split_stage llama3 = {.kind = TFM__SPLIT_CL100K, .digits = 3, .contractions = true};
-static const tfm__split_stage cl100k = {
+static const tfm__stage gpt2 = {.kind = TFM__SPLIT_GPT2};
+static const tfm__stage llama3 = {.kind = TFM__SPLIT_CL100K, .digits = 3, .contractions = true};
+static const tfm__stage cl100k = {
     .kind = TFM__SPLIT_CL100K, .digits = 3, .contractions = true, .whole_tail = true};
-static const tfm__split_stage qwen2 = {.kind = TFM__SPLIT_CL100K, .digits = 1, .contractions = true};
-static const tfm__split_stage qwen35 = {
+static const tfm__stage qwen2 = {.kind = TFM__SPLIT_CL100K, .digits = 1, .contractions = true};
+static const tfm__stage qwen35 = {
     .kind = TFM__SPLIT_CL100K, .digits = 1, .contractions = true, .marks = true};
-static const tfm__split_stage ufakzeka = {.kind = TFM__SPLIT_CL100K, .digits = 1};
-static const tfm__split_stage o200k = {.kind = TFM__SPLIT_O200K, .digits = 3, .contractions = true};
-static const tfm__split_stage tekken = {.kind = TFM__SPLIT_O200K, .digits = 1};
-static const tfm__split_stage deepseek = {.kind = TFM__SPLIT_DEEPSEEK};
-static const tfm__split_stage cjk = {.kind = TFM__SPLIT_CJK};
-static const tfm__split_stage number = {.kind = TFM__SPLIT_NUMBERS, .digits = 1};
-static const tfm__split_stage numbers_by_3 = {.kind = TFM__SPLIT_NUMBERS, .digits = 3};
-static const tfm__split_stage numbers = {.kind = TFM__SPLIT_NUMBERS};
-static const tfm__split_stage punctuation = {.kind = TFM__SPLIT_PUNCTUATION};
-static const tfm__split_stage punctuation_no_grave = {.kind = TFM__SPLIT_PUNCTUATION_NO_GRAVE};
-static const tfm__split_stage byte_digits = {.kind = TFM__SPLIT_BYTE_DIGITS};
-static const tfm__split_stage ascii_digits = {.kind = TFM__SPLIT_ASCII_DIGITS};
+static const tfm__stage ufakzeka = {.kind = TFM__SPLIT_CL100K, .digits = 1};
+static const tfm__stage o200k = {.kind = TFM__SPLIT_O200K, .digits = 3, .contractions = true};
+static const tfm__stage tekken = {.kind = TFM__SPLIT_O200K, .digits = 1};
+static const tfm__stage deepseek = {.kind = TFM__SPLIT_DEEPSEEK};
+static const tfm__stage cjk = {.kind = TFM__SPLIT_CJK};
+static const tfm__stage number = {.kind = TFM__SPLIT_NUMBERS, .digits = 1};
+static const tfm__stage numbers_by_3 = {.kind = TFM__SPLIT_NUMBERS, .digits = 3};
+static const tfm__stage numbers = {.kind = TFM__SPLIT_NUMBERS};
+static const tfm__stage punctuation = {.kind = TFM__SPLIT_PUNCTUATION};
+static const tfm__stage punctuation_no_grave = {.kind = TFM__SPLIT_PUNCTUATION_NO_GRAVE};
+static const tfm__stage byte_digits = {.kind = TFM__SPLIT_BYTE_DIGITS};
+static const tfm__stage ascii_digits = {.kind = TFM__SPLIT_ASCII_DIGITS};
 
-static void put(tfm__splitter *out, const char *name, const tfm__split_stage *const *stages, uint32_t count) {
+static void put(tfm__splitter *out, const char *name, const tfm__stage *const *stages, uint32_t count) {
     memset(out, 0, sizeof *out);
     for (uint32_t i = 0; i < count; i++) out->stages[i] = *stages[i];
     out->count = count;
@@ -38,7 +38,7 @@ enum { IGNORE_MERGES = 1, ADD_BOS = 2, NFC = 4 };
 
 typedef struct pre_row {
     const char *pre, *name;
-    const tfm__split_stage *stages[4];
+    const tfm__stage *stages[4];
     int flags;
 } pre_row;
 
@@ -103,7 +103,8 @@ static const pre_row pre_rows[] = {
     {"default", "default", {&punctuation_no_grave, &gpt2, &numbers, &ascii_digits}, 0},
 };
 
-bool tfm__split_for_pre(const char *pre, size_t length, tfm__pre *out) {
+bool tfm__split_for_pre(const char *pre, size_t length, bool llama_cpp, tfm__pre *out) {
+    (void)llama_cpp;
     memset(out, 0, sizeof *out);
     for (size_t i = 0; i < TFM__COUNT(pre_rows); i++) {
         const pre_row *row = &pre_rows[i];
@@ -135,7 +136,7 @@ bool tfm__split_for_pre(const char *pre, size_t length, tfm__pre *out) {
 
 typedef struct regex_row {
     const char *regex, *name;
-    const tfm__split_stage *stage;
+    const tfm__stage *stage;
     bool covers;
 } regex_row;
 
@@ -179,7 +180,7 @@ static bool same_regex(const char *known, const char *regex, size_t length) {
     return i == length && *known == 0;
 }
 
-bool tfm__split_for_regex(const char *regex, size_t length, tfm__split_stage *stage, bool *covers,
+bool tfm__split_for_regex(const char *regex, size_t length, tfm__stage *stage, bool *covers,
                           const char **name) {
     for (size_t i = 0; i < TFM__COUNT(regex_rows); i++) {
         if (!same_regex(regex_rows[i].regex, regex, length)) continue;
@@ -194,7 +195,7 @@ bool tfm__split_for_regex(const char *regex, size_t length, tfm__split_stage *st
 bool tfm__split_for_name(const char *name, tfm__splitter *out) {
     static const struct {
         const char *name;
-        const tfm__split_stage *stage;
+        const tfm__stage *stage;
     } names[] = {{"gpt2", &gpt2}, {"cl100k", &cl100k}, {"o200k", &o200k}, {"llama3", &llama3}};
     for (size_t i = 0; i < TFM__COUNT(names); i++) {
         if (strcmp(name, names[i].name) != 0) continue;

@@ -18,8 +18,8 @@ int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *conta
                                   tfm_tokenizer **out, tfm_error *error);
 
 /* From a file or folder that holds a tokenizer, told by content. */
-int32_t tfm__tokenizer_from_store(tfm__store *store, const char *pattern, tfm__heap *heap, tfm_tokenizer **out,
-                                  tfm_error *error);
+int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap,
+                                  tfm_tokenizer **out, tfm_error *error);
 
 /* Frees what the two above made; the heap stays. NULL is fine. */
 void tfm__tokenizer_free(tfm_tokenizer *tokenizer);

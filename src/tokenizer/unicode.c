@@ -45,6 +45,21 @@ size_t tfm__utf8_valid(const uint8_t *text, size_t length) {
     return i;
 }
 
+size_t tfm__utf8_ill_formed(const uint8_t *text, size_t length) {
+    uint8_t a = text[0], low, high;
+    size_t needed, i = 1;
+    if (a < 0xc2 || a > 0xf4) return 1;
+    needed = a < 0xe0 ? 2 : a < 0xf0 ? 3 : 4;
+    low = a == 0xe0 ? 0xa0 : a == 0xf0 ? 0x90 : 0x80;
+    high = a == 0xed ? 0x9f : a == 0xf4 ? 0x8f : 0xbf;
+    while (i < needed && i < length && text[i] >= low && text[i] <= high) {
+        low = 0x80;
+        high = 0xbf;
+        i++;
+    }
+    return i;
+}
+
 static uint32_t combining_class(int32_t code) {
     return (uint32_t)utf8proc_get_property(code)->combining_class;
 }

@@ -116,6 +116,10 @@ uint32_t tfm__utf8_write(uint32_t code, uint8_t out[4]);
 /* Length of the longest well-formed beginning of a text. */
 size_t tfm__utf8_valid(const uint8_t *text, size_t length);
 
+/* Length of the maximal ill-formed part at the front of a text that does not begin with a well-formed character; length >
+ * 0. (Unicode Standard, section 3.9: what U+FFFD takes the place of.) */
+size_t tfm__utf8_ill_formed(const uint8_t *text, size_t length);
+
 /* Appends the NFC form of a text to out; ill-formed bytes are kept where they are, and nothing composes
  * across them. False when memory was refused. */
 bool tfm__unicode_nfc(const uint8_t *text, size_t length, tfm__buffer *out);

@@ -45,6 +45,9 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     free_trie(heap, &tokenizer->frozen);
     tfm__free(heap, tokenizer->spm.units);
     tfm__free(heap, tokenizer->spm.replacements);
+    for (uint32_t i = 0; i < tokenizer->regex_count; i++) tfm__regex_free(heap, tokenizer->regexes[i]);
+    tfm__free(heap, tokenizer->regexes);
+    for (size_t i = 0; i < TFM__IDLE_WORKS; i++) tfm__work_free(tokenizer->idle[i]);
     tfm__free(heap, tokenizer);
 }
 
@@ -268,24 +271,25 @@ static bool marks_only_lead(const tfm_tokenizer *tokenizer) {
 }
 
 static int32_t mark_self(tfm_tokenizer *tokenizer, tfm_error *error) {
-    tfm__work scratch;
+    tfm__work *work = tfm__work_take(tokenizer);
     tfm__buffer ids;
+    tfm__sink sink = {&ids, NULL, 0};
     int32_t rc = TFM_OK;
-    tfm__work_init(&scratch, tokenizer->heap);
+    if (!work) return tfm__fail_memory(error, tokenizer->heap, sizeof *work);
     tfm__buffer_init(&ids, tokenizer->heap);
     for (int32_t id = 0; id < tokenizer->vocab_size && rc == TFM_OK; id++) {
         tfm__slice key = tokenizer->key[id];
         int32_t first;
         if (!(tokenizer->flags[id] & TFM__TOKEN_MATCH) || key.length == 0 || key.length > 64) continue;
         ids.size = 0;
-        scratch.after_unknown = false;
-        rc = tfm__merge(tokenizer, &scratch, tfm__slice_at(tokenizer, key), key.length, &ids, error);
+        work->after_unknown = false;
+        rc = tfm__merge(tokenizer, work, tfm__slice_at(tokenizer, key), key.length, &sink, error);
         if (rc || ids.size != sizeof first) continue;
         memcpy(&first, ids.data, sizeof first);
         if (first == id) tokenizer->flags[id] |= TFM__TOKEN_SELF;
     }
     tfm__buffer_free(&ids);
-    tfm__work_free(&scratch);
+    tfm__work_give(tokenizer, work);
     return rc;
 }
 
@@ -395,8 +399,11 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
     }
     if (tokenizer->order_kind == TFM__MERGE_SCORES) tokenizer->has_unused = has_reachable_unused(tokenizer);
     if (tokenizer->has_unused) tokenizer->whole = TFM__WHOLE_NEVER;
-    if (tokenizer->cut_at_marks)
-        tokenizer->cut_at_marks = !tokenizer->has_unused && marks_only_lead(tokenizer);
+    if (tokenizer->cut_at_marks && !tokenizer->has_unused && marks_only_lead(tokenizer)) {
+        tfm__stage marks = {.kind = TFM__STAGE_MARKS, .literal_length = tokenizer->mark_length};
+        memcpy(marks.literal, tokenizer->mark, tokenizer->mark_length);
+        tokenizer->splitter.stages[tokenizer->splitter.count++] = marks;
+    }
     if (tokenizer->whole == TFM__WHOLE_SELF && (rc = mark_self(tokenizer, error)) != 0) return rc;
     mark_ends(tokenizer);
     return build_finds(tokenizer, error);

@@ -1,0 +1,76 @@
+/* model.c - a piece, or a text in normal form, to ids, whatever the tokenizer's model is. Called by encode.c. */
+#include "tokenizer/pieces.h"
+
+/* ---- BPE ---- */
+
+static int32_t bpe_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                             tfm__sink *sink, tfm_error *error) {
+    if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !work->at_front) {
+        int32_t id = tfm__vocab_find(tokenizer, piece, length);
+        if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
+                                                              : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
+            work->after_unknown = false;
+            if (!tfm__sink_put(sink, id, (uint32_t)length)) return tfm__fail_memory(error, work->heap, sizeof id);
+            return TFM_OK;
+        }
+    }
+    return tfm__merge(tokenizer, work, piece, length, sink, error);
+}
+
+/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at the front of
+ * a text for run.c, nothing is remembered. Nor where offsets are wanted, which are not remembered. */
+static int32_t bpe_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                         tfm__sink *sink, tfm_error *error) {
+    size_t before = sink->ids->size;
+    const int32_t *known;
+    int count;
+    int32_t rc;
+    if (sink->ends || work->after_unknown || work->at_front) {
+        rc = bpe_new_piece(tokenizer, work, piece, length, sink, error);
+        work->at_front = false;
+        return rc;
+    }
+    if (!work->pieces) work->pieces = tfm__pieces_new(work->heap, tokenizer->cache_bytes);
+    if (!work->pieces) return bpe_new_piece(tokenizer, work, piece, length, sink, error);
+    if ((count = tfm__pieces_get(work->pieces, piece, length, &known)) >= 0) {
+        if (!tfm__buffer_append(sink->ids, known, (size_t)count * sizeof *known))
+            return tfm__fail_memory(error, work->heap, (size_t)count * sizeof *known);
+        return TFM_OK;
+    }
+    if ((rc = bpe_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
+    if (!work->after_unknown)
+        tfm__pieces_put(work->pieces, piece, length, (const int32_t *)(const void *)(sink->ids->data + before),
+                        (sink->ids->size - before) / sizeof *known);
+    return TFM_OK;
+}
+
+int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
+                         tfm__sink *sink, tfm_error *error) {
+    if (length == 0) return TFM_OK;
+    return bpe_piece(tokenizer, work, piece, length, sink, error);
+}
+
+/* ---- A text ---- */
+
+typedef struct job {
+    const tfm_tokenizer *tokenizer;
+    tfm__work *work;
+    tfm__sink *sink;
+    tfm_error *error;
+    uint32_t base;
+} job;
+
+static int32_t take_piece(void *arg, const tfm__aligned *piece) {
+    job *j = arg;
+    j->sink->base = j->base + (uint32_t)piece->origin;
+    return tfm__model_piece(j->tokenizer, j->work, piece->data, piece->length, j->sink, j->error);
+}
+
+int32_t tfm__model_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t length,
+                        bool first, tfm__sink *sink, tfm_error *error) {
+    job j = {tokenizer, work, sink, error, sink->base};
+    tfm__aligned all = {text, length, NULL, 0, false};
+    int32_t rc = tfm__split(tokenizer, work, &all, first, take_piece, &j, error);
+    sink->base = j.base;
+    return rc;
+}
