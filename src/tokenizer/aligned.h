@@ -1,9 +1,11 @@
-/* aligned.h - a text on its way through the tokenizer: bytes and, where offsets are wanted, for every byte the range
- * of the original text that it came from. Used by the normalising steps and by the stages that rewrite pieces.
+/* aligned.h - a text on its way through the tokenizer: bytes and, where offsets are wanted, for every byte
+ * the range of the original text that it came from. Used by the normalising steps and by the stages that
+ * rewrite pieces.
  *
- * A span is a range of bytes of the original text. Inserted bytes have the span of the character that they were put
- * behind, or an empty one at the front. The range of original text behind some bytes of a text is the first one's begin
- * to the last one's end. Source of this way of counting: Hugging Face tokenizers' NormalizedString. */
+ * A span is a range of bytes of the original text. Inserted bytes have the span of the character that they
+ * were put behind, or an empty one at the front. The range of original text behind some bytes of a text is
+ * the first one's begin to the last one's end. Source of this way of counting: Hugging Face tokenizers'
+ * NormalizedString. */
 #ifndef TFM__ALIGNED_H
 #define TFM__ALIGNED_H
 
@@ -50,7 +52,8 @@ typedef struct tfm__rewriter {
     tfm__buffer *spans; /* NULL: not wanted */
 } tfm__rewriter;
 
-static inline tfm__rewriter tfm__rewrite_open(const tfm__aligned *from, tfm__buffer *text, tfm__buffer *spans) {
+static inline tfm__rewriter tfm__rewrite_open(const tfm__aligned *from, tfm__buffer *text,
+                                              tfm__buffer *spans) {
     text->size = spans->size = 0;
     return (tfm__rewriter){text, from->wanted ? spans : NULL};
 }
@@ -71,7 +74,8 @@ static inline bool tfm__rewrite_put(tfm__rewriter *writer, const void *bytes, si
 }
 
 /* Appends the bytes [at, at + length) of a text as they are. False: memory refused. */
-static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at, size_t length) {
+static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at,
+                                     size_t length) {
     if (!tfm__buffer_append(writer->text, from->data + at, length)) return false;
     if (writer->spans && from->spans)
         return tfm__buffer_append(writer->spans, from->spans + at, length * sizeof(tfm__span));

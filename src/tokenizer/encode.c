@@ -1,13 +1,14 @@
-/* encode.c - text to ids: the road from a text to the pieces that the model turns into ids. Called by the exported
- * functions and by the layers above.
+/* encode.c - text to ids: the road from a text to the pieces that the model turns into ids. Called by the
+ * exported functions and by the layers above.
  *
- *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens sought in the
- *   normal form -> pieces and ids (model.c)
+ *   text -> segments around whole-matched tokens -> normalising -> segments around whole-matched tokens
+ * sought in the normal form -> pieces and ids (model.c)
  *
- * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8, unless the caller chose otherwise:
- * SentencePiece files turn each bad byte into U+FFFD; rank files merge from the last piece before it to the end as one
- * piece; all others keep the bytes, for the splitters signs like any other, so that they come back out. */
-#include "tokenizer/encode.h"
+ * That order is Hugging Face's; the other formats use parts of it. Ill-formed UTF-8, unless the caller chose
+ * otherwise: SentencePiece files turn each bad byte into U+FFFD; rank files merge from the last piece before
+ * it to the end as one piece; all others keep the bytes, for the splitters signs like any other, so that they
+ * come back out. */
+#include "tokenizer/frame.h"
 
 typedef struct job {
     const tfm_tokenizer *tokenizer;
@@ -16,6 +17,7 @@ typedef struct job {
     tfm__buffer *ids;
     tfm__buffer *spans; /* NULL: no offsets */
     tfm_error *error;
+    bool continued; /* the text goes on from an earlier part of it */
 } job;
 
 static int32_t refused(const job *j) { return tfm__fail_memory(j->error, j->ids->heap, sizeof(int32_t)); }
@@ -82,8 +84,8 @@ static int32_t id_at(const tfm__buffer *ids, size_t index) {
     return id;
 }
 
-/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens before it)
- * and all that follows are merged as one piece. */
+/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens
+ * before it) and all that follows are merged as one piece. */
 static int32_t encode_ill_formed(job *j, const tfm__aligned *text, size_t valid) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     size_t start = 0, before = j->ids->size / sizeof(int32_t), kept = before;
@@ -112,16 +114,17 @@ static int32_t encode_ill_formed(job *j, const tfm__aligned *text, size_t valid)
     return encode_piece(j, &tail);
 }
 
-/* A segment in normal form without whole-matched tokens. */
-static int32_t encode_segment(job *j, const tfm__aligned *text, bool first) {
+/* A segment in normal form without whole-matched tokens. leading: it begins the text. */
+static int32_t encode_segment(job *j, const tfm__aligned *text, bool leading) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     if (text->length == 0) return TFM_OK;
-    j->work->at_front = tokenizer->run_c_characters && tokenizer->step_count > 0;
+    j->work->at_front =
+        tokenizer->run_c_characters && tokenizer->step_count > 0 && !(leading && j->continued);
     if (tokenizer->tail_as_bytes && j->choices->invalid_utf8 == TFM_DEFAULT) {
         size_t valid = tfm__utf8_valid(text->data, text->length);
         if (valid < text->length) return encode_ill_formed(j, text, valid);
     }
-    return encode_plain(j, text, first);
+    return encode_plain(j, text, leading && !j->continued);
 }
 
 /* ---- Tokens matched whole ---- */
@@ -167,10 +170,10 @@ typedef struct match {
     size_t start, end;
 } match;
 
-/* Finds the next accepted match at or after *from. done is the end of what has been dealt with. out->added NULL: there
- * is none. */
-static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligned *text, size_t done, size_t *from,
-                          match *out) {
+/* Finds the next accepted match at or after *from. done is the end of what has been dealt with. out->added
+ * NULL: there is none. */
+static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligned *text, size_t done,
+                          size_t *from, match *out) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     const uint8_t *bytes = text->data;
     const size_t length = text->length;
@@ -194,7 +197,8 @@ static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligne
                              (int)TFM__MIN(found, 64u), (const char *)bytes + i,
                              (size_t)tfm__aligned_span(text, i, found).begin);
         if (choice == TFM_SPECIAL_TEXT ||
-            (added->single_word && (word_before(bytes, i) || word_at(bytes + i + found, length - i - found)))) {
+            (added->single_word &&
+             (word_before(bytes, i) || word_at(bytes + i + found, length - i - found)))) {
             i += tokenizer->order_kind == TFM__MERGE_RANKS ? 1 : found; /* elsewhere not looked at again */
             continue;
         }
@@ -214,37 +218,44 @@ static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligne
     return TFM_OK;
 }
 
-typedef int32_t (*segment_fn)(job *j, const tfm__aligned *text, bool first);
+typedef int32_t (*segment_fn)(job *j, const tfm__aligned *text, bool leading);
 
-/* Hands what lies between the matches of a trie to next, and puts the matches' ids. first: the text is the
- * beginning of the whole text. */
-static int32_t around_matches(job *j, const tfm__trie *trie, const tfm__aligned *text, bool first, segment_fn next) {
+/* Hands what lies between the matches of a trie to next, and puts the matches' ids. leading: this is the
+ * beginning of the text that was given. */
+static int32_t around_matches(job *j, const tfm__trie *trie, const tfm__aligned *text, bool leading,
+                              segment_fn next) {
     size_t done = 0, from = 0;
     tfm__aligned part;
     match found;
     int32_t rc;
-    if (trie->nodes == 0) return next(j, text, first);
+    if (trie->nodes == 0) return next(j, text, leading);
     for (;;) {
         if ((rc = next_match(j, trie, text, done, &from, &found)) != 0) return rc;
         if (!found.added) break;
         part = tfm__aligned_part(text, done, found.start - done);
-        if (part.length && (rc = next(j, &part, first && done == 0)) != 0) return rc;
+        if (part.length && (rc = next(j, &part, leading && done == 0)) != 0) return rc;
         j->work->after_unknown = false;
-        if ((rc = put(j, found.added->id, tfm__aligned_span(text, found.start, found.end - found.start))) != 0)
+        if ((rc = put(j, found.added->id, tfm__aligned_span(text, found.start, found.end - found.start))) !=
+            0)
             return rc;
         done = found.end;
     }
     part = tfm__aligned_part(text, done, text->length - done);
-    return part.length ? next(j, &part, first && done == 0) : TFM_OK;
+    return part.length ? next(j, &part, leading && done == 0) : TFM_OK;
 }
 
-static int32_t normalize_segment(job *j, const tfm__aligned *text, bool first) {
+static int32_t normalize_segment(job *j, const tfm__aligned *text, bool leading) {
     tfm__aligned normal;
     int32_t rc;
     if (text->length == 0) return TFM_OK;
     j->work->after_unknown = false;
     if ((rc = tfm__normalize(j->tokenizer, j->work, text, &normal, j->error)) != 0) return rc;
-    return around_matches(j, &j->tokenizer->normal, &normal, first, encode_segment);
+    if (leading &&
+        j->continued) { /* what the steps put in front of a text stands before its first part only */
+        size_t front = TFM__MIN(j->choices->front_bytes, normal.length);
+        normal = tfm__aligned_part(&normal, front, normal.length - front);
+    }
+    return around_matches(j, &j->tokenizer->normal, &normal, leading, encode_segment);
 }
 
 /* ---- The whole text ---- */
@@ -266,7 +277,7 @@ static bool replace_ill_formed(const tfm__aligned *text, tfm__rewriter *out) {
 int32_t tfm__encode_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t length,
                          bool first, const tfm__encode_choices *choices, tfm__buffer *ids, tfm__buffer *spans,
                          tfm_error *error) {
-    job j = {tokenizer, choices, work, ids, spans, error};
+    job j = {tokenizer, choices, work, ids, spans, error, !first};
     tfm__aligned all = {text, length, NULL, 0, spans != NULL};
     size_t valid = length;
     tfm__buffer replaced, replaced_spans;
@@ -275,7 +286,7 @@ int32_t tfm__encode_text(const tfm_tokenizer *tokenizer, tfm__work *work, const 
     if (length == 0) return TFM_OK;
     if (choices->invalid_utf8 == TFM_UTF8_REPLACE || choices->invalid_utf8 == TFM_UTF8_REFUSE)
         valid = tfm__utf8_valid(text, length);
-    if (valid == length) return around_matches(&j, &tokenizer->raw, &all, first, normalize_segment);
+    if (valid == length) return around_matches(&j, &tokenizer->raw, &all, true, normalize_segment);
     if (choices->invalid_utf8 == TFM_UTF8_REFUSE)
         return tfm__fail(error, TFM_E_ARGUMENT, "the text is not UTF-8 at byte %zu", valid);
     tfm__buffer_init(&replaced, work->heap);
@@ -284,7 +295,7 @@ int32_t tfm__encode_text(const tfm_tokenizer *tokenizer, tfm__work *work, const 
     if (!replace_ill_formed(&all, &writer)) rc = refused(&j);
     if (rc == TFM_OK) {
         all = tfm__rewrite_close(&writer, &all);
-        rc = around_matches(&j, &tokenizer->raw, &all, first, normalize_segment);
+        rc = around_matches(&j, &tokenizer->raw, &all, true, normalize_segment);
     }
     tfm__buffer_free(&replaced);
     tfm__buffer_free(&replaced_spans);
@@ -316,31 +327,22 @@ int32_t tfm__encode_choose(const tfm_tokenizer *tokenizer, const tfm_tokenize_op
     return TFM_OK;
 }
 
-/* The parts of the frame in front of the text, or behind it; without a frame, bos or eos. */
-static int32_t put_frame(job *j, bool behind) {
-    const tfm_tokenizer *t = j->tokenizer;
-    int32_t alone = behind ? t->eos : t->bos, rc = TFM_OK;
-    bool past = false;
-    if (t->frame_count == 0) return alone >= 0 && !t->has_template ? put(j, alone, (tfm__span){0, 0}) : TFM_OK;
-    for (uint32_t i = 0; i < t->frame_count && rc == TFM_OK; i++) {
-        if (t->frame[i].token < 0)
-            past = true;
-        else if (past == behind)
-            rc = put(j, t->frame[i].token, (tfm__span){0, 0});
-    }
-    return rc;
-}
-
 int32_t tfm__encode_framed(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length,
                            const tfm__encode_choices *choices, tfm__buffer *ids, tfm_error *error) {
     size_t before = ids->size;
-    job j = {tokenizer, choices, NULL, ids, NULL, error};
+    tfm__work *work = tfm__work_take(tokenizer);
+    tfm__frame frame;
     int32_t rc = TFM_OK;
-    if (!(j.work = tfm__work_take(tokenizer))) return tfm__fail_memory(error, tokenizer->heap, sizeof *j.work);
-    if (choices->front) rc = put_frame(&j, false);
-    if (rc == TFM_OK) rc = tfm__encode_text(tokenizer, j.work, text, length, true, choices, ids, NULL, error);
-    if (rc == TFM_OK && choices->behind) rc = put_frame(&j, true);
-    tfm__work_give(tokenizer, j.work);
+    if (!work) return tfm__fail_memory(error, tokenizer->heap, sizeof *work);
+    tfm__frame_choose(tokenizer, choices, false, &frame);
+    for (uint32_t i = 0; i < frame.count && rc == TFM_OK; i++) {
+        tfm_token token = frame.parts[i].token;
+        if (token < 0)
+            rc = tfm__encode_text(tokenizer, work, text, length, true, choices, ids, NULL, error);
+        else if (!tfm__buffer_append(ids, &token, sizeof token))
+            rc = tfm__fail_memory(error, ids->heap, sizeof token);
+    }
+    tfm__work_give(tokenizer, work);
     if (rc) ids->size = before;
     return rc;
 }

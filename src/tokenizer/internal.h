@@ -120,14 +120,14 @@ struct tfm_tokenizer {
     uint8_t *kind;    /* TFM_TOKEN_* */
     uint8_t *flags;   /* TFM__TOKEN_* */
     uint32_t *order;  /* SCORES: 0 is the best; UINT32_MAX never merges */
-    uint32_t longest_key, longest_text;
-    tfm__key_slot *keys; /* [key_mask + 1] key -> id */
+    uint32_t longest_key, longest_text, longest_match; /* longest_match: of added tokens */
+    tfm__key_slot *keys;                               /* [key_mask + 1] key -> id */
     size_t key_mask;
     int32_t *finds; /* [find_mask + 1] text -> id, for tfm_token_find; -1: empty */
     size_t find_mask;
     tfm__map pairs; /* LISTED: left << 32 | right -> rank << 32 | merged id */
 
-    uint8_t model; /* enum tfm__model_kind */
+    uint8_t model;  /* enum tfm__model_kind */
     bool llama_cpp; /* GGUF: llama.cpp's way where it deviates */
 
     /* UNIGRAM (unigram.c), WORDPIECE and WORDLEVEL (wordpiece.c): each file makes and frees its own tables */
@@ -165,7 +165,8 @@ struct tfm_tokenizer {
     /* around the text; parts in front of and behind the sequences follow add_bos and add_eos */
     tfm__frame_part frame[TFM__FRAME_PARTS], frame_pair[TFM__FRAME_PARTS];
     uint32_t frame_count, frame_pair_count; /* 0: bos, text, eos; and the pair straight behind the text */
-    bool trim_offsets; /* white space at the edges of a token is left out of its offsets (RobertaProcessing) */
+    bool
+        trim_offsets; /* white space at the edges of a token is left out of its offsets (RobertaProcessing) */
     uint8_t trim_prefix_space; /* with it: add_prefix_space, which keeps one */
     struct {
         bool on, left;
@@ -183,7 +184,8 @@ struct tfm_tokenizer {
 
     uint8_t strip;
     tfm__slice joint; /* WordPiece's continuing prefix in decoding; decoders' other settings: see decode.h */
-    struct tfm__decode_plan *decode_plan; /* decode.c: what tokenizer.json's decoder does beyond strip; or NULL */
+    struct tfm__decode_plan
+        *decode_plan; /* decode.c: what tokenizer.json's decoder does beyond strip; or NULL */
     char kind_name[32];
 
     /* working space kept between calls: one for each thread at work (work.c) */
@@ -256,6 +258,8 @@ uint32_t tfm__hash_bytes(const uint8_t *bytes, size_t length);
 bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_t length, int32_t value);
 /* Length of the longest entry that the text begins with, its value in *value; 0: none. */
 size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t length, int32_t *value);
+/* How far the text goes along entries, ended or not. */
+size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length);
 
 /* ---- The byte alphabet of GPT-2 (bytes.c) ---- */
 
@@ -275,8 +279,9 @@ typedef struct tfm__symbol {
     uint32_t unused;
 } tfm__symbol;
 
-/* Where ids go. ends, where offsets are wanted: for each id, where it ends in the text that the model was given, as
- * uint32_t; each begins where the one before ends. An unknown that melts into the one before moves that one's end. */
+/* Where ids go. ends, where offsets are wanted: for each id, where it ends in the text that the model was
+ * given, as uint32_t; each begins where the one before ends. An unknown that melts into the one before moves
+ * that one's end. */
 typedef struct tfm__sink {
     tfm__buffer *ids;  /* int32_t */
     tfm__buffer *ends; /* uint32_t, or NULL */
@@ -296,24 +301,24 @@ static inline void tfm__sink_extend(tfm__sink *sink, uint32_t end) {
     if (sink->ends) memcpy(sink->ends->data + sink->ends->size - sizeof end, &end, sizeof end);
 }
 
-/* Taken from the tokenizer at the beginning of a call and given back at its end, so that what was remembered serves the
- * next call. Only one thread has it at a time. */
+/* Taken from the tokenizer at the beginning of a call and given back at its end, so that what was remembered
+ * serves the next call. Only one thread has it at a time. */
 typedef struct tfm__work {
     tfm__heap *heap;
     tfm__symbol *symbols;
     size_t symbol_capacity;
     uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
-    struct tfm__pieces *pieces; /* remembered pieces and their ids (pieces.c), or NULL */
-    tfm__buffer texts[2], spans[2];               /* normalising: two in turn */
+    struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
+    tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
     tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
-    tfm__buffer ids, ends;                        /* output of one run */
-    tfm__buffer lattice;                          /* Unigram: best paths; WordPiece: candidates */
-    struct tfm__regex_scratch *regex;             /* PCRE2's match data (split_pcre.c), or NULL */
-    uint32_t *unused_cut;  /* [vocab] where an UNUSED piece was last put together, or NULL */
-    tfm__buffer resegment; /* stack of slices */
-    bool after_unknown;    /* the last id written was an unknown that the next one melts into */
-    bool at_front;         /* run.c: the piece begins with the space put in front of the text */
+    tfm__buffer ids, ends;                                         /* output of one run */
+    tfm__buffer lattice;              /* Unigram: best paths; WordPiece: candidates */
+    struct tfm__regex_scratch *regex; /* PCRE2's match data (split_pcre.c), or NULL */
+    uint32_t *unused_cut;             /* [vocab] where an UNUSED piece was last put together, or NULL */
+    tfm__buffer resegment;            /* stack of slices */
+    bool after_unknown;               /* the last id written was an unknown that the next one melts into */
+    bool at_front;                    /* run.c: the piece begins with the space put in front of the text */
 } tfm__work;
 
 /* An idle one or a new one; NULL: memory refused. */
@@ -329,8 +334,8 @@ int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const 
                          tfm__sink *sink, tfm_error *error);
 
 /* Cuts a text in normal form into pieces and turns each into ids; first: the text begins the whole text. With
- * sink->ends, the ends are in the text given here only if the stages rewrite nothing (tfm__stages_rewrite); otherwise
- * use tfm__split with tfm__model_piece. */
+ * sink->ends, the ends are in the text given here only if the stages rewrite nothing (tfm__stages_rewrite);
+ * otherwise use tfm__split with tfm__model_piece. */
 int32_t tfm__model_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text, size_t length,
                         bool first, tfm__sink *sink, tfm_error *error);
 
@@ -342,8 +347,8 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_
 
 /* ---- split.c: a text to pieces ---- */
 
-/* Cuts a text with the tokenizer's stages and hands each piece to fn, in order, until it returns something else than
- * TFM_OK, which is returned. first: the text begins the whole text (Metaspace's "first"). */
+/* Cuts a text with the tokenizer's stages and hands each piece to fn, in order, until it returns something
+ * else than TFM_OK, which is returned. first: the text begins the whole text (Metaspace's "first"). */
 typedef int32_t (*tfm__piece_fn)(void *arg, const tfm__aligned *piece);
 int32_t tfm__split(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text, bool first,
                    tfm__piece_fn fn, void *arg, tfm_error *error);

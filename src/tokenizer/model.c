@@ -1,24 +1,27 @@
-/* model.c - a piece, or a text in normal form, to ids, whatever the tokenizer's model is. Called by encode.c. */
+/* model.c - a piece, or a text in normal form, to ids, whatever the tokenizer's model is. Called by encode.c.
+ */
 #include "tokenizer/pieces.h"
 
 /* ---- BPE ---- */
 
-static int32_t bpe_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
-                             tfm__sink *sink, tfm_error *error) {
+static int32_t bpe_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
+                             size_t length, tfm__sink *sink, tfm_error *error) {
     if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !work->at_front) {
         int32_t id = tfm__vocab_find(tokenizer, piece, length);
         if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
                                                               : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
             work->after_unknown = false;
-            if (!tfm__sink_put(sink, id, (uint32_t)length)) return tfm__fail_memory(error, work->heap, sizeof id);
+            if (!tfm__sink_put(sink, id, (uint32_t)length))
+                return tfm__fail_memory(error, work->heap, sizeof id);
             return TFM_OK;
         }
     }
     return tfm__merge(tokenizer, work, piece, length, sink, error);
 }
 
-/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at the front of
- * a text for run.c, nothing is remembered. Nor where offsets are wanted, which are not remembered. */
+/* The ids of a piece depend on its bytes alone, unless an unknown stands before it or ends it: then, and at
+ * the front of a text for run.c, nothing is remembered. Nor where offsets are wanted, which are not
+ * remembered. */
 static int32_t bpe_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                          tfm__sink *sink, tfm_error *error) {
     size_t before = sink->ids->size;
@@ -39,7 +42,8 @@ static int32_t bpe_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const 
     }
     if ((rc = bpe_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
     if (!work->after_unknown)
-        tfm__pieces_put(work->pieces, piece, length, (const int32_t *)(const void *)(sink->ids->data + before),
+        tfm__pieces_put(work->pieces, piece, length,
+                        (const int32_t *)(const void *)(sink->ids->data + before),
                         (sink->ids->size - before) / sizeof *known);
     return TFM_OK;
 }

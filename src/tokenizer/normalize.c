@@ -1,6 +1,6 @@
-/* normalize.c - what is done to a text before it is cut into pieces: the steps, one after the other, each over the whole
- * segment. Called by encode.c for every segment between whole-matched tokens, and by the loaders for the normal forms of
- * added tokens. Sources: Hugging Face tokenizers' normalizers. */
+/* normalize.c - what is done to a text before it is cut into pieces: the steps, one after the other, each
+ * over the whole segment. Called by encode.c for every segment between whole-matched tokens, and by the
+ * loaders for the normal forms of added tokens. Sources: Hugging Face tokenizers' normalizers. */
 #include "tokenizer/normalize.h"
 
 static bool replace_all(const tfm__aligned *text, const uint8_t *from, size_t from_length, const uint8_t *to,
@@ -33,7 +33,8 @@ int32_t tfm__normal_step_run(const tfm_tokenizer *tokenizer, tfm__work *work, co
              tfm__rewrite_copy(out, text, 0, text->length);
         break;
     case TFM__NORMAL_REPLACE:
-        ok = replace_all(text, tfm__slice_at(tokenizer, step->from), step->from.length, to, step->to.length, out);
+        ok = replace_all(text, tfm__slice_at(tokenizer, step->from), step->from.length, to, step->to.length,
+                         out);
         break;
     case TFM__NORMAL_SPM:
         ok = tfm__spm_normalize(tokenizer, text, out);

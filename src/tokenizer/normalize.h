@@ -1,7 +1,8 @@
 /* normalize.h - the kinds of normalising steps, and what is under them; private to this folder.
  *
- * Every step reads one aligned text and writes another. normalize.c runs the steps in turn; normalize_spm.c holds
- * SentencePiece's rules, normalize_hf.c those of Hugging Face's normalizers that are more than a line. */
+ * Every step reads one aligned text and writes another. normalize.c runs the steps in turn; normalize_spm.c
+ * holds SentencePiece's rules, normalize_hf.c those of Hugging Face's normalizers that are more than a line.
+ */
 #ifndef TFM__NORMALIZE_H
 #define TFM__NORMALIZE_H
 
@@ -16,9 +17,10 @@ enum tfm__normal_kind {
     TFM__NORMAL_REPLACE,       /* from by to, everywhere */
     TFM__NORMAL_REPLACE_REGEX, /* matches of tokenizer->regexes[regex] by to */
     TFM__NORMAL_SPM,           /* SentencePiece's own rules: tokenizer->spm */
-    TFM__NORMAL_PRECOMPILED,   /* Hugging Face's reading of SentencePiece's character map: tokenizer->spm's map */
-    TFM__NORMAL_BERT,          /* flags: TFM__BERT_* */
-    TFM__NORMAL_STRIP,         /* flags: 1 left, 2 right */
+    TFM__NORMAL_PRECOMPILED, /* Hugging Face's reading of SentencePiece's character map: tokenizer->spm's map
+                              */
+    TFM__NORMAL_BERT,        /* flags: TFM__BERT_* */
+    TFM__NORMAL_STRIP,       /* flags: 1 left, 2 right */
     TFM__NORMAL_STRIP_ACCENTS, /* drops category M */
     TFM__NORMAL_LOWERCASE,
     TFM__NORMAL_NMT,

@@ -1,11 +1,11 @@
 /* normalize_spm.c - SentencePiece's normaliser. Called by normalize.c; the loaders hand it the character map.
  *
- * At every place the longest user-defined piece is kept as it is, else the longest key of the character map is
- * replaced, else one character is kept, an ill-formed byte becoming U+FFFD; spaces are squeezed, turned into U+2581 and
- * put in front as the model says. The map is a Darts-clone double array of 32-bit units: label in bits 0-7 and 31, leaf
- * flag in bit 8, offset in bits 10-30 (times 256 if bit 9). Sources: SentencePiece's normalizer; Yata's Darts-clone. */
+ * At every place the longest user-defined piece is kept as it is, else the longest key of the character map
+ * is replaced, else one character is kept, an ill-formed byte becoming U+FFFD; spaces are squeezed, turned
+ * into U+2581 and put in front as the model says. The map is a Darts-clone double array of 32-bit units:
+ * label in bits 0-7 and 31, leaf flag in bit 8, offset in bits 10-30 (times 256 if bit 9). Sources:
+ * SentencePiece's normalizer; Yata's Darts-clone. */
 #include "tokenizer/normalize.h"
-
 
 int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t size, const char *file,
                           tfm_error *error) {
@@ -82,7 +82,8 @@ static prefix spm_prefix(const tfm_tokenizer *tokenizer, const uint8_t *text, si
 }
 
 static bool put_space(const tfm__spm_rules *rules, tfm__rewriter *out, tfm__span span) {
-    return rules->escape ? tfm__rewrite_put(out, TFM__MARK, TFM__MARK_BYTES, span) : tfm__rewrite_put(out, " ", 1, span);
+    return rules->escape ? tfm__rewrite_put(out, TFM__MARK, TFM__MARK_BYTES, span)
+                         : tfm__rewrite_put(out, " ", 1, span);
 }
 
 bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from, tfm__rewriter *out) {
@@ -98,7 +99,8 @@ bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from
     }
     if (i == length) return true;
     if (!tfm__buffer_reserve(out->text, length - i + TFM__MARK_BYTES)) return false;
-    if (!rules->suffix && rules->dummy_prefix && !put_space(rules, out, tfm__aligned_span(from, i, 0))) return false;
+    if (!rules->suffix && rules->dummy_prefix && !put_space(rules, out, tfm__aligned_span(from, i, 0)))
+        return false;
     while (i < length) {
         prefix p = spm_prefix(tokenizer, text + i, length - i);
         bool copied = p.text == text + i;
@@ -118,7 +120,8 @@ bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from
                 continue;
             }
             while (end < p.length && p.text[end] != ' ') end++;
-            if (!(copied ? tfm__rewrite_copy(out, from, at + k, end - k) : tfm__rewrite_put(out, p.text + k, end - k, span)))
+            if (!(copied ? tfm__rewrite_copy(out, from, at + k, end - k)
+                         : tfm__rewrite_put(out, p.text + k, end - k, span)))
                 return false;
             k = end;
         }
@@ -134,5 +137,6 @@ bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from
             if (out->spans) out->spans->size -= bytes * sizeof(tfm__span);
         }
     }
-    return !(rules->suffix && rules->dummy_prefix) || put_space(rules, out, tfm__aligned_span(from, length, 0));
+    return !(rules->suffix && rules->dummy_prefix) ||
+           put_space(rules, out, tfm__aligned_span(from, length, 0));
 }

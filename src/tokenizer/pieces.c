@@ -1,5 +1,5 @@
-/* pieces.c - remembered pieces of text. Called by model.c. A direct-mapped table: a new piece takes the place of another
- * of the same slot. */
+/* pieces.c - remembered pieces of text. Called by model.c. A direct-mapped table: a new piece takes the place
+ * of another of the same slot. */
 #include "tokenizer/pieces.h"
 
 #define PIECE_BYTES 15
@@ -57,7 +57,8 @@ int tfm__pieces_get(const tfm__pieces *pieces, const uint8_t *piece, size_t leng
     return (int)e->count;
 }
 
-void tfm__pieces_put(tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t *ids, size_t count) {
+void tfm__pieces_put(tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t *ids,
+                     size_t count) {
     uint64_t low, high;
     entry *e;
     if (length == 0 || length > PIECE_BYTES || count > PIECE_IDS) return;

@@ -1,7 +1,8 @@
 /* pieces.h - remembered pieces of text and their ids; private to this folder.
  *
- * The ids of a piece depend on its bytes alone, so that what was merged once need not be merged again. One table belongs
- * to one tfm__work, and so to one thread at a time; its memory is bounded by the tokenizer's cache_bytes. */
+ * The ids of a piece depend on its bytes alone, so that what was merged once need not be merged again. One
+ * table belongs to one tfm__work, and so to one thread at a time; its memory is bounded by the tokenizer's
+ * cache_bytes. */
 #ifndef TFM__PIECES_H
 #define TFM__PIECES_H
 
@@ -15,6 +16,7 @@ void tfm__pieces_free(tfm__heap *heap, tfm__pieces *pieces); /* NULL is fine */
 
 /* The remembered ids of a piece: their number, or -1. */
 int tfm__pieces_get(const tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t **ids);
-void tfm__pieces_put(tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t *ids, size_t count);
+void tfm__pieces_put(tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t *ids,
+                     size_t count);
 
 #endif

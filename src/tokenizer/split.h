@@ -1,9 +1,9 @@
 /* split.h - cutting a text into the pieces that are turned into ids on their own ("pre-tokenization").
  *
- * A splitter is a short list of stages; every stage cuts each piece of the stage before it as if that piece were a
- * whole text. Most stages are hand-written scanners, each equal to one known regular expression or component of
- * tokenizer.json (split.c says which); unknown expressions run on PCRE2 (split_pcre.c). A stage may also rewrite its
- * piece: put a space in front, or turn spaces into marks. */
+ * A splitter is a short list of stages; every stage cuts each piece of the stage before it as if that piece
+ * were a whole text. Most stages are hand-written scanners, each equal to one known regular expression or
+ * component of tokenizer.json (split.c says which); unknown expressions run on PCRE2 (split_pcre.c). A stage
+ * may also rewrite its piece: put a space in front, or turn spaces into marks. */
 #ifndef TFM__SPLIT_H
 #define TFM__SPLIT_H
 
@@ -33,7 +33,7 @@ enum tfm__stage_kind {
     /* stages that rewrite */
     TFM__STAGE_METASPACE,    /* spaces to literal, one more in front by prepend, cut at marks if split */
     TFM__STAGE_PREFIX_SPACE, /* a space in front of every piece that does not begin with one (ByteLevel) */
-    TFM__STAGE_MARKS         /* SentencePiece BPE: cut before marks that follow something else; changes nothing */
+    TFM__STAGE_MARKS /* SentencePiece BPE: cut before marks that follow something else; changes nothing */
 };
 
 enum tfm__behavior {
@@ -68,8 +68,8 @@ typedef struct tfm__splitter {
     char name[32];  /* for tfm_tokenizer_info */
 } tfm__splitter;
 
-/* Length (1 .. length) of the piece that a covering scanner cuts off the front of a text; length > 0. Ill-formed bytes
- * count as signs that are neither letter, number nor space. */
+/* Length (1 .. length) of the piece that a covering scanner cuts off the front of a text; length > 0.
+ * Ill-formed bytes count as signs that are neither letter, number nor space. */
 size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t length);
 
 /* The splitter of a GGUF file's tokenizer.ggml.pre; false if it is not known. Beyond the splitter the name
@@ -88,8 +88,9 @@ bool tfm__split_for_regex(const char *regex, size_t length, tfm__stage *stage, b
 /* The splitter named "gpt2", "cl100k", "o200k" or "llama3" (rank files). */
 bool tfm__split_for_name(const char *name, tfm__splitter *out);
 
-/* A place in a text (0 .. length) at which it can be cut without changing any piece of the stages, whatever follows the
- * text: the last one that is known, 0 if there is none. For streaming and for work in parallel. */
+/* A place in a text (0 .. length) at which it can be cut without changing any piece of the stages, whatever
+ * follows the text: the last one that is known, 0 if there is none. For streaming and for work in parallel.
+ */
 size_t tfm__split_safe_cut(const tfm__splitter *splitter, const uint8_t *text, size_t length);
 
 /* ---- Regular expressions of strangers (split_pcre.c) ---- */
@@ -102,17 +103,18 @@ enum tfm__regex_syntax {
     TFM__REGEX_ONIGURUMA /* tokenizer.json: {n,m}+ repeats {n,m}; ^ and $ stand at line ends */
 };
 
-/* Compiles an expression. Errors: TFM_E_UNSUPPORTED (a build without PCRE2, or what cannot be translated, named),
- * TFM_E_FORMAT (malformed), TFM_E_MEMORY. */
+/* Compiles an expression. Errors: TFM_E_UNSUPPORTED (a build without PCRE2, or what cannot be translated,
+ * named), TFM_E_FORMAT (malformed), TFM_E_MEMORY. */
 int32_t tfm__regex_compile(tfm__heap *heap, const char *pattern, size_t length, int syntax, const char *file,
                            tfm__regex **out, tfm_error *error);
 void tfm__regex_free(tfm__heap *heap, tfm__regex *regex); /* NULL is fine */
 
-/* The next match at or behind from: [*begin, *end); *found false if there is none. The text is well-formed UTF-8.
- * Errors: TFM_E_UNSUPPORTED when a limit stops a search that runs away, naming the pattern; TFM_E_MEMORY. */
+/* The next match at or behind from: [*begin, *end); *found false if there is none. The text is well-formed
+ * UTF-8. Errors: TFM_E_UNSUPPORTED when a limit stops a search that runs away, naming the pattern;
+ * TFM_E_MEMORY. */
 int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch,
-                        const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end, bool *found,
-                        tfm_error *error);
+                        const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end,
+                        bool *found, tfm_error *error);
 void tfm__regex_scratch_free(tfm__heap *heap, tfm__regex_scratch *scratch); /* NULL is fine */
 
 #endif

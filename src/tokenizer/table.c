@@ -149,3 +149,12 @@ size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t leng
     }
     return best;
 }
+
+size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length) {
+    uint64_t node = 0;
+    for (size_t i = 0; i < length; i++) {
+        node = trie->nodes ? tfm__map_get(&trie->children, node << 8 | text[i]) : UINT64_MAX;
+        if (node == UINT64_MAX) return i;
+    }
+    return length;
+}

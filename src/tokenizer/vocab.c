@@ -388,6 +388,7 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
         if (!tfm__trie_put(added->normalized ? &tokenizer->normal : &tokenizer->raw, tokenizer->heap,
                            tfm__slice_at(tokenizer, added->match), added->match.length, (int32_t)i))
             return tfm__fail_memory(error, tokenizer->heap, 0);
+        tokenizer->longest_match = TFM__MAX(tokenizer->longest_match, added->match.length);
     }
     for (int32_t id = 0; id < tokenizer->vocab_size; id++)
         tokenizer->longest_text = TFM__MAX(tokenizer->longest_text, tokenizer->text[id].length);

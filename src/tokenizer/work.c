@@ -1,8 +1,9 @@
-/* work.c - working space of calls, kept between them by the tokenizer. Called by encode.c, vocab.c and the streaming
- * encoder.
+/* work.c - working space of calls, kept between them by the tokenizer. Called by encode.c, vocab.c and the
+ * streaming encoder.
  *
- * A tokenizer never changes, but what a call needs (buffers, remembered pieces) is worth keeping. tokenizer->idle has a
- * few slots; taking is an exchange with NULL, giving a compare-and-exchange from NULL, so threads never wait. */
+ * A tokenizer never changes, but what a call needs (buffers, remembered pieces) is worth keeping.
+ * tokenizer->idle has a few slots; taking is an exchange with NULL, giving a compare-and-exchange from NULL,
+ * so threads never wait. */
 #include "tokenizer/pieces.h"
 
 static tfm__work *work_new(tfm__heap *heap) {
