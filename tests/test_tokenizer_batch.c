@@ -130,7 +130,7 @@ static void offsets_name_bytes(tfm_tokenizer *tokenizer, const char *name) {
                 length == 6 && memcmp(bytes, "<0x", 3) == 0; /* a byte that the decoder shows by name */
             if (tfm_token_kind(tokenizer, view.ids[i]) != TFM_TOKEN_UNKNOWN && !named &&
                 end - begin != length && !(squeezed && end - begin > length) &&
-                !(bytes[0] == ' ' && end - begin == length - 1))
+                !((bytes[0] == ' ' || bytes[length - 1] == ' ') && end - begin == length - 1))
                 fail_msg("%s: '%s': token %zu holds %zu bytes, its range is %u-%u", name, texts[t], i, length,
                          (unsigned)begin, (unsigned)end);
             if (tfm_token_kind(tokenizer, view.ids[i]) != TFM_TOKEN_UNKNOWN && end - begin == length)
