@@ -34,16 +34,6 @@ static int32_t open_source(tfm_model *model, const void *what, size_t size, cons
     return status;
 }
 
-static int32_t choose_isa(int32_t wanted, int *isa, tfm_error *error) {
-    static const int levels[] = {TFM__ISA_PORTABLE, TFM__ISA_PORTABLE, TFM__ISA_AVX2, TFM__ISA_AVX512};
-    if (wanted < 0 || (size_t)wanted >= TFM__COUNT(levels))
-        return tfm__fail(error, TFM_E_ARGUMENT, "there is no instruction set %d", (int)wanted);
-    *isa = wanted == TFM_ISA_BEST ? tfm__cpu_best_isa() : levels[wanted];
-    if (!tfm__cpu_has_isa(*isa))
-        return tfm__fail(error, TFM_E_UNSUPPORTED, "this processor does not have %s", tfm__isa_name(*isa));
-    return TFM_OK;
-}
-
 static void free_model(tfm_model *model) {
     tfm__heap heap;
     tfm__model_close(model);
@@ -56,7 +46,7 @@ static int32_t load(open_store_fn open, const void *what, size_t size, const tfm
     tfm_model_options given;
     int isa = TFM__ISA_PORTABLE;
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_model_options", error);
-    if (!status) status = choose_isa(given.isa, &isa, error);
+    if (!status) status = tfm__cpu_choose_isa(given.isa, &isa, error);
     if (status) return status;
     tfm__heap heap;
     tfm__heap_init(&heap, given.allocator, 0);

@@ -1,6 +1,7 @@
 /* api_tokenizer.c - the exported functions of tfm/tokenizer.h: arguments are checked here, the work is done
  * in src/tokenizer/. A tokenizer loaded on its own owns a heap, which is taken from the allocator it counts.
  */
+#include "base/cpu.h"
 #include "tokenizer/decode.h"
 #include "tokenizer/encode.h"
 
@@ -26,10 +27,27 @@ static void free_heap(tfm__heap *heap) {
     tfm__free(&boot, heap);
 }
 
-static int32_t check_allocator(const tfm_allocator *allocator, tfm_error *error) {
+/* Takes and checks the options and makes the heap. taken->isa is then the library's own number. */
+static int32_t begin_load(const tfm_tokenizer_options *options, tfm_tokenizer_options *taken,
+                          tfm__heap **heap, tfm_error *error) {
+    int isa;
+    int32_t rc = tfm__take_options(options, taken, sizeof *taken, "tfm_tokenizer_options", error);
+    const tfm_allocator *allocator = taken->allocator;
+    if (rc) return rc;
     if (allocator && (allocator->struct_size < sizeof *allocator || !allocator->realloc))
         return tfm__fail(error, TFM_E_ARGUMENT, "options: an allocator without a function");
-    return TFM_OK;
+    if (taken->compatibility != TFM_TOKENIZER_ORIGINAL && taken->compatibility != TFM_TOKENIZER_LLAMA_CPP)
+        return tfm__fail(error, TFM_E_ARGUMENT, "options: there is no compatibility %d",
+                         (int)taken->compatibility);
+    if (!taken->special && taken->special_count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "options: special tokens are counted but not given");
+    for (size_t i = 0; i < taken->special_count; i++)
+        if (!taken->special[i].text || !*taken->special[i].text || taken->special[i].token < 0)
+            return tfm__fail(error, TFM_E_ARGUMENT, "options: special token %zu has no text or no id", i);
+    if ((rc = tfm__cpu_choose_isa(taken->isa, &isa, error)) != 0) return rc;
+    taken->isa = isa;
+    *heap = make_heap(taken, error);
+    return *heap ? TFM_OK : TFM_E_MEMORY;
 }
 
 /* Reads a tokenizer from an opened store and takes the store down; the heap passes to the tokenizer or goes.
@@ -47,6 +65,8 @@ static int32_t load_from(tfm__store *store, int32_t opened, const tfm_tokenizer_
         return rc;
     }
     (*out)->standalone = true;
+    (*out)->isa = options->isa;
+    if (options->cache_bytes) (*out)->cache_bytes = options->cache_bytes;
     return TFM_OK;
 }
 
@@ -59,10 +79,7 @@ int32_t tfm_tokenizer_load(const char *path, const tfm_tokenizer_options *option
     int32_t rc;
     if (out) *out = NULL;
     if (!path || !out) return tfm__fail(error, TFM_E_ARGUMENT, "path and out must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0)
-        return rc;
-    if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
-    if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
+    if ((rc = begin_load(options, &taken, &heap, error)) != 0) return rc;
     rc = tfm__store_open_path(&store, heap, path, &read, error);
     return load_from(&store, rc, &taken, heap, out, error);
 }
@@ -75,10 +92,7 @@ int32_t tfm_tokenizer_load_memory(const void *data, size_t size, const tfm_token
     int32_t rc;
     if (out) *out = NULL;
     if (!data || !out) return tfm__fail(error, TFM_E_ARGUMENT, "data and out must not be NULL");
-    if ((rc = tfm__take_options(options, &taken, sizeof taken, "tfm_tokenizer_options", error)) != 0)
-        return rc;
-    if ((rc = check_allocator(taken.allocator, error)) != 0) return rc;
-    if (!(heap = make_heap(&taken, error))) return TFM_E_MEMORY;
+    if ((rc = begin_load(options, &taken, &heap, error)) != 0) return rc;
     rc = tfm__store_open_memory(&store, heap, data, size, error);
     return load_from(&store, rc, &taken, heap, out, error);
 }

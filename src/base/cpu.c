@@ -49,6 +49,16 @@ int tfm__cpu_best_isa(void) {
     return best;
 }
 
+int32_t tfm__cpu_choose_isa(int32_t wanted, int *isa, tfm_error *error) {
+    static const int levels[] = {TFM__ISA_PORTABLE, TFM__ISA_PORTABLE, TFM__ISA_AVX2, TFM__ISA_AVX512};
+    if (wanted < 0 || (size_t)wanted >= TFM__COUNT(levels))
+        return tfm__fail(error, TFM_E_ARGUMENT, "there is no instruction set %d", (int)wanted);
+    *isa = wanted == TFM_ISA_BEST ? tfm__cpu_best_isa() : levels[wanted];
+    if (!tfm__cpu_has_isa(*isa))
+        return tfm__fail(error, TFM_E_UNSUPPORTED, "this processor does not have %s", tfm__isa_name(*isa));
+    return TFM_OK;
+}
+
 const char *tfm__isa_name(int isa) {
     static const char *const names[TFM__ISA_COUNT] = {"portable", "avx2", "avx512", "neon"};
     return isa >= 0 && isa < TFM__ISA_COUNT ? names[isa] : "?";

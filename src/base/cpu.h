@@ -16,6 +16,8 @@ enum {
 /* The best level that processor and operating system support. */
 int tfm__cpu_best_isa(void);
 bool tfm__cpu_has_isa(int isa);
+/* What a host's TFM_ISA_* means here. Errors: TFM_E_ARGUMENT, TFM_E_UNSUPPORTED (this processor does not have it). */
+int32_t tfm__cpu_choose_isa(int32_t wanted, int *isa, tfm_error *error);
 const char *tfm__isa_name(int isa); /* "portable", "avx2", "avx512", "neon" */
 uint32_t tfm__cpu_count(void);      /* processors available to this process, at least 1 */
 

@@ -190,7 +190,7 @@ struct tfm_tokenizer {
 
     /* working space kept between calls: one for each thread at work (work.c) */
     uint64_t cache_bytes; /* most bytes of remembered pieces in one of them */
-    int32_t isa;          /* TFM_ISA_* in use, never BEST */
+    int isa; /* TFM__ISA_*: which scanners run */
     struct tfm__work *_Atomic idle[TFM__IDLE_WORKS];
 };
 

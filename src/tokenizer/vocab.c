@@ -4,7 +4,10 @@
  * All texts lie in one blob; a token has a key (what merging compares) and a text (what it decodes to),
  * mostly the same slice. keys: open addressing, at most half full, the hash beside the id so that most misses
  * cost no compare. */
+#include "base/cpu.h"
 #include "tokenizer/internal.h"
+
+#define CACHE_BYTES ((uint64_t)16 << 20)
 
 int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     tfm_tokenizer *tokenizer = tfm__alloc_zero(heap, sizeof *tokenizer);
@@ -13,6 +16,8 @@ int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *erro
     tokenizer->heap = heap;
     tfm__buffer_init(&tokenizer->blob, heap);
     tokenizer->stand_in = -1;
+    tokenizer->cache_bytes = CACHE_BYTES;
+    tokenizer->isa = tfm__cpu_best_isa();
     memcpy(tokenizer->mark, TFM__MARK, TFM__MARK_BYTES);
     tokenizer->mark_length = TFM__MARK_BYTES;
     tokenizer->bos = tokenizer->eos = tokenizer->unknown = tokenizer->padding = tokenizer->end_of_turn = -1;
