@@ -138,6 +138,7 @@ struct tfm_tokenizer {
     uint8_t order_kind, whole;
     bool bytes;            /* initial symbols are bytes */
     int32_t byte_id[256];  /* -1: none */
+    bool bytes_complete;   /* bytes, and every one has a token: ids are the text, and nothing is unknown */
     int32_t stand_in;      /* what a character without a token becomes; -1: nothing */
     bool byte_fallback;    /* characters without a token become byte tokens */
     bool fuse_unknown;     /* HF: neighbouring unknowns of one piece are one */
@@ -332,6 +333,10 @@ void tfm__work_free(tfm__work *work); /* NULL is fine */
 /* Turns one piece into ids. */
 int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                          tfm__sink *sink, tfm_error *error);
+
+/* The same for byte-level BPE and a piece that is not remembered: without a look at what is. */
+int32_t tfm__model_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
+                             size_t length, tfm__sink *sink, tfm_error *error);
 
 /* Cuts a text in normal form into pieces and turns each into ids; first: the text begins the whole text. With
  * sink->ends, the ends are in the text given here only if the stages rewrite nothing (tfm__stages_rewrite);

@@ -1,10 +1,11 @@
 /* model.c - a piece, or a text in normal form, to ids, whatever the tokenizer's model is. Called by encode.c.
  */
+#include "tokenizer/bpe_text.h"
 #include "tokenizer/pieces.h"
 
 /* ---- BPE ---- */
 
-static int32_t bpe_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
+int32_t tfm__model_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
                              size_t length, tfm__sink *sink, tfm_error *error) {
     if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !work->at_front) {
         int32_t id = tfm__vocab_find(tokenizer, piece, length);
@@ -26,23 +27,25 @@ static int32_t bpe_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const 
                          tfm__sink *sink, tfm_error *error) {
     size_t before = sink->ids->size;
     const int32_t *known;
-    int count;
+    tfm__piece_key key;
+    int64_t count;
     int32_t rc;
-    if (sink->ends || work->after_unknown || work->at_front) {
-        rc = bpe_new_piece(tokenizer, work, piece, length, sink, error);
+    if (sink->ends || work->after_unknown || work->at_front || length > TFM__PIECE_LONG) {
+        rc = tfm__model_new_piece(tokenizer, work, piece, length, sink, error);
         work->at_front = false;
         return rc;
     }
     if (!work->pieces) work->pieces = tfm__pieces_new(work->heap, tokenizer->cache_bytes);
-    if (!work->pieces) return bpe_new_piece(tokenizer, work, piece, length, sink, error);
-    if ((count = tfm__pieces_get(work->pieces, piece, length, &known)) >= 0) {
+    if (!work->pieces) return tfm__model_new_piece(tokenizer, work, piece, length, sink, error);
+    key = tfm__piece_key_of(piece, length);
+    if ((count = tfm__pieces_get(work->pieces, key, piece, length, &known)) >= 0) {
         if (!tfm__buffer_append(sink->ids, known, (size_t)count * sizeof *known))
             return tfm__fail_memory(error, work->heap, (size_t)count * sizeof *known);
         return TFM_OK;
     }
-    if ((rc = bpe_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
+    if ((rc = tfm__model_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
     if (!work->after_unknown)
-        tfm__pieces_put(work->pieces, piece, length,
+        tfm__pieces_put(work->pieces, key, piece, length,
                         (const int32_t *)(const void *)(sink->ids->data + before),
                         (sink->ids->size - before) / sizeof *known);
     return TFM_OK;
@@ -74,7 +77,12 @@ int32_t tfm__model_text(const tfm_tokenizer *tokenizer, tfm__work *work, const u
                         bool first, tfm__sink *sink, tfm_error *error) {
     job j = {tokenizer, work, sink, error, sink->base};
     tfm__aligned all = {text, length, NULL, 0, false};
-    int32_t rc = tfm__split(tokenizer, work, &all, first, take_piece, &j, error);
+    int32_t rc;
+    if (tfm__bpe_text_suits(tokenizer)) {
+        if (!work->pieces) work->pieces = tfm__pieces_new(work->heap, tokenizer->cache_bytes);
+        if (work->pieces) return tfm__bpe_text(tokenizer, work, text, length, sink, error);
+    }
+    rc = tfm__split(tokenizer, work, &all, first, take_piece, &j, error);
     sink->base = j.base;
     return rc;
 }

@@ -1,29 +1,32 @@
-/* pieces.c - remembered pieces of text. Called by model.c. A direct-mapped table: a new piece takes the place
- * of another of the same slot. */
+/* pieces.c - remembered pieces of text. Called by model.c and bpe_text.c.
+ *
+ * Two entries to a bucket. The table doubles twice at a time while pieces meet full buckets and it is more
+ * than a quarter full; at its largest, a new piece takes the place of the older one of its bucket. When the
+ * store is full, everything is forgotten: texts that fill it repeat little. That memory is refused only means
+ * that less is remembered. Source of the layout: the gigatoken project. */
 #include "tokenizer/pieces.h"
 
-#define PIECE_BYTES 15
-#define PIECE_IDS 3
+#define FIRST_SLOTS ((size_t)1 << 11)
+#define FIRST_STORE ((size_t)1 << 10)
+#define M(n) (n) >= 8 ? UINT64_MAX : ((uint64_t)1 << (n) % 8 * 8) - 1
+#define MASKS(n)                                                                                             \
+    { M(n), (n) > 8 ? ((uint64_t)1 << ((n)-8) % 8 * 8) - 1 : 0 }
 
-typedef struct entry {
-    uint64_t low, high; /* the bytes, zeros behind them, their number in the last byte; 0, 0: empty */
-    uint32_t count;
-    int32_t ids[PIECE_IDS];
-} entry;
-
-struct tfm__pieces {
-    unsigned shift;
-    entry *entries;
-};
+const uint64_t tfm__piece_masks[TFM__PIECE_KEY + 1][2] = {
+    MASKS(0), MASKS(1), MASKS(2),  MASKS(3),  MASKS(4),  MASKS(5),  MASKS(6),  MASKS(7),
+    MASKS(8), MASKS(9), MASKS(10), MASKS(11), MASKS(12), MASKS(13), MASKS(14), MASKS(15)};
 
 tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
-    unsigned bits = 13;
     tfm__pieces *pieces;
-    if (bytes && bytes < sizeof *pieces + (sizeof(entry) << bits)) return NULL;
+    size_t most = FIRST_SLOTS;
+    if (bytes / 2 < FIRST_SLOTS * sizeof(tfm__piece_entry)) return NULL;
+    while (most < SIZE_MAX / 4 / sizeof(tfm__piece_entry) && most * 2 * sizeof(tfm__piece_entry) <= bytes / 2)
+        most *= 2;
     pieces = tfm__alloc_zero(heap, sizeof *pieces);
     if (!pieces) return NULL;
-    pieces->shift = 64 - bits;
-    pieces->entries = tfm__alloc_zero(heap, sizeof(entry) << bits);
+    *pieces = (tfm__pieces){.heap = heap, .slots = FIRST_SLOTS, .most_slots = most, .shift = 64 - 10};
+    pieces->most_store = (size_t)TFM__MIN(bytes / 4 / sizeof *pieces->store, (uint64_t)INT32_MAX / 2);
+    pieces->entries = tfm__alloc_zero(heap, FIRST_SLOTS * sizeof *pieces->entries);
     if (!pieces->entries) {
         tfm__free(heap, pieces);
         return NULL;
@@ -31,40 +34,129 @@ tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
     return pieces;
 }
 
-void tfm__pieces_free(tfm__heap *heap, tfm__pieces *pieces) {
+void tfm__pieces_free(tfm__pieces *pieces) {
     if (!pieces) return;
-    tfm__free(heap, pieces->entries);
-    tfm__free(heap, pieces);
+    tfm__free(pieces->heap, pieces->entries);
+    tfm__free(pieces->heap, pieces->store);
+    tfm__free(pieces->heap, pieces);
 }
 
-static entry *slot_of(const tfm__pieces *pieces, const uint8_t *piece, size_t length, uint64_t *low,
-                      uint64_t *high) {
+tfm__piece_key tfm__piece_key_of(const uint8_t *piece, size_t length) {
     uint8_t bytes[16] = {0};
-    memcpy(bytes, piece, length);
-    bytes[15] = (uint8_t)length;
-    memcpy(low, bytes, 8);
-    memcpy(high, bytes + 8, 8);
-    return &pieces->entries[((*low ^ *high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu) >> pieces->shift];
+    uint64_t hash = length, word;
+    size_t i = 0;
+    if (length <= TFM__PIECE_KEY) {
+        memcpy(bytes, piece, length);
+        return tfm__piece_key_fast(bytes, length);
+    }
+    for (; i + 8 <= length; i += 8) {
+        memcpy(&word, piece + i, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 29;
+    }
+    memcpy(&word, piece + length - 8, 8);
+    hash = (hash ^ word) * 0xbf58476d1ce4e5b9u;
+    return (tfm__piece_key){hash ^ hash >> 32, TFM__KEY_HASHED | length};
 }
 
-int tfm__pieces_get(const tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t **ids) {
-    uint64_t low, high;
-    const entry *e;
-    if (length == 0 || length > PIECE_BYTES) return -1;
-    e = slot_of(pieces, piece, length, &low, &high);
-    if (e->low != low || e->high != high) return -1;
-    *ids = e->ids;
-    return (int)e->count;
+static bool same(tfm__piece_key a, tfm__piece_key b) { return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; }
+
+int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
+                        const int32_t **ids) {
+    const tfm__piece_entry *e = &pieces->entries[tfm__piece_slot(pieces, key)];
+    if (!same(e->key, key) && !same((++e)->key, key)) return -1;
+    if (e->count != TFM__PIECE_FAR) {
+        *ids = e->ids;
+        return e->count;
+    }
+    const uint32_t *record = pieces->store + e->ids[0];
+    if (key.high >= TFM__KEY_HASHED) {
+        if (memcmp(record, piece, length) != 0) return -1;
+        record += (length + 3) / 4;
+    }
+    *ids = (const int32_t *)(const void *)record;
+    return e->ids[1];
 }
 
-void tfm__pieces_put(tfm__pieces *pieces, const uint8_t *piece, size_t length, const int32_t *ids,
-                     size_t count) {
-    uint64_t low, high;
-    entry *e;
-    if (length == 0 || length > PIECE_BYTES || count > PIECE_IDS) return;
-    e = slot_of(pieces, piece, length, &low, &high);
-    e->low = low;
-    e->high = high;
-    e->count = (uint32_t)count;
-    if (count) memcpy(e->ids, ids, count * sizeof *ids);
+/* Four times the slots, or as many as there may be. */
+static void grow(tfm__pieces *pieces) {
+    size_t slots = TFM__MIN(pieces->slots * 4, pieces->most_slots);
+    tfm__pieces bigger = *pieces;
+    bigger.entries = tfm__alloc_zero(pieces->heap, slots * sizeof *bigger.entries);
+    if (!bigger.entries) {
+        pieces->most_slots = pieces->slots; /* not asked for again */
+        return;
+    }
+    bigger.used = 0;
+    for (size_t n = pieces->slots; n < slots; n *= 2) bigger.shift--;
+    bigger.slots = slots;
+    for (size_t i = 0; i < pieces->slots; i++) {
+        tfm__piece_entry *e;
+        if (pieces->entries[i].key.high == 0) continue;
+        e = &bigger.entries[tfm__piece_slot(&bigger, pieces->entries[i].key)];
+        if (e->key.high && e[1].key.high) continue;
+        if (e->key.high) e++;
+        *e = pieces->entries[i];
+        bigger.used++;
+    }
+    tfm__free(pieces->heap, pieces->entries);
+    *pieces = bigger;
+}
+
+/* Room for words in the store; NULL: there is none. */
+static uint32_t *take_store(tfm__pieces *pieces, size_t words) {
+    if (words > pieces->store_size - pieces->store_used) {
+        size_t size = TFM__MAX(pieces->store_size * 2, FIRST_STORE);
+        uint32_t *bigger = NULL;
+        if (pieces->store_used + words > pieces->most_store) {
+            if (words > pieces->most_store / 2) return NULL;
+            memset(pieces->entries, 0, pieces->slots * sizeof *pieces->entries);
+            pieces->used = pieces->store_used = 0;
+            if (words <= pieces->store_size) return pieces->store;
+        }
+        while (size < pieces->store_used + words) size *= 2;
+        size = TFM__MIN(size, pieces->most_store);
+        bigger = tfm__resize(pieces->heap, pieces->store, size * sizeof *bigger);
+        if (!bigger) return NULL;
+        pieces->store = bigger;
+        pieces->store_size = size;
+    }
+    return pieces->store + pieces->store_used;
+}
+
+void tfm__pieces_put(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
+                     const int32_t *ids, size_t count) {
+    tfm__piece_entry made = {.key = key, .count = (uint32_t)count}, *e;
+    bool hashed = key.high >= TFM__KEY_HASHED;
+    if (length > TFM__PIECE_LONG) return;
+    if (hashed || count > TFM__PIECE_IDS) {
+        size_t words = (hashed ? (length + 3) / 4 : 0);
+        uint32_t *record = take_store(pieces, words + count);
+        if (!record) return;
+        if (hashed) {
+            record[words - 1] = 0;
+            memcpy(record, piece, length);
+        }
+        if (count) memcpy(record + words, ids, count * sizeof *ids);
+        made.ids[0] = (int32_t)(record - pieces->store);
+        made.ids[1] = (int32_t)count;
+        made.count = TFM__PIECE_FAR;
+        pieces->store_used += words + count;
+    } else if (count) {
+        memcpy(made.ids, ids, count * sizeof *ids);
+    }
+    e = &pieces->entries[tfm__piece_slot(pieces, key)];
+    if (e->key.high && e[1].key.high && pieces->slots < pieces->most_slots &&
+        pieces->used > pieces->slots / 4) {
+        grow(pieces);
+        e = &pieces->entries[tfm__piece_slot(pieces, key)];
+    }
+    if (e->key.high && e[1].key.high) {
+        e[1] = e[0];
+        pieces->used--;
+    } else if (e->key.high) {
+        e++;
+    }
+    *e = made;
+    pieces->used++;
 }

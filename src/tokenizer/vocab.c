@@ -398,9 +398,11 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
     for (int32_t id = 0; id < tokenizer->vocab_size; id++)
         tokenizer->longest_text = TFM__MAX(tokenizer->longest_text, tokenizer->text[id].length);
     if (tokenizer->bytes) {
+        tokenizer->bytes_complete = true;
         for (int i = 0; i < 256; i++) {
             uint8_t byte = (uint8_t)i;
             tokenizer->byte_id[i] = tfm__vocab_find(tokenizer, &byte, 1);
+            if (tokenizer->byte_id[i] < 0) tokenizer->bytes_complete = false;
         }
     }
     if (tokenizer->order_kind == TFM__MERGE_SCORES) tokenizer->has_unused = has_reachable_unused(tokenizer);

@@ -30,7 +30,7 @@ void tfm__work_free(tfm__work *work) {
     tfm__free(work->heap, work->symbols);
     tfm__free(work->heap, work->candidates);
     tfm__free(work->heap, work->unused_cut);
-    tfm__pieces_free(work->heap, work->pieces);
+    tfm__pieces_free(work->pieces);
     tfm__regex_scratch_free(work->heap, work->regex);
     for (size_t i = 0; i < TFM__COUNT(work->texts); i++) {
         tfm__buffer_free(&work->texts[i]);

@@ -1,0 +1,23 @@
+/* scan.c - which scanner of many pieces is used, and the one that takes them singly. Called by bpe_text.c. */
+#include "tokenizer/scan.h"
+
+size_t tfm__scan_single(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
+                        size_t most) {
+    size_t n = 0, at = 0;
+    while (n < most && at < length) {
+        size_t piece = tfm__split_next(stage, text + at, length - at);
+        if (piece > TFM__SCAN_BYTES - at) {
+            if (n == 0) ends[n++] = 0;
+            break;
+        }
+        at += piece;
+        ends[n++] = (uint32_t)at;
+    }
+    return n;
+}
+
+tfm__scan_fn *tfm__scan_for(const tfm_tokenizer *tokenizer, const tfm__stage *stage) {
+    (void)tokenizer;
+    (void)stage;
+    return tfm__scan_single;
+}
