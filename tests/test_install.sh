@@ -72,10 +72,11 @@ fi
 
 mkdir "$work/package" "$work/subdirectory"
 cp "$work/app.c" "$work/package/app.c"
-cat >"$work/package/CMakeLists.txt" <<'END'
+version=$(sed -n 's/^#define TFM_VERSION_M[AI][JN]OR //p' "$source/include/tfm/base.h" | paste -sd.)
+cat >"$work/package/CMakeLists.txt" <<END
 cmake_minimum_required(VERSION 3.21)
 project(consumer LANGUAGES C)
-find_package(tfm 0.1 REQUIRED COMPONENTS shared static)
+find_package(tfm $version REQUIRED COMPONENTS shared static)
 add_executable(app_shared app.c)
 target_link_libraries(app_shared PRIVATE tfm::tfm)
 add_executable(app_static app.c)

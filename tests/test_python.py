@@ -43,6 +43,8 @@ class Library(unittest.TestCase):
             "tfm_model_info": "ModelInfo", "tfm_tensor_info": "TensorInfo", "tfm_session_options": "SessionOptions",
             "tfm_forward_options": "ForwardOptions", "tfm_candidate": "Candidate", "tfm_token_event": "TokenEvent",
             "tfm_generate_options": "GenerateOptions", "tfm_generation_summary": "GenerationSummary",
+            "tfm_special_token": "SpecialToken", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
+            "tfm_batch_options": "BatchOptions", "tfm_encoding_view": "EncodingView",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():

@@ -58,12 +58,21 @@ class PoolOptions(Sized):
     ]
 
 
+class SpecialToken(ctypes.Structure):
+    _fields_ = [("text", c_char_p), ("token", c_int32), ("reserved", c_int32)]
+
+
 class TokenizerOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
         ("allocator", c_void_p),
         ("byte_budget", c_uint64),
         ("pattern", c_char_p),
+        ("special", POINTER(SpecialToken)),
+        ("special_count", c_size_t),
+        ("compatibility", c_int32),
+        ("isa", c_int32),
+        ("cache_bytes", c_uint64),
     ]
 
 
@@ -83,18 +92,73 @@ class TokenizerInfo(Sized):
     ]
 
 
+class SpecialChoice(ctypes.Structure):
+    _fields_ = [("token", c_int32), ("choice", c_int32)]
+
+
 class TokenizeOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
         ("add_bos", c_int32),
         ("add_eos", c_int32),
         ("parse_special", c_int32),
-        ("reserved", c_int32),
+        ("invalid_utf8", c_int32),
+        ("special", POINTER(SpecialChoice)),
+        ("special_count", c_size_t),
     ]
 
 
 class DetokenizeOptions(Sized):
-    _fields_ = [("struct_size", c_size_t), ("special", c_int32), ("raw", c_int32), ("continued", c_int32)]
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("special", c_int32),
+        ("raw", c_int32),
+        ("continued", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class TextInput(ctypes.Structure):
+    _fields_ = [("text", c_void_p), ("length", c_size_t), ("pair", c_void_p), ("pair_length", c_size_t)]
+
+
+class BatchOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("tokenize", POINTER(TokenizeOptions)),
+        ("pool", c_void_p),
+        ("want", c_uint32),
+        ("truncate", c_int32),
+        ("max_length", c_size_t),
+        ("stride", c_size_t),
+        ("truncate_side", c_int32),
+        ("truncate_strategy", c_int32),
+        ("pad", c_int32),
+        ("pad_mode", c_int32),
+        ("pad_length", c_size_t),
+        ("pad_multiple", c_size_t),
+        ("pad_side", c_int32),
+        ("pad_token", c_int32),
+        ("pad_type", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class EncodingView(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("count", c_size_t),
+        ("ids", c_void_p),
+        ("byte_begins", c_void_p),
+        ("byte_ends", c_void_p),
+        ("char_begins", c_void_p),
+        ("char_ends", c_void_p),
+        ("types", c_void_p),
+        ("sequences", c_void_p),
+        ("special", c_void_p),
+        ("attention", c_void_p),
+        ("inputs", c_void_p),
+    ]
 
 
 class ModelOptions(Sized):
@@ -248,6 +312,7 @@ _SIGNATURES: List[Any] = [
     ("tfm_tokenizer_release", None, [c_void_p]),
     ("tfm_tokenizer_get_info", c_int32, [c_void_p, POINTER(TokenizerInfo), _error]),
     ("tfm_tokenize", c_int32, [c_void_p, c_char_p, c_size_t, POINTER(TokenizeOptions), _ids, c_size_t, _size_out, _error]),
+    ("tfm_count_tokens", c_int32, [c_void_p, c_char_p, c_size_t, POINTER(TokenizeOptions), _size_out, _error]),
     ("tfm_detokenize", c_int32,
      [c_void_p, _ids, c_size_t, POINTER(DetokenizeOptions), c_void_p, c_size_t, _size_out, _error]),
     ("tfm_token_bytes", c_int32, [c_void_p, c_int32, _out, _size_out, _error]),
@@ -257,6 +322,14 @@ _SIGNATURES: List[Any] = [
     ("tfm_decoder_push", c_int32, [c_void_p, c_int32, _out, _size_out, _error]),
     ("tfm_decoder_finish", c_int32, [c_void_p, _out, _size_out, _error]),
     ("tfm_decoder_destroy", None, [c_void_p]),
+    ("tfm_encoder_create", c_int32, [c_void_p, POINTER(TokenizeOptions), _out, _error]),
+    ("tfm_encoder_push", c_int32, [c_void_p, c_char_p, c_size_t, _out, _size_out, _error]),
+    ("tfm_encoder_finish", c_int32, [c_void_p, _out, _size_out, _error]),
+    ("tfm_encoder_destroy", None, [c_void_p]),
+    ("tfm_tokenize_batch", c_int32, [c_void_p, c_void_p, c_size_t, POINTER(BatchOptions), _out, _error]),
+    ("tfm_encoding_destroy", None, [c_void_p]),
+    ("tfm_encoding_ids", c_int32, [c_void_p, _out, _out, _size_out, _error]),
+    ("tfm_encoding_get", c_int32, [c_void_p, POINTER(EncodingView), _error]),
     ("tfm_model_load", c_int32, [c_char_p, POINTER(ModelOptions), _out, _error]),
     ("tfm_model_load_memory", c_int32, [c_char_p, c_size_t, POINTER(ModelOptions), _out, _error]),
     ("tfm_model_retain", None, [c_void_p]),
