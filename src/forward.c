@@ -11,6 +11,9 @@
  *         x = x + Wdown (activation(Wgate h) * Wup h)      [T, D]
  *     logits = Wout norm(x)                                [T', V]
  *
+ * Parallel blocks give both halves the x that the layer began with; others have their norms behind the
+ * halves.
+ *
  * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the
  * sizes of a head of keys and of values, V vocabulary. Families differ in the description (model/config.h)
  * and in which weights are there; what is fused, quantised or paged is decided in the parts (blocks/), not
@@ -29,14 +32,21 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     tfm__scratch *s = pass->s;
     size_t tokens = pass->tokens;
 
-    tfm__norm_rows(pass, &layer->attn_norm, s->stream, s->normed, tokens); /* [T, D] */
-    tfm__show(pass, TFM__SITE_ATTN_NORM, index, s->normed, tokens, c->width);
+    const float *input = tfm__block_input(pass, &layer->attn_norm, s->normed); /* [T, D] */
+    tfm__show(pass, TFM__SITE_ATTN_NORM, index, input, tokens, c->width);
+    if (c->order == TFM__ORDER_PARALLEL) tfm__keep_side(pass, &layer->ffn_norm, input); /* before x changes */
 
     const tfm__job qkv[3] = {{&layer->q, s->q}, {&layer->k, s->k}, {&layer->v, s->v}};
-    tfm__linear(pass, s->normed, tokens, qkv, 3); /* [T, H d], [T, K d], [T, K e] */
-    tfm__show(pass, TFM__SITE_Q, index, s->q, tokens, layer->q.rows);
-    tfm__show(pass, TFM__SITE_K, index, s->k, tokens, layer->k.rows);
-    tfm__show(pass, TFM__SITE_V, index, s->v, tokens, layer->v.rows);
+    const tfm__job fused = {&layer->qkv, s->fused};
+    if (layer->qkv.data) {
+        tfm__linear(pass, input, tokens, &fused, 1);
+        tfm__take_apart(pass);
+    } else {
+        tfm__linear(pass, input, tokens, qkv, 3); /* [T, H d], [T, K d], [T, K e] */
+    }
+    tfm__show(pass, TFM__SITE_Q, index, s->q, tokens, c->heads * c->head_dim);
+    tfm__show(pass, TFM__SITE_K, index, s->k, tokens, c->kv_heads * c->head_dim);
+    tfm__show(pass, TFM__SITE_V, index, s->v, tokens, c->kv_heads * c->value_dim);
 
     tfm__place_qkv(pass, index); /* rotate q and k; k, v into the pages */
     tfm__attend(pass, index);    /* [T, H e] */
@@ -57,12 +67,14 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
     tfm__scratch *s = pass->s;
     size_t tokens = pass->tokens;
 
-    tfm__norm_rows(pass, &layer->ffn_norm, s->stream, s->normed, tokens); /* [T, D] */
-    tfm__show(pass, TFM__SITE_FFN_NORM, index, s->normed, tokens, c->width);
+    const float *input = c->order == TFM__ORDER_PARALLEL
+                             ? s->side
+                             : tfm__block_input(pass, &layer->ffn_norm, s->normed); /* [T, D] */
+    tfm__show(pass, TFM__SITE_FFN_NORM, index, input, tokens, c->width);
 
     const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
-    tfm__linear(pass, s->normed, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
-    const float *inner = tfm__activate(pass, layer);                      /* [T, F] */
+    tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
+    const float *inner = tfm__activate(pass, layer);                  /* [T, F] */
     tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
 
     const tfm__job down = {&layer->down, s->delta};
@@ -83,6 +95,7 @@ static void predict(tfm__pass *pass, size_t wanted, float *logits) {
 
     const tfm__job out = {&pass->model->output, logits};
     tfm__linear(pass, pass->s->normed, wanted, &out, 1); /* [T', V] */
+    if (c->logit_scale != 1.0f) pass->kernels->scale(logits, logits, c->logit_scale, wanted * c->vocab);
     if (c->final_soft_cap != 0.0f)
         for (size_t t = 0; t < wanted; t++)
             pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap,

@@ -152,7 +152,12 @@ int main(void) {
         BUNDLED("mistral"),     BUNDLED("qwen3"),     BUNDLED("gpt2"),       SHARED("llama"),
         SHARED("llama-linear"), SHARED("llama-yarn"), SHARED("llama3-rope"), SHARED("mistral"),
         SHARED("qwen2"),        SHARED("qwen3"),      SHARED("gemma"),       SHARED("gemma2"),
-        SHARED("gemma3"),       SHARED("gpt2"),
+        SHARED("gemma3"),       SHARED("gpt2"),       SHARED("gpt-neox"),    SHARED("gptj"),
+        SHARED("gpt-neo"),      SHARED("opt"),        SHARED("bloom"),       SHARED("mpt"),
+        SHARED("falcon"),       SHARED("falcon-new"), SHARED("phi"),         SHARED("phi3"),
+        SHARED("starcoder2"),   SHARED("stablelm"),   SHARED("olmo"),        SHARED("olmo2"),
+        SHARED("exaone4"),      SHARED("cohere"),     SHARED("cohere2"),     SHARED("granite"),
+        SHARED("nemotron"),     SHARED("smollm3"),    SHARED("glm4"),        SHARED("ernie4_5"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,6 +50,7 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
         .first = pass->s->first + query,
         .last = pass->s->last + query,
         .positions = pass->s->place + query,
+        .slopes = pass->model->slopes ? pass->s->slope + query : NULL,
         .soft_cap = c->attn_soft_cap,
         .k_pages = keys,
         .v_pages = values,
@@ -165,6 +166,7 @@ void tfm__attend(tfm__pass *pass, uint32_t layer) {
                 pass->s->first[query] = first_key(&job, pass->position + t);
                 pass->s->last[query] = (uint32_t)(pass->position + t + 1);
                 pass->s->place[query] = (uint32_t)(pass->position + t);
+                if (pass->model->slopes) pass->s->slope[query] = pass->model->slopes[head * job.group + g];
             }
     job.first_run = first_key(&job, pass->position) / TFM__RUN_TOKENS;
     job.runs = (pass->position + pass->tokens - 1) / TFM__RUN_TOKENS + 1 - job.first_run;

@@ -26,9 +26,16 @@ typedef struct tfm__pass {
 void tfm__embed(tfm__pass *pass);
 
 /* norm.c */
+/* One row: out = norm(in); they may be the same. [width] */
+void tfm__norm_row(const tfm__pass *pass, const tfm__norm *norm, const float *in, float *out);
 /* out = norm(in), row by row, of the model's kind. in and out may be the same. [rows, width] */
 void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, float *out, size_t rows);
-/* stream += post_norm(delta), or stream += delta where there is no such norm. [tokens, width] */
+/* What a half-block reads: norm(stream) in out, or the stream itself where there is no norm. [tokens, width]
+ */
+const float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out);
+/* Parallel blocks: side = norm(stream), or the input of attention where they share a norm. */
+void tfm__keep_side(tfm__pass *pass, const tfm__norm *norm, const float *shared);
+/* stream += scale * post_norm(delta), or without the norm where there is none. [tokens, width] */
 void tfm__add_to_stream(tfm__pass *pass, const tfm__norm *post_norm);
 
 /* linear.c */
@@ -39,6 +46,9 @@ typedef struct tfm__job {
 /* y = W x + bias for up to four matrices that share their input x [rows, columns], packed; x is quantised
  * once per format that the matrices ask for. */
 void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count);
+
+/* Takes a product of queries, keys and values apart that lie group by group: fused to q, k, v. */
+void tfm__take_apart(tfm__pass *pass);
 
 /* positions.c */
 /* The tables of cosines and sines for this pass. */

@@ -1,5 +1,5 @@
 /* embed.c - tokens to vectors: rows of the embedding matrix, scaled where the family does, plus learned
- * positions. */
+ * positions, perhaps with a norm behind them. */
 #include "blocks/blocks.h"
 
 static void read_row(const tfm__pass *pass, const tfm__view *view, size_t row, float *out) {
@@ -15,9 +15,10 @@ static void embed_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
         if (c->embed_scale != 1.0f) pass->kernels->scale(row, row, c->embed_scale, c->width);
         if (c->positions == TFM__POSITIONS_LEARNED) {
             float *place = pass->s->normed + t * c->width;
-            read_row(pass, &pass->model->positions, pass->position + t, place);
+            read_row(pass, &pass->model->positions, pass->position + t + c->family->position_offset, place);
             pass->kernels->add(row, row, place, c->width);
         }
+        if (pass->model->embed_norm.weight) tfm__norm_row(pass, &pass->model->embed_norm, row, row);
     }
 }
 

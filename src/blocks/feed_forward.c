@@ -7,7 +7,9 @@ static void activate_rows(tfm__pass *pass, void *arg, size_t first, size_t count
     const tfm__config *c = pass->config;
     size_t from = first * c->feed_forward, n = count * c->feed_forward;
     float *gate = pass->s->gate + from, *up = pass->s->up + from;
-    if (layer->gate.data)
+    if (c->family->squared) /* activation(up) * up */
+        pass->kernels->activate_gated[c->activation](gate, up, up, n);
+    else if (layer->gate.data)
         pass->kernels->activate_gated[c->activation](gate, gate, up, n);
     else
         pass->kernels->activate[c->activation](gate, up, n);

@@ -84,3 +84,17 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
     }
     tfm__parallel(work < ALONE_BYTES ? NULL : pass->pool, plan.first_piece[job_count], product_piece, &plan);
 }
+
+static void take_apart_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    const tfm__config *c = pass->config;
+    size_t q = (size_t)c->heads / c->kv_heads * c->head_dim, k = c->head_dim, v = c->value_dim;
+    (void)arg;
+    for (size_t i = first * c->kv_heads; i < (first + count) * c->kv_heads; i++) { /* a group of a row */
+        const float *from = pass->s->fused + i * (q + k + v);
+        memcpy(pass->s->q + i * q, from, q * sizeof *from);
+        memcpy(pass->s->k + i * k, from + q, k * sizeof *from);
+        memcpy(pass->s->v + i * v, from + q + k, v * sizeof *from);
+    }
+}
+
+void tfm__take_apart(tfm__pass *pass) { tfm__over_rows(pass, pass->tokens, take_apart_rows, NULL); }

@@ -8,7 +8,7 @@ typedef struct norm_job {
     float *out;
 } norm_job;
 
-static void norm_row(const tfm__pass *pass, const tfm__norm *norm, const float *in, float *out) {
+void tfm__norm_row(const tfm__pass *pass, const tfm__norm *norm, const float *in, float *out) {
     const tfm__config *c = pass->config;
     if (c->norm == TFM__NORM_RMS)
         pass->kernels->rms_norm(out, in, norm->weight, c->width, c->epsilon);
@@ -20,7 +20,7 @@ static void norm_piece(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const norm_job *job = arg;
     size_t width = pass->config->width;
     for (size_t t = first; t < first + count; t++)
-        norm_row(pass, job->norm, job->in + t * width, job->out + t * width);
+        tfm__norm_row(pass, job->norm, job->in + t * width, job->out + t * width);
 }
 
 void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, float *out, size_t rows) {
@@ -28,13 +28,30 @@ void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, flo
     tfm__over_rows(pass, rows, norm_piece, &job);
 }
 
+const float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out) {
+    if (!norm->weight) return pass->s->stream;
+    tfm__norm_rows(pass, norm, pass->s->stream, out, pass->tokens);
+    return out;
+}
+
+void tfm__keep_side(tfm__pass *pass, const tfm__norm *norm, const float *shared) {
+    if (norm->weight)
+        tfm__norm_rows(pass, norm, pass->s->stream, pass->s->side, pass->tokens);
+    else
+        memcpy(pass->s->side, shared, pass->tokens * pass->config->width * sizeof *shared);
+}
+
 static void add_piece(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const tfm__norm *post_norm = arg;
     size_t width = pass->config->width;
+    float scale = pass->config->residual_scale;
     for (size_t t = first; t < first + count; t++) {
         float *stream = pass->s->stream + t * width, *delta = pass->s->delta + t * width;
-        if (post_norm->weight) norm_row(pass, post_norm, delta, delta);
-        pass->kernels->add(stream, stream, delta, width);
+        if (post_norm->weight) tfm__norm_row(pass, post_norm, delta, delta);
+        if (scale != 1.0f)
+            pass->kernels->multiply_add(stream, delta, scale, width);
+        else
+            pass->kernels->add(stream, stream, delta, width);
     }
 }
 

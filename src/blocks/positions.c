@@ -18,15 +18,42 @@ void tfm__prepare_positions(tfm__pass *pass) {
         tfm__over_rows(pass, pass->tokens, table_rows, NULL);
 }
 
-static void turn(const tfm__pass *pass, const tfm__layer *layer, size_t t, const tfm__norm *norm,
+/* Norm and rotation of one head. */
+static void turn(const tfm__pass *pass, const tfm__layer *layer, size_t t, const tfm__norm *norm, uint32_t h,
                  float *head) {
     const tfm__config *c = pass->config;
-    if (norm->weight) pass->kernels->rms_norm(head, head, norm->weight, c->head_dim, c->epsilon);
-    if (c->positions != TFM__POSITIONS_ROTARY) return;
+    if (c->qk_norm == TFM__QK_NORM_HEAD)
+        pass->kernels->rms_norm(head, head, norm->weight, c->head_dim, c->epsilon);
+    else if (c->qk_norm == TFM__QK_NORM_HEAD_LAYER)
+        pass->kernels->layer_norm(head, head, norm->weight, norm->bias, c->head_dim, c->epsilon);
+    else if (c->qk_norm == TFM__QK_NORM_HEADS_LAYER)
+        pass->kernels->layer_norm(head, head, norm->weight + h * c->head_dim, NULL, c->head_dim, c->epsilon);
+    if (!layer->rotates) return;
     int kind = c->family->local_rope ? layer->rope : TFM__ROPE_GLOBAL;
     size_t pairs = c->rotary_dim / 2;
     pass->kernels->rope(head, pass->s->cosine[kind] + t * pairs, pass->s->sine[kind] + t * pairs, pairs,
                         c->interleaved);
+}
+
+static void clip(float *x, size_t n, float most) {
+    for (size_t i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+}
+
+/* What is done to all heads of a row together. */
+static void settle_rows(const tfm__pass *pass, const tfm__layer *layer, size_t t) {
+    const tfm__config *c = pass->config;
+    size_t q_size = (size_t)c->heads * c->head_dim, k_size = (size_t)c->kv_heads * c->head_dim,
+           v_size = (size_t)c->kv_heads * c->value_dim;
+    float *q = pass->s->q + t * q_size, *k = pass->s->k + t * k_size;
+    if (c->clip_qkv != 0.0f) {
+        clip(q, q_size, c->clip_qkv);
+        clip(k, k_size, c->clip_qkv);
+        clip(pass->s->v + t * v_size, v_size, c->clip_qkv);
+    }
+    if (c->qk_norm == TFM__QK_NORM_ROW) {
+        pass->kernels->rms_norm(q, q, layer->q_norm.weight, q_size, c->epsilon);
+        pass->kernels->rms_norm(k, k, layer->k_norm.weight, k_size, c->epsilon);
+    }
 }
 
 /* One key or value vector to its slots, stride elements apart. */
@@ -54,9 +81,10 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     for (size_t t = first; t < first + count; t++) {
         size_t position = pass->position + t, page = position / TFM__PAGE_TOKENS,
                slot = position % TFM__PAGE_TOKENS;
+        settle_rows(pass, layer, t);
         for (uint32_t h = 0; h < c->heads; h++) {
             float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
-            turn(pass, layer, t, &layer->q_norm, q);
+            turn(pass, layer, t, &layer->q_norm, h, q);
             float *to =
                 pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
             pass->kernels->scale(to, q, layer->attn_scale, c->head_dim);
@@ -64,7 +92,7 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
         for (uint32_t h = 0; h < c->kv_heads; h++) {
             float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
             const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
-            turn(pass, layer, t, &layer->k_norm, k);
+            turn(pass, layer, t, &layer->k_norm, h, k);
             store(pass, k, c->head_dim, tfm__page_keys(pass->session, index, page, h), slot,
                   TFM__PAGE_TOKENS);
             store(pass, v, c->value_dim, tfm__page_values(pass->session, index, page, h), slot * c->value_dim,

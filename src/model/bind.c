@@ -5,6 +5,7 @@
  * one tensor. */
 #include <stdio.h>
 
+#include "base/real.h"
 #include "model/model.h"
 
 typedef struct binder {
@@ -16,15 +17,22 @@ typedef struct binder {
     int32_t status; /* the first failure */
 } binder;
 
-static bool name_of(const binder *b, int role, uint32_t layer, const char *ending, char *out, size_t size) {
+/* The name that a role has in this file: alternative number `choice` of its pattern. False: there is none. */
+static bool name_of(const binder *b, int role, uint32_t layer, int choice, const char *ending, char *out,
+                    size_t size) {
     const char *pattern = b->names->role[role];
+    for (; pattern && choice > 0; choice--) {
+        pattern = strchr(pattern, '|');
+        if (pattern) pattern++;
+    }
     if (!pattern) return false;
-    const char *hole = strstr(pattern, "%d");
+    const char *end = pattern + strcspn(pattern, "|"), *hole = strstr(pattern, "%d");
     const char *prefix = role == TFM__ROLE_OUTPUT ? "" : b->prefix;
-    if (hole)
-        snprintf(out, size, "%s%.*s%u%s%s", prefix, (int)(hole - pattern), pattern, layer, hole + 2, ending);
+    if (hole && hole < end)
+        snprintf(out, size, "%s%.*s%u%.*s%s", prefix, (int)(hole - pattern), pattern, layer,
+                 (int)(end - hole - 2), hole + 2, ending);
     else
-        snprintf(out, size, "%s%s%s", prefix, pattern, ending);
+        snprintf(out, size, "%s%.*s%s", prefix, (int)(end - pattern), pattern, ending);
     return true;
 }
 
@@ -32,7 +40,7 @@ static const tfm__tensor *find(binder *b, int role, uint32_t layer, const char *
     char name[256] = "(unnamed)";
     if (b->status) return NULL;
     const tfm__tensor *tensor = NULL;
-    if (name_of(b, role, layer, ending, name, sizeof name))
+    for (int choice = 0; !tensor && name_of(b, role, layer, choice, ending, name, sizeof name); choice++)
         tensor = tfm__container_tensor(&b->model->container, name);
     if (!tensor && required)
         b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name,
@@ -58,8 +66,10 @@ static void wrong_shape(binder *b, const tfm__tensor *tensor, uint64_t rows, uin
 /* A vector as f32 in the arena, plus offset; NULL when it is absent and not required. */
 static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t size, float offset) {
     if (!tensor || b->status) return NULL;
-    if (!((tensor->dims == 1 && tensor->shape[0] == size) ||
-          (tensor->dims == 2 && tensor->shape[0] == 1 && tensor->shape[1] == size))) {
+    bool fits = tensor->dims == 1 ? tensor->shape[0] == size
+                                  : tensor->dims == 2 && size % TFM__MAX(tensor->shape[0], 1) == 0 &&
+                                        tensor->shape[1] == size / TFM__MAX(tensor->shape[0], 1);
+    if (!fits) { /* [size], or a row for each head */
         wrong_shape(b, tensor, size, 0);
         return NULL;
     }
@@ -129,8 +139,21 @@ static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows,
     return view;
 }
 
+/* A norm without weights of its own is one with ones. */
+static tfm__norm plain_norm(binder *b, uint32_t size) {
+    size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
+    float *ones = tfm__arena_alloc(&b->model->container.arena, bytes);
+    if (!ones) {
+        if (!b->status) b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
+        return (tfm__norm){0};
+    }
+    for (uint32_t i = 0; i < size; i++) ones[i] = 1.0f;
+    return (tfm__norm){ones, NULL};
+}
+
 static tfm__norm bind_norm(binder *b, int role, uint32_t layer, uint32_t size, bool required) {
     tfm__norm norm = {0};
+    if (b->model->config.family->norm_free) return plain_norm(b, size);
     norm.weight =
         bind_vector(b, find(b, role, layer, ".weight", required), size, b->model->config.norm_offset);
     norm.bias = bind_vector(b, find(b, role, layer, ".bias", false), size, 0.0f);
@@ -151,6 +174,11 @@ static void bind_qkv(binder *b, uint32_t index, tfm__layer *layer) {
         return;
     }
     const float *bias = bind_vector(b, find(b, TFM__ROLE_QKV, index, ".bias", false), q + k + v, 0.0f);
+    if (c->fused == TFM__FUSED_GROUPS) { /* multiplied whole, then taken apart */
+        layer->qkv = view_of(b, fused, b->transposed, q + k + v, 0, q + k + v, c->width);
+        layer->qkv.bias = bias;
+        return;
+    }
     layer->q = view_of(b, fused, b->transposed, q + k + v, 0, q, c->width);
     layer->k = view_of(b, fused, b->transposed, q + k + v, q, k, c->width);
     layer->v = view_of(b, fused, b->transposed, q + k + v, q + k, v, c->width);
@@ -161,26 +189,53 @@ static void bind_qkv(binder *b, uint32_t index, tfm__layer *layer) {
     }
 }
 
+static void bind_qk_norms(binder *b, uint32_t index, tfm__layer *layer) {
+    const tfm__config *c = &b->model->config;
+    uint32_t q = c->head_dim, k = c->head_dim;
+    if (c->qk_norm == TFM__QK_NORM_NONE) return;
+    if (c->qk_norm == TFM__QK_NORM_ROW || c->qk_norm == TFM__QK_NORM_HEADS_LAYER) {
+        q = c->heads * c->head_dim;
+        k = c->kv_heads * c->head_dim;
+    }
+    layer->q_norm = bind_norm(b, TFM__ROLE_Q_NORM, index, q, true);
+    layer->k_norm = bind_norm(b, TFM__ROLE_K_NORM, index, k, true);
+}
+
+/* gate and up, apart or as the upper and lower half of one matrix. */
+static void bind_wide(binder *b, uint32_t index, tfm__layer *layer) {
+    const tfm__config *c = &b->model->config;
+    uint32_t wide = c->feed_forward;
+    const tfm__tensor *both = c->gated ? find(b, TFM__ROLE_GATE_UP, index, ".weight", false) : NULL;
+    if (both) {
+        layer->gate = view_of(b, both, b->transposed, 2 * wide, 0, wide, c->width);
+        layer->up = view_of(b, both, b->transposed, 2 * wide, wide, wide, c->width);
+        return;
+    }
+    if (c->gated && !b->names->role[TFM__ROLE_GATE]) find(b, TFM__ROLE_GATE_UP, index, ".weight", true);
+    if (c->gated) layer->gate = bind_matrix(b, TFM__ROLE_GATE, index, wide, c->width, true);
+    layer->up = bind_matrix(b, TFM__ROLE_UP, index, wide, c->width, true);
+}
+
 static void bind_layer(binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
-    layer->attn_norm = bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, true);
+    bool before = c->order != TFM__ORDER_POST;
+    if (before) layer->attn_norm = bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, true);
     bind_qkv(b, index, layer);
-    if (c->qk_norm) {
-        layer->q_norm = bind_norm(b, TFM__ROLE_Q_NORM, index, c->head_dim, true);
-        layer->k_norm = bind_norm(b, TFM__ROLE_K_NORM, index, c->head_dim, true);
-    }
+    bind_qk_norms(b, index, layer);
     layer->out = bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
-    layer->ffn_norm = bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, true);
-    if (c->gated) layer->gate = bind_matrix(b, TFM__ROLE_GATE, index, c->feed_forward, c->width, true);
-    layer->up = bind_matrix(b, TFM__ROLE_UP, index, c->feed_forward, c->width, true);
+    /* without one, both half-blocks of a parallel block have the norm of attention */
+    if (before)
+        layer->ffn_norm = bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, c->order == TFM__ORDER_PRE);
+    bind_wide(b, index, layer);
     layer->down = bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
-    if (c->post_norms) {
+    if (c->post_norms || c->order == TFM__ORDER_POST) {
         layer->attn_post_norm = bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
         layer->ffn_post_norm = bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
     }
     bool windowed = c->window && c->windowed[index];
     layer->window = windowed ? c->window : 0;
     layer->rope = windowed ? TFM__ROPE_LOCAL : TFM__ROPE_GLOBAL;
+    layer->rotates = c->positions == TFM__POSITIONS_ROTARY && c->rotated[index];
     layer->attn_scale = c->scale_by_layer ? c->attn_scale / (float)(index + 1) : c->attn_scale;
 }
 
@@ -197,18 +252,42 @@ static void choose_prefix(binder *b) {
     }
 }
 
+/* ALiBi's slope of each head (Press et al. 2022): with n heads, n a power of two, 2^(-max i / n) for i = 1 ..
+ * n. For other numbers: the slopes of the power of two below, then every other one of the power above. */
+static void bind_slopes(binder *b) {
+    const tfm__config *c = &b->model->config;
+    size_t bytes = c->heads * sizeof(float);
+    float *slopes = tfm__arena_alloc(&b->model->container.arena, bytes);
+    uint32_t below = 1;
+    if (!slopes) {
+        if (!b->status) b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
+        return;
+    }
+    while (below * 2 <= c->heads) below *= 2;
+    for (uint32_t h = 0; h < c->heads; h++) {
+        double step = h < below ? (double)(h + 1) / below : (2.0 * (h - below) + 1.0) / (2.0 * below);
+        slopes[h] = (float)tfm__pow_real(2.0, -(double)c->alibi_bias_max * step);
+        if (c->alibi_scaled) slopes[h] *= c->attn_scale;
+    }
+    b->model->slopes = slopes;
+}
+
 int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
     tfm__config *c = &model->config;
     bool hf = model->container.format == TFM__FORMAT_HF;
-    binder b = {.model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(), .error = error};
+    binder b = {
+        .model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(c->family), .error = error};
     uint64_t by_type[TFM__DTYPE_COUNT] = {0};
     b.transposed = b.names->matrices_transposed;
     choose_prefix(&b);
     model->layers = tfm__alloc_array(&model->heap, c->layers, sizeof *model->layers);
     if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
     model->embedding = bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
+    if (c->family->embed_norm) model->embed_norm = bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, true);
     if (c->positions == TFM__POSITIONS_LEARNED)
-        model->positions = bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context, c->width, true);
+        model->positions =
+            bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context + c->family->position_offset, c->width, true);
+    if (c->positions == TFM__POSITIONS_ALIBI) bind_slopes(&b);
     for (uint32_t i = 0; i < c->layers && !b.status; i++) bind_layer(&b, i, &model->layers[i]);
     model->output_norm = bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
     /* GGUF files say "tied" by leaving the output out; elsewhere the description decides */

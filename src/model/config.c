@@ -73,10 +73,28 @@ static int32_t check(const tfm__config *config, const char *file, tfm_error *err
                                     "rotary base %g, factor %g", rope->base, rope->factor);
         }
     }
-    if (!isfinite(config->attn_scale) || !isfinite(config->embed_scale) || !isfinite(config->attn_soft_cap) ||
+    if (!isfinite(config->residual_scale) || !isfinite(config->logit_scale) || !isfinite(config->clip_qkv) ||
+        !isfinite(config->alibi_bias_max) || !isfinite(config->attn_scale) ||
+        !isfinite(config->embed_scale) || !isfinite(config->attn_soft_cap) ||
         !isfinite(config->final_soft_cap))
         return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
                             "a scale is not a finite number");
+    return TFM_OK;
+}
+
+/* Which layers rotate, by the family's rule; every fourth does not where a list is missing (SmolLM3). */
+static int32_t rotate_layers(tfm__container *container, tfm__config *config, tfm_error *error) {
+    size_t layers = TFM__MIN(config->layers, TFM__MAX_LAYERS);
+    int rule = config->family->rotate;
+    config->rotated = tfm__arena_alloc(&container->arena, layers + 1);
+    if (!config->rotated) return tfm__fail_memory(error, container->heap, layers);
+    for (size_t i = 0; i < layers; i++) {
+        bool windowed = config->window && config->windowed[i];
+        config->rotated[i] = rule == TFM__ROTATE_ALL ||
+                             (rule == TFM__ROTATE_LISTED
+                                  ? (i + 1) % 4 != 0
+                                  : windowed || (rule == TFM__ROTATE_WINDOWED_OR_ALL && config->window == 0));
+    }
     return TFM_OK;
 }
 
@@ -84,7 +102,9 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     const char *file = container->blob_count ? container->blobs[0].name : "model";
     int32_t status;
     memset(config, 0, sizeof *config);
-    config->embed_scale = 1.0f;
+    config->embed_scale = config->residual_scale = config->logit_scale = 1.0f;
+    config->alibi_bias_max = 8.0f;
+    config->order = config->qk_norm = config->fused = config->positions = -1; /* as the family has it */
     config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
     config->rope[TFM__ROPE_GLOBAL].truncate = true;
     switch (container->format) {
@@ -104,10 +124,14 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (status) return status;
     const tfm__family *family = config->family;
     config->norm = family->norm;
-    config->positions = family->positions;
+    if (config->positions < 0) config->positions = family->positions;
+    if (config->order < 0) config->order = family->order;
+    if (config->qk_norm < 0) config->qk_norm = family->qk_norm;
+    if (config->fused < 0)
+        config->fused = container->format == TFM__FORMAT_HF ? family->fused : TFM__FUSED_ROWS;
     config->gated = family->gated;
-    config->qk_norm = family->qk_norm;
     config->post_norms = family->post_norms;
+    if (family->fixed_attn_scale != 0.0f) config->attn_scale = family->fixed_attn_scale;
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
     if (config->positions != TFM__POSITIONS_ROTARY) config->rotary_dim = 0;
     if (!family->local_rope) config->rope[TFM__ROPE_LOCAL] = config->rope[TFM__ROPE_GLOBAL];
@@ -118,6 +142,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
             tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
         if (!config->windowed) return tfm__fail_memory(error, container->heap, config->layers);
     }
+    if (!config->rotated && (status = rotate_layers(container, config, error)) != 0) return status;
     return check(config, file, error);
 }
 

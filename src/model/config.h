@@ -16,7 +16,33 @@
 #define TFM__MAX_CONTEXT (1 << 28)
 
 enum { TFM__NORM_RMS = 0, TFM__NORM_LAYER = 1 };
-enum { TFM__POSITIONS_ROTARY = 0, TFM__POSITIONS_LEARNED = 1 };
+enum { TFM__POSITIONS_ROTARY = 0, TFM__POSITIONS_LEARNED = 1, TFM__POSITIONS_ALIBI = 2 };
+/* How the half-blocks, attention and feed-forward f, stand to the stream x and their norms n. */
+enum {
+    TFM__ORDER_PRE = 0,  /* x + a(n x), then x + f(n x); families with post_norms: x + n a(n x) */
+    TFM__ORDER_PARALLEL, /* x + a(n x) + f(n x), with one norm for both or one each */
+    TFM__ORDER_POST      /* x + n a(x), then x + n f(x) */
+};
+/* Norms of queries and keys, before they are rotated. */
+enum {
+    TFM__QK_NORM_NONE = 0,
+    TFM__QK_NORM_HEAD,       /* RMS of each head, one weight [head_dim] for all */
+    TFM__QK_NORM_ROW,        /* RMS of all heads together, weight [heads * head_dim] */
+    TFM__QK_NORM_HEAD_LAYER, /* mean and variance of each head, one weight and bias for all */
+    TFM__QK_NORM_HEADS_LAYER /* the same, each head with its own weight */
+};
+/* A matrix that holds queries, keys and values. */
+enum {
+    TFM__FUSED_ROWS = 0, /* all rows of q, then k, then v */
+    TFM__FUSED_GROUPS    /* for each key/value head: its query heads, its key, its value */
+};
+/* Which layers rotate queries and keys. */
+enum {
+    TFM__ROTATE_ALL = 0,
+    TFM__ROTATE_WINDOWED,        /* those with a window */
+    TFM__ROTATE_WINDOWED_OR_ALL, /* those with a window; all if no layer has one */
+    TFM__ROTATE_LISTED           /* no_rope_layers, or all but each no_rope_layer_interval-th */
+};
 enum {
     TFM__ROPE_DEFAULT = 0, /* base^(-2i/d) */
     TFM__ROPE_LINEAR,      /* divided by a factor (Chen et al. 2023, position interpolation) */
@@ -46,6 +72,7 @@ enum { TFM__ROPE_GLOBAL = 0, TFM__ROPE_LOCAL = 1, TFM__ROPE_KINDS = 2 };
 /* What a tensor is for. Layer roles begin at TFM__ROLE_ATTN_NORM. */
 enum {
     TFM__ROLE_EMBED = 0,
+    TFM__ROLE_EMBED_NORM,
     TFM__ROLE_POSITION,
     TFM__ROLE_OUTPUT_NORM,
     TFM__ROLE_OUTPUT,
@@ -62,6 +89,7 @@ enum {
     TFM__ROLE_K_NORM,
     TFM__ROLE_ATTN_POST_NORM,
     TFM__ROLE_FFN_NORM,
+    TFM__ROLE_GATE_UP,
     TFM__ROLE_GATE,
     TFM__ROLE_UP,
     TFM__ROLE_DOWN,
@@ -81,11 +109,18 @@ typedef struct tfm__names {
 /* Which layers see only a window of the past. */
 enum {
     TFM__WINDOW_NEVER = 0,
-    TFM__WINDOW_ALL,       /* every layer, if the file gives a window */
-    TFM__WINDOW_EVEN,      /* layers 0, 2, 4, ... */
-    TFM__WINDOW_PATTERN,   /* all but each pattern-th */
-    TFM__WINDOW_FROM_LAYER /* from max_window_layers on, if use_sliding_window */
+    TFM__WINDOW_ALL,        /* every layer, if the file gives a window */
+    TFM__WINDOW_EVEN,       /* layers 0, 2, 4, ... */
+    TFM__WINDOW_PATTERN,    /* all but each pattern-th */
+    TFM__WINDOW_FROM_LAYER, /* from max_window_layers on, if use_sliding_window */
+    TFM__WINDOW_LOCAL       /* GPT-Neo: the layers that attention_layers calls local */
 };
+
+/* A setting of config.json that changes the arithmetic and that is implemented for one value only. */
+typedef struct tfm__demand {
+    const char *key;
+    const char *value; /* as JSON writes it; a list of alternatives with | between them */
+} tfm__demand;
 
 /* One row of the table of families. */
 typedef struct tfm__family {
@@ -93,13 +128,25 @@ typedef struct tfm__family {
     const char *gguf;  /* general.architecture, or NULL */
     const char *hf[3]; /* model_type in config.json */
     const tfm__names *hf_names;
-    int norm;              /* TFM__NORM_* */
-    bool norm_plus_one;    /* Hugging Face files store weight - 1 (GGUF files store the weight) */
-    bool post_norms;       /* a norm behind attention and feed-forward too, before they are added */
-    bool qk_norm;          /* norm of each head of q and k */
-    int positions;         /* TFM__POSITIONS_* */
-    bool gguf_interleaved; /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
-    int activation;        /* TFM__SILU ... when the file does not say */
+    const tfm__names *gguf_names; /* NULL: the usual ones */
+    int norm;                     /* TFM__NORM_* */
+    bool norm_plus_one;           /* Hugging Face files store weight - 1 (GGUF files store the weight) */
+    bool post_norms;              /* a norm behind attention and feed-forward too, before they are added */
+    bool norm_free;               /* norms have no weights */
+    bool embed_norm;              /* a norm behind the embedding */
+    int order;                    /* TFM__ORDER_* when the file does not say */
+    int qk_norm;                  /* TFM__QK_NORM_*; those with a switch in config.json: when it is on */
+    const char *qk_switch;        /* config.json's key that switches qk_norm on; NULL: always */
+    int fused;                    /* TFM__FUSED_* of Hugging Face files (GGUF files have rows) */
+    int rotate;                   /* TFM__ROTATE_* */
+    bool hf_interleaved;          /* rotary pairs are neighbours in Hugging Face files */
+    bool squared;                 /* the activation's result times its input (ReLU squared) */
+    uint32_t position_offset;     /* learned positions begin at this row */
+    bool logits_divided;          /* GGUF's logit_scale divides */
+    float fixed_attn_scale;       /* 0: 1 / sqrt(head_dim) */
+    int positions;                /* TFM__POSITIONS_* */
+    bool gguf_interleaved;        /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
+    int activation;               /* TFM__SILU ... when the file does not say */
     bool gated;
     bool tied;                                           /* the default of tie_word_embeddings */
     bool scale_embedding;                                /* by sqrt(width) */
@@ -108,24 +155,32 @@ typedef struct tfm__family {
     bool local_rope;                                     /* windowed layers have a rotary base of their own */
     bool query_scalar;                                   /* scale = query_pre_attn_scalar^-1/2 */
     float default_attn_soft_cap, default_final_soft_cap; /* GGUF, when the keys are absent */
+    const struct tfm__demand
+        *demands;          /* settings of config.json that must have one value; ends with a NULL key */
     int wide_scale_layers; /* GGUF carries no query scalar: models of this many layers use width / heads */
 } tfm__family;
 
 typedef struct tfm__config {
     const tfm__family *family;
-    int norm, positions, activation;
-    bool gated, tied, qk_norm, post_norms, interleaved;
+    int norm, positions, activation, order, qk_norm, fused;
+    bool gated, tied, post_norms, interleaved;
     float norm_offset; /* added to norm weights when they are bound */
     uint32_t layers, width, heads, kv_heads, head_dim, value_dim, feed_forward, vocab, context;
     uint32_t rotary_dim; /* of each head; even */
     float epsilon;
-    float embed_scale; /* 1: none */
+    float embed_scale;    /* 1: none */
+    float residual_scale; /* 1: none; multiplies what a half-block adds */
+    float logit_scale;    /* 1: none */
+    float clip_qkv;       /* 0: none; q, k and v are held between -clip and clip */
+    float alibi_bias_max; /* ALiBi: 8 in the paper */
+    bool alibi_scaled;    /* ALiBi's bias is multiplied by the attention scale too */
     float attn_scale;
     bool scale_by_layer;                 /* attention scale divided by layer + 1 */
     float attn_soft_cap, final_soft_cap; /* 0: none */
     tfm__rope rope[TFM__ROPE_KINDS];
     uint32_t window;   /* positions a windowed layer sees, the present one included; 0: no windows */
     uint8_t *windowed; /* [layers] in the container's arena */
+    uint8_t *rotated;  /* [layers] whether q and k are rotated; in the container's arena */
     char name[128];
 } tfm__config;
 
@@ -133,7 +188,7 @@ typedef struct tfm__config {
 const tfm__family *tfm__family_by_gguf(tfm__text architecture);
 const tfm__family *tfm__family_by_hf(const tfm__json *config, tfm__json_value model_type);
 const tfm__family *tfm__family_at(size_t index); /* NULL past the end */
-const tfm__names *tfm__gguf_names(void);
+const tfm__names *tfm__gguf_names(const tfm__family *family);
 
 /* Reads the description of an opened file; every number is checked against the bounds above. */
 int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_error *error);

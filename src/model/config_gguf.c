@@ -132,6 +132,27 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     }
 }
 
+/* The shape of the block and factors along the way, where the file decides. */
+static void read_block(reader *r, tfm__config *config) {
+    const tfm__family *family = config->family;
+    const tfm__meta *parallel = find(r, "use_parallel_residual");
+    bool flag;
+    if (parallel && tfm__meta_bool(parallel, &flag))
+        config->order = flag ? TFM__ORDER_PARALLEL : TFM__ORDER_PRE;
+    else if (parallel)
+        wrong_type(r, parallel);
+    if (family->qk_switch && !tfm__container_tensor(r->container, "blk.0.attn_q_norm.weight"))
+        config->qk_norm = TFM__QK_NORM_NONE;
+    read_f32(r, "embedding_scale", &config->embed_scale);
+    read_f32(r, "residual_scale", &config->residual_scale);
+    if (read_f32(r, "logit_scale", &config->logit_scale) && family->logits_divided)
+        config->logit_scale = 1.0f / config->logit_scale;
+    read_f32(r, "attention.clamp_kqv", &config->clip_qkv);
+    read_f32(r, "attention.max_alibi_bias", &config->alibi_bias_max);
+    if (family->positions == TFM__POSITIONS_ALIBI) /* nothing bounds it; converters write what they find */
+        config->context = TFM__MAX(config->context, 2048u);
+}
+
 static void read_name(const reader *r, tfm__config *config) {
     const tfm__meta *meta = tfm__container_meta(r->container, "general.name");
     tfm__text text;
@@ -184,6 +205,7 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     config->interleaved = config->family->gguf_interleaved;
     config->activation = config->family->activation;
     config->tied = true; /* unless there is an output tensor: bind.c looks */
+    read_block(&r, config);
     read_rope(&r, config);
     read_windows(&r, config, container);
     if (r.status) return r.status;

@@ -19,9 +19,20 @@ typedef struct reader {
     int32_t status;
 } reader;
 
-static tfm__json_value present(const reader *r, tfm__json_value object, const char *key) {
-    tfm__json_value value = tfm__json_get(r->json, object, key);
-    return tfm__json_kind(r->json, value) == TFM__JSON_NULL ? TFM__JSON_NONE : value;
+/* The member of that name; of several names with | between them the first that is there. null counts as
+ * absent. */
+static tfm__json_value present(const reader *r, tfm__json_value object, const char *names) {
+    char key[64];
+    for (const char *name = names; *name;) {
+        size_t length = strcspn(name, "|");
+        tfm__json_value value;
+        memcpy(key, name, TFM__MIN(length, sizeof key - 1));
+        key[TFM__MIN(length, sizeof key - 1)] = 0;
+        value = tfm__json_get(r->json, object, key);
+        if (value != TFM__JSON_NONE && tfm__json_kind(r->json, value) != TFM__JSON_NULL) return value;
+        name += length + (name[length] == '|');
+    }
+    return TFM__JSON_NONE;
 }
 
 static void fail_value(reader *r, tfm__json_value value, const char *key, const char *what) {
@@ -30,19 +41,17 @@ static void fail_value(reader *r, tfm__json_value value, const char *key, const 
             tfm__fail_at(r->error, TFM_E_FORMAT, r->file, key, tfm__json_offset(r->json, value), "%s", what);
 }
 
-/* The first of up to three names that is there. */
-static bool read_u32(reader *r, const char *a, const char *b, bool required, uint32_t *out) {
-    tfm__json_value value = present(r, r->root, a);
+static bool read_u32(reader *r, const char *names, bool required, uint32_t *out) {
+    tfm__json_value value = present(r, r->root, names);
     int64_t number;
-    if (value == TFM__JSON_NONE && b) value = present(r, r->root, b);
     if (value == TFM__JSON_NONE) {
         if (required && !r->status)
-            r->status = tfm__fail_at(r->error, TFM_E_MISSING, r->file, a, TFM__NO_OFFSET,
+            r->status = tfm__fail_at(r->error, TFM_E_MISSING, r->file, names, TFM__NO_OFFSET,
                                      "the description lacks this key");
         return false;
     }
     if (!tfm__json_i64(r->json, value, &number) || number < 0 || number > UINT32_MAX) {
-        fail_value(r, value, a, "not a number in range");
+        fail_value(r, value, names, "not a number in range");
         return false;
     }
     *out = (uint32_t)number;
@@ -76,14 +85,12 @@ static void read_activation(reader *r, tfm__config *config) {
     static const struct {
         const char *name;
         int activation;
-    } known[] = {{"silu", TFM__SILU},
-                 {"swish", TFM__SILU},
-                 {"gelu_new", TFM__GELU_TANH},
-                 {"gelu_pytorch_tanh", TFM__GELU_TANH},
-                 {"gelu_fast", TFM__GELU_TANH},
-                 {"gelu", TFM__GELU_ERF},
-                 {"relu", TFM__RELU}};
-    static const char *const keys[] = {"hidden_activation", "hidden_act", "activation_function"};
+    } known[] = {{"silu", TFM__SILU},           {"swish", TFM__SILU},
+                 {"gelu_new", TFM__GELU_TANH},  {"gelu_pytorch_tanh", TFM__GELU_TANH},
+                 {"gelu_fast", TFM__GELU_TANH}, {"gelu", TFM__GELU_ERF},
+                 {"relu", TFM__RELU},           {"relu2", TFM__RELU}};
+    static const char *const keys[] = {"hidden_activation", "hidden_act", "activation_function",
+                                       "activation"};
     tfm__json_value value = TFM__JSON_NONE;
     config->activation = config->family->activation;
     for (size_t i = 0; i < TFM__COUNT(keys) && value == TFM__JSON_NONE; i++)
@@ -94,7 +101,8 @@ static void read_activation(reader *r, tfm__config *config) {
         (config->family->scale_embedding && tfm__json_equals(r->json, value, "gelu")))
         return;
     for (size_t i = 0; i < TFM__COUNT(known); i++)
-        if (tfm__json_equals(r->json, value, known[i].name)) {
+        if (tfm__json_equals(r->json, value, known[i].name) &&
+            config->family->squared == !strcmp(known[i].name, "relu2")) {
             config->activation = known[i].activation;
             return;
         }
@@ -209,7 +217,7 @@ static void read_ropes(reader *r, tfm__config *config, tfm__arena *arena) {
                     sliding = present(r, parameters, "sliding_attention");
     global->base = 10000.0;
     local->base = 10000.0;
-    read_f64_of(r, r->root, "rope_theta", &global->base);
+    read_f64_of(r, r->root, "rope_theta|rotary_emb_base", &global->base);
     read_f64_of(r, r->root, "rope_local_base_freq", &local->base);
     if (parameters == TFM__JSON_NONE) {
         read_rope(r, present(r, r->root, "rope_scaling"), config, global, arena);
@@ -230,17 +238,19 @@ static void read_ropes(reader *r, tfm__config *config, tfm__arena *arena) {
 /* layer_types if the file has it, otherwise the family's rule. */
 static void read_windows(reader *r, tfm__config *config, tfm__container *container) {
     const tfm__family *family = config->family;
-    tfm__json_value types = present(r, r->root, "layer_types");
+    bool local = family->window == TFM__WINDOW_LOCAL;
+    tfm__json_value types = present(r, r->root, local ? "attention_layers" : "layer_types");
     uint32_t period = (uint32_t)family->window_pattern, from = 0;
     bool use = true;
     if (r->status || family->window == TFM__WINDOW_NEVER) return;
-    if (!read_u32(r, "sliding_window", NULL, false, &config->window)) return;
+    if (!read_u32(r, local ? "window_size" : "sliding_window", false, &config->window)) return;
     if (family->window == TFM__WINDOW_FROM_LAYER) {
         use = false;
         read_bool(r, "use_sliding_window", &use);
-        read_u32(r, "max_window_layers", NULL, false, &from);
+        read_u32(r, "max_window_layers", false, &from);
     }
-    read_u32(r, "sliding_window_pattern", "_sliding_window_pattern", false, &period);
+    if (types == TFM__JSON_NONE)
+        read_u32(r, "sliding_window_pattern|_sliding_window_pattern", false, &period);
     if (!use || config->window == 0) {
         config->window = 0;
         return;
@@ -249,14 +259,16 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     if (r->status) return;
     if (types != TFM__JSON_NONE && tfm__json_size(r->json, types) != config->layers)
         fail_value(r, types, "layer_types", "not one entry per layer");
+    if (local && types == TFM__JSON_NONE)
+        fail_value(r, r->root, "attention_layers", "which layers are local is not said");
     if (family->window == TFM__WINDOW_PATTERN && period == 0)
         fail_value(r, r->root, "sliding_window_pattern", "is 0");
     if (r->status) return;
     tfm__json_value type = tfm__json_first(r->json, types);
     for (uint32_t i = 0; i < config->layers && !r->status; i++) {
         if (types != TFM__JSON_NONE) {
-            config->windowed[i] = tfm__json_equals(r->json, type, "sliding_attention");
-            if (!config->windowed[i] && !tfm__json_equals(r->json, type, "full_attention"))
+            config->windowed[i] = tfm__json_equals(r->json, type, local ? "local" : "sliding_attention");
+            if (!config->windowed[i] && !tfm__json_equals(r->json, type, local ? "global" : "full_attention"))
                 fail_value(r, type, "layer_types", "a kind of layer that is not supported");
             type = tfm__json_next(r->json, types, type);
         } else {
@@ -265,10 +277,27 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     }
 }
 
+/* Whether a value is written so in the file: true, false, or a text with its quotes. */
+static bool has_literal(const reader *r, tfm__json_value value, const char *literal) {
+    bool flag;
+    size_t length = strlen(literal);
+    const char *raw;
+    size_t size;
+    if (tfm__json_bool(r->json, value, &flag)) return !strcmp(literal, flag ? "true" : "false");
+    return tfm__json_raw(r->json, value, &raw, &size) && size + 2 == length &&
+           !memcmp(raw, literal + 1, size);
+}
+
 /* Settings that change the arithmetic and that no family here uses: refuse rather than compute something
  * else. */
-static void refuse_unknown(reader *r) {
+static void refuse_unknown(reader *r, const tfm__family *family) {
     bool flag = false;
+    for (const tfm__demand *demand = family->demands; demand && demand->key && !r->status; demand++) {
+        tfm__json_value value = present(r, r->root, demand->key);
+        if (value != TFM__JSON_NONE && !has_literal(r, value, demand->value))
+            r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, demand->key,
+                                     tfm__json_offset(r->json, value), "only %s is supported", demand->value);
+    }
     if (read_bool(r, "use_bidirectional_attention", &flag) && flag && !r->status)
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention",
                                  TFM__NO_OFFSET, "attention in both directions");
@@ -276,6 +305,99 @@ static void refuse_unknown(reader *r) {
     if (tfm__json_kind(r->json, quantization) == TFM__JSON_OBJECT && !r->status)
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "quantization_config",
                                  tfm__json_offset(r->json, quantization), "quantised Hugging Face weights");
+}
+
+/* Key/value heads: a number, or Falcon's multi_query, which older files have in its place. */
+static void read_kv_heads(reader *r, tfm__config *config) {
+    bool multi_query = false, grouped = false;
+    if (read_bool(r, "multi_query", &multi_query)) {
+        read_bool(r, "new_decoder_architecture", &grouped);
+        if (!grouped) {
+            config->kv_heads = multi_query ? 1 : config->heads;
+            config->fused = multi_query ? TFM__FUSED_ROWS : TFM__FUSED_GROUPS;
+            return;
+        }
+        config->fused = TFM__FUSED_GROUPS;
+    }
+    read_u32(r, "num_key_value_heads|num_kv_heads", false, &config->kv_heads);
+}
+
+/* How much of each head is rotated: a number of dimensions or a share of the head. */
+static void read_rotary_dim(reader *r, tfm__config *config) {
+    tfm__json_value parameters = present(r, r->root, "rope_parameters");
+    double share = 1.0;
+    config->rotary_dim = config->head_dim;
+    if (read_u32(r, "rotary_dim", false, &config->rotary_dim)) return;
+    if (!read_f64_of(r, parameters, "partial_rotary_factor", &share))
+        read_f64_of(r, r->root, "partial_rotary_factor|rotary_pct|rope_pct", &share);
+    if (!(share > 0.0 && share <= 1.0))
+        fail_value(r, r->root, "partial_rotary_factor", "must lie between 0 and 1");
+    else
+        config->rotary_dim = (uint32_t)(config->head_dim * share);
+}
+
+/* The shape of the block, where config.json decides. */
+static void read_block(reader *r, tfm__config *config) {
+    bool flag = false;
+    if (read_bool(r, "use_parallel_residual|parallel_attn", &flag))
+        config->order = flag ? TFM__ORDER_PARALLEL : TFM__ORDER_PRE;
+    if (config->family->qk_switch) {
+        flag = false;
+        read_bool(r, config->family->qk_switch, &flag);
+        if (!flag) config->qk_norm = TFM__QK_NORM_NONE;
+    }
+    flag = false;
+    if (read_bool(r, "alibi", &flag) && flag) { /* Falcon scales the bias with the scores */
+        config->positions = TFM__POSITIONS_ALIBI;
+        config->alibi_scaled = true;
+    }
+}
+
+/* Factors along the way: Granite's multipliers, Cohere's logit_scale, clipping, MPT's attn_config. */
+static void read_scales(reader *r, tfm__config *config) {
+    tfm__json_value attention = present(r, r->root, "attn_config");
+    double value;
+    bool flag = false;
+    if (read_f64_of(r, r->root, "embedding_multiplier", &value)) config->embed_scale = (float)value;
+    if (read_f64_of(r, r->root, "attention_multiplier", &value)) config->attn_scale = (float)value;
+    if (read_f64_of(r, r->root, "residual_multiplier", &value)) config->residual_scale = (float)value;
+    if (read_f64_of(r, r->root, "logits_scaling", &value)) config->logit_scale = (float)(1.0 / value);
+    if (read_f64_of(r, r->root, "logit_scale", &value)) config->logit_scale = (float)value;
+    if (read_f64_of(r, r->root, "clip_qkv", &value)) config->clip_qkv = (float)value;
+    if (attention == TFM__JSON_NONE) return;
+    if (read_f64_of(r, attention, "alibi_bias_max", &value)) config->alibi_bias_max = (float)value;
+    if (read_f64_of(r, attention, "clip_qkv", &value)) config->clip_qkv = (float)value;
+    if (read_f64_of(r, attention, "softmax_scale", &value)) config->attn_scale = (float)value;
+    tfm__json_value norm = present(r, attention, "qk_ln");
+    if (tfm__json_bool(r->json, norm, &flag) && flag && !r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "attn_config.qk_ln",
+                                 tfm__json_offset(r->json, norm), "only false is supported");
+}
+
+/* SmolLM3: 1 in no_rope_layers means that the layer does rotate; without the list each interval-th does not.
+ */
+static void read_rotated(reader *r, tfm__config *config, tfm__container *container) {
+    tfm__json_value list = present(r, r->root, "no_rope_layers");
+    uint32_t interval = 4;
+    int64_t flag;
+    if (r->status || config->family->rotate != TFM__ROTATE_LISTED || config->layers > TFM__MAX_LAYERS) return;
+    read_u32(r, "no_rope_layer_interval", false, &interval);
+    if (list != TFM__JSON_NONE && tfm__json_size(r->json, list) != config->layers)
+        fail_value(r, list, "no_rope_layers", "not one entry per layer");
+    if (interval == 0) fail_value(r, r->root, "no_rope_layer_interval", "is 0");
+    config->rotated = tfm__arena_alloc(&container->arena, config->layers + 1);
+    if (!config->rotated && !r->status)
+        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
+    if (r->status) return;
+    tfm__json_value item = tfm__json_first(r->json, list);
+    for (uint32_t i = 0; i < config->layers && !r->status; i++) {
+        config->rotated[i] = (i + 1) % interval != 0;
+        if (list == TFM__JSON_NONE) continue;
+        if (!tfm__json_i64(r->json, item, &flag) || flag < 0 || flag > 1)
+            fail_value(r, item, "no_rope_layers", "neither 0 nor 1");
+        config->rotated[i] = flag == 1;
+        item = tfm__json_next(r->json, list, item);
+    }
 }
 
 int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_error *error) {
@@ -299,29 +421,33 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
                             tfm__json_offset(r.json, type),
                             name[0] ? "family '%s' is not supported" : "no family is named%s", name);
     }
-    read_u32(&r, "num_hidden_layers", "n_layer", true, &config->layers);
-    read_u32(&r, "hidden_size", "n_embd", true, &config->width);
-    read_u32(&r, "num_attention_heads", "n_head", true, &config->heads);
+    read_u32(&r, "num_hidden_layers|n_layer|num_layers|n_layers", true, &config->layers);
+    read_u32(&r, "hidden_size|n_embd|n_embed|d_model", true, &config->width);
+    read_u32(&r, "num_attention_heads|n_head|num_heads|n_heads", true, &config->heads);
     config->kv_heads = config->heads;
-    read_u32(&r, "num_key_value_heads", NULL, false, &config->kv_heads);
+    read_kv_heads(&r, config);
     config->feed_forward = config->width <= TFM__MAX_WIDTH ? 4 * config->width : 0;
-    read_u32(&r, "intermediate_size", "n_inner", config->family->gated, &config->feed_forward);
-    read_u32(&r, "vocab_size", NULL, true, &config->vocab);
+    read_u32(&r, "intermediate_size|n_inner|ffn_dim|ffn_hidden_size", config->family->gated,
+             &config->feed_forward);
+    read_u32(&r, "vocab_size", true, &config->vocab);
     config->context = 2048;
-    read_u32(&r, "max_position_embeddings", "n_positions", false, &config->context);
+    read_u32(&r, "max_position_embeddings|n_positions|max_seq_len|seq_length", false, &config->context);
     config->head_dim = config->heads ? config->width / config->heads : 0;
-    read_u32(&r, "head_dim", NULL, false, &config->head_dim);
-    config->value_dim = config->rotary_dim = config->head_dim;
+    read_u32(&r, "head_dim", false, &config->head_dim);
+    config->value_dim = config->head_dim;
+    read_rotary_dim(&r, config);
     config->epsilon = 1e-5f;
     if (config->family->norm == TFM__NORM_RMS) config->epsilon = 1e-6f; /* the classes' default */
-    read_f32(&r, config->family->norm == TFM__NORM_RMS ? "rms_norm_eps" : "layer_norm_epsilon",
-             &config->epsilon);
+    read_f32(&r, "rms_norm_eps|layer_norm_epsilon|layer_norm_eps|norm_epsilon|norm_eps", &config->epsilon);
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
     read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
     config->norm_offset = config->family->norm_plus_one ? 1.0f : 0.0f;
     config->tied = config->family->tied;
     read_bool(&r, "tie_word_embeddings", &config->tied);
     read_bool(&r, "scale_attn_by_inverse_layer_idx", &config->scale_by_layer);
+    config->interleaved = config->family->hf_interleaved;
+    read_block(&r, config);
+    read_scales(&r, config);
     double scalar;
     if (config->family->query_scalar && read_f64_of(&r, r.root, "query_pre_attn_scalar", &scalar)) {
         if (!(scalar > 0)) fail_value(&r, r.root, "query_pre_attn_scalar", "must be positive");
@@ -332,6 +458,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     read_activation(&r, config);
     read_ropes(&r, config, &container->arena);
     read_windows(&r, config, container);
-    refuse_unknown(&r);
+    read_rotated(&r, config, container);
+    refuse_unknown(&r, config->family);
     return r.status;
 }

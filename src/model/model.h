@@ -30,7 +30,9 @@ typedef struct tfm__layer {
     tfm__norm attn_norm; /* [width] */
     tfm__view q, k,
         v; /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
-    tfm__norm q_norm, k_norm; /* [head_dim] */
+    tfm__view
+        qkv; /* all three, one group behind the other, if the file has them so; q, k, v are empty then */
+    tfm__norm q_norm, k_norm; /* [head_dim], or a weight for each head: tfm__config's qk_norm */
     tfm__view out;            /* [width, heads * value_dim] */
     tfm__norm attn_post_norm; /* [width] */
     tfm__norm ffn_norm;       /* [width] */
@@ -39,6 +41,7 @@ typedef struct tfm__layer {
     tfm__norm ffn_post_norm;  /* [width] */
     uint32_t window;          /* positions seen, the present one included; 0: all */
     int rope;                 /* TFM__ROPE_GLOBAL or _LOCAL */
+    bool rotates;             /* q and k are turned by their positions */
     float attn_scale;
 } tfm__layer;
 
@@ -62,7 +65,9 @@ struct tfm_model {
     tfm_tokenizer *tokenizer; /* NULL: the files hold none */
 
     tfm__view embedding; /* [vocab, width] */
-    tfm__view positions; /* [context, width], learned positions */
+    tfm__norm embed_norm;
+    tfm__view positions; /* [position_offset + context, width], learned positions */
+    const float *slopes; /* [heads] ALiBi, or NULL */
     tfm__layer *layers;
     tfm__norm output_norm;
     tfm__view output; /* [vocab, width]; the embedding itself when tied */

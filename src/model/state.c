@@ -127,6 +127,9 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     s->stream = take(d, tokens, c->width, sizeof(float));
     s->normed = take(d, tokens, c->width, sizeof(float));
     s->delta = take(d, tokens, c->width, sizeof(float));
+    s->side = take(d, c->order == TFM__ORDER_PARALLEL ? tokens : 0, c->width, sizeof(float));
+    s->fused = take(d, c->fused == TFM__FUSED_GROUPS ? tokens : 0,
+                    q + (size_t)c->kv_heads * (c->head_dim + c->value_dim), sizeof(float));
     s->q = take(d, tokens, q, sizeof(float));
     s->k = take(d, tokens, (size_t)c->kv_heads * c->head_dim, sizeof(float));
     s->v = take(d, tokens, (size_t)c->kv_heads * c->value_dim, sizeof(float));
@@ -146,6 +149,7 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     s->first = take(d, tokens, c->heads, sizeof(uint32_t));
     s->last = take(d, tokens, c->heads, sizeof(uint32_t));
     s->place = take(d, tokens, c->heads, sizeof(uint32_t));
+    s->slope = take(d, c->positions == TFM__POSITIONS_ALIBI ? tokens : 0, c->heads, sizeof(float));
 }
 
 /* Working space for `rows` tokens at a time and a past of `total` positions; the part for the past grows by

@@ -17,10 +17,13 @@ typedef struct tfm__page {
 /* Scratch of one pass over up to `tokens` tokens; rows are `tokens` long, strides are in floats. */
 typedef struct tfm__scratch {
     size_t tokens;
-    size_t runs;      /* of pages, that a single token's attention has room for */
-    float *stream;    /* [tokens, width] the residual stream */
-    float *normed;    /* [tokens, width] */
-    float *delta;     /* [tokens, width] what a half block adds */
+    size_t runs;   /* of pages, that a single token's attention has room for */
+    float *stream; /* [tokens, width] the residual stream */
+    float *normed; /* [tokens, width] */
+    float *delta;  /* [tokens, width] what a half block adds */
+    float *side;   /* [tokens, width] parallel blocks: the feed-forward's input, while attention adds to the
+                      stream */
+    float *fused;  /* [tokens, heads * head_dim + ...] a product of all three, before it is taken apart */
     float *q, *k, *v; /* [tokens, heads * head_dim] ... */
     float *mixed;     /* [tokens, heads * value_dim] attention's result */
     float *gate, *up; /* [tokens, feed_forward] */
@@ -29,7 +32,8 @@ typedef struct tfm__scratch {
     float *tile_q; /* [kv_heads, tokens, heads / kv_heads, head_dim] queries, scaled, in the order attention
                       reads */
     float *part_o, *part_m, *part_l; /* attention's partial results */
-    uint32_t *first, *last, *place;  /* [heads per group * tokens] ranges of visible keys */
+    uint32_t *first, *last, *place;  /* [heads * tokens] ranges of visible keys */
+    float *slope;                    /* [heads * tokens] ALiBi's, in attention's order */
     void *memory;                    /* all of the above */
 } tfm__scratch;
 
