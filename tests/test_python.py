@@ -10,7 +10,10 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
+from array import array
 from pathlib import Path
+from typing import Any, List
 
 ROOT = Path(__file__).resolve().parent.parent
 if os.environ.get("TFM_TEST_INSTALLED") != "1":
@@ -19,6 +22,7 @@ if os.environ.get("TFM_TEST_INSTALLED") != "1":
 import tfm  # noqa: E402
 
 MODEL = os.environ.get("TFM_TEST_MODEL", str(ROOT / "examples" / "models" / "tang.gguf"))
+FIXTURES = ROOT / "tests" / "data" / "tokenizer"
 PROMPT = "床前明月光"
 
 
@@ -441,6 +445,273 @@ class Generating(Small):
         done = subprocess.run([sys.executable, script, "/nowhere", PROMPT], env=env, capture_output=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"nowhere", done.stderr)
+
+
+def numpy_or_none() -> Any:
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy
+
+
+@unittest.skipUnless(FIXTURES.is_dir(), "the fixtures are not here")
+class Encodings(unittest.TestCase):
+    """Tokenizers alone, on the fixtures of tests/data/tokenizer."""
+
+    TEXTS = ["", "The sea", "I'm 中文, naïve 🙂 1234", "a\n\n  b", "<|endoftext|>", "x" * 300, "é" * 7]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.ranks = tfm.Tokenizer.load(FIXTURES / "ranks.tiktoken", pattern="cl100k", special_tokens={"<|end|>": 100000})
+        cls.spm = tfm.Tokenizer.load(FIXTURES / "spm-llama.model")
+        cls.json = tfm.Tokenizer.load(FIXTURES / "bl-gpt2.json")
+        cls.all = [cls.ranks, cls.spm, cls.json]
+
+    def test_one_call_or_many(self) -> None:
+        for tokenizer in self.all:
+            single = [tokenizer.encode(text) for text in self.TEXTS]
+            self.assertEqual([tokenizer.count(text) for text in self.TEXTS], [len(ids) for ids in single])
+            self.assertEqual([tokenizer.encode(text.encode()) for text in self.TEXTS], single)
+            for options in ({"threads": 1}, {"threads": 2}, {"pool": tfm.Pool(3)}, {"ids_only": True}, {}):
+                encoding = tokenizer.encode_batch(self.TEXTS, **options)
+                self.assertEqual(encoding.tolist(), single)
+                self.assertEqual([row.tolist() for row in encoding], single)
+                self.assertEqual([row.input for row in encoding], list(range(len(single))))
+            self.assertEqual(tokenizer.decode_batch(encoding), [tokenizer.decode(ids) for ids in single])
+            self.assertEqual(tokenizer.decode_batch(single), [tokenizer.decode(ids) for ids in single])
+
+    def test_many_texts(self) -> None:
+        texts = [f"{i} lines of text" * (i % 50) for i in range(2000)]  # enough bytes for a pool
+        one, two = self.ranks.encode_batch(texts, threads=1), self.ranks.encode_batch(iter(texts))
+        self.assertEqual(one.tolist(), two.tolist())
+        self.assertEqual(one.tolist()[1999], self.ranks.encode(texts[1999]))
+        self.assertEqual(self.ranks.encode_batch([]).tolist(), [])
+        self.assertEqual(len(self.ranks.encode_batch([]).ids), 0)
+
+    def test_encode_beyond_the_guess(self) -> None:
+        text = "".join(chr(0x4E00 + 37 * i % 20000) for i in range(3000))  # more tokens than half its bytes
+        ids = self.ranks.encode(text)
+        self.assertGreater(len(ids), len(text.encode()) // 2 + 16)
+        self.assertEqual(self.ranks.decode(ids), text)
+
+    def test_offsets(self) -> None:
+        for tokenizer in (self.ranks, self.json):
+            for text in self.TEXTS:
+                row = tokenizer.encode(text, offsets=True, add_special=False)
+                data = text.encode()
+                self.assertEqual(row.tolist(), tokenizer.encode(text, add_special=False))
+                self.assertEqual(b"".join(data[begin:end] for begin, end in row.byte_offsets), data)
+                self.assertEqual("".join(row.tokens) if text.isascii() else text, text)
+                for (begin, end), (first, last) in zip(row.byte_offsets, row.offsets):
+                    self.assertLessEqual(data[begin:end].decode("utf-8", "ignore"), text[first:last])
+        row = self.ranks.encode("é中", offsets="bytes")
+        with self.assertRaises(AttributeError):
+            row.offsets
+        with self.assertRaises(AttributeError):
+            self.ranks.encode_batch(["a"], ids_only=True).attention_mask
+
+    def test_arrays(self) -> None:
+        encoding = self.ranks.encode_batch(["a b c", "d"], offsets=True, padding=True, pad_to_multiple_of=4)
+        ids = encoding.ids
+        self.assertIs(ids, encoding.ids)
+        kept, table = encoding.ids.tolist(), encoding.matrix()
+        mask = encoding.matrix("attention_mask")
+        numpy = numpy_or_none()
+        if numpy:
+            self.assertEqual((ids.dtype, encoding.starts.dtype), (numpy.dtype("int32"), numpy.dtype("uint64")))
+            self.assertEqual((table.shape, mask.shape), ((2, 4), (2, 4)))
+            self.assertTrue(numpy.shares_memory(ids, table))
+            self.assertFalse(ids.flags.writeable)
+        else:
+            self.assertEqual((ids.format, ids.readonly, table.shape), ("i", True, (2, 4)))
+        self.assertEqual(mask.tolist(), [[1, 1, 1, 0], [1, 0, 0, 0]])
+        row = encoding[0].ids
+        encoding.close()
+        del encoding
+        gc.collect()
+        self.assertEqual(ids.tolist(), kept)  # the memory lives as long as the arrays
+        self.assertEqual(row.tolist(), kept[:4])
+        with self.assertRaises(ValueError):
+            self.ranks.encode_batch(["a", "a b"]).matrix()
+        self.assertEqual(list(self.ranks.encode_batch([""]).matrix().shape[-1:]), [0])
+
+    def test_shapes(self) -> None:
+        def rows(*texts: Any, **options: Any) -> List[List[int]]:
+            return self.ranks.encode_batch(texts, **options).tolist()
+
+        a, b, c = (self.ranks.encode(text)[0] for text in (" a", " b", " c"))
+        self.assertEqual(rows(" a b c", max_length=2), [[a, b]])
+        self.assertEqual(rows(" a b c", max_length=2, truncation_side="left"), [[b, c]])
+        self.assertEqual(rows(" a b c", truncation=True, max_length=2, overflow=True), [[a, b], [c]])
+        self.assertEqual(rows(" a b c", truncation=True, max_length=2, stride=1, overflow=True), [[a, b], [b, c]])
+        self.assertEqual(rows((" a b", " c"), truncation="only_first", max_length=2), [[a, c]])
+        self.assertEqual(rows(" a", " a b", padding=True, pad_id=7), [[a, 7], [a, b]])
+        self.assertEqual(rows(" a", padding="max_length", max_length=3, padding_side="left", pad_id=7), [[7, 7, a]])
+        self.assertEqual(self.ranks.encode(" a", " b"), [a, b])
+        pair = self.ranks.encode(" a", " b", offsets=True)
+        self.assertEqual((pair.type_ids.tolist(), pair.sequence_ids.tolist()), ([0, 1], [0, 1]))
+        encoding = self.ranks.encode_batch([" a b", " c"], max_length=1, overflow=True)
+        self.assertEqual([row.input for row in encoding], [0, 0, 1])
+        self.assertEqual([row.tolist() for row in encoding[1:]], [[b], [c]])
+        self.assertEqual(encoding[-1].tolist(), [c])
+        with self.assertRaises(IndexError):
+            encoding[3]
+        for wrong in ({"truncation": True}, {"padding": "max_length"}, {"padding": "wide"}, {"truncation": "most", "max_length": 1},
+                      {"padding_side": "up"}, {"max_length": -1}, {"offsets": "lines"}, {"stride": -1}):  # fmt: skip
+            with self.assertRaises(ValueError):
+                rows("a", **wrong)
+        with self.assertRaises(tfm.TokenError):
+            rows("a", padding=True, pad_id=10**6)
+
+    def test_special_tokens(self) -> None:
+        end, text = self.ranks.special_tokens["<|end|>"], "a<|end|>"
+        self.assertEqual(end, 100000)
+        self.assertEqual(self.ranks.decode(self.ranks.encode(text)), text)
+        self.assertNotIn(end, self.ranks.encode(text))
+        self.assertEqual(self.ranks.encode_ordinary(text), self.ranks.encode(text))
+        for options in ({"parse_special": True}, {"parse_special": "parse"}, {"allowed_special": "all"},
+                        {"allowed_special": {"<|end|>"}}, {"allowed_special": ["<|end|>"], "disallowed_special": ()}):  # fmt: skip
+            self.assertEqual(self.ranks.encode(text, **options)[-1], end)
+            self.assertEqual(self.ranks.count(text, **options), 2)
+            self.assertEqual(self.ranks.encode_batch([text], **options)[0].tolist()[-1], end)
+        for options in ({"parse_special": "refuse"}, {"allowed_special": set()}, {"disallowed_special": "all"},
+                        {"disallowed_special": {"<|end|>"}}, {"allowed_special": "all", "disallowed_special": ["<|end|>"]}):  # fmt: skip
+            with self.assertRaises(tfm.TokenError) as caught:
+                self.ranks.encode(text, **options)
+            self.assertIsInstance(caught.exception, ValueError)  # what tiktoken raises
+            self.assertIn("<|end|>", str(caught.exception))
+        self.assertEqual(self.ranks.encode(text, disallowed_special=()), self.ranks.encode(text))
+        self.assertEqual(self.ranks.decode([end], special=True), "<|end|>")
+        for wrong in ({"allowed_special": {"<|none|>"}}, {"parse_special": "some"},
+                      {"parse_special": True, "allowed_special": "all"}, {"invalid_utf8": "maybe"}):  # fmt: skip
+            with self.assertRaises(ValueError):
+                self.ranks.encode(text, **wrong)
+        with self.assertRaises(TypeError):
+            self.ranks.encode(text, allowed_special="<|end|>")
+
+    def test_vocabulary(self) -> None:
+        self.assertEqual(self.ranks.vocab_size, 100001)
+        self.assertEqual(len(self.ranks), 100001)
+        self.assertEqual(self.ranks.token_to_id("a"), self.ranks.encode("a")[0])
+        self.assertEqual(self.ranks.id_to_token(self.ranks.encode(" a")[0]), " a")
+        self.assertIsNone(self.ranks.token_to_id("no such token"))
+        self.assertIsNone(self.ranks.id_to_token(10**6))
+        self.assertEqual(self.ranks.id_to_token(self.ranks.find(b"\xff")), "\ufffd")
+
+    def test_what_is_no_text(self) -> None:
+        for tokenizer in self.all:
+            self.assertEqual(tokenizer.encode("a\ud800b"), tokenizer.encode("a\ufffdb"))  # as tiktoken does
+            self.assertEqual(tokenizer.encode("\ud83d\ude42"), tokenizer.encode("🙂"))
+            self.assertEqual(tokenizer.encode("a\0b"), tokenizer.encode(b"a\0b"))
+            self.assertEqual(tokenizer.encode(bytearray(b"ab")), tokenizer.encode("ab"))
+            for wrong in (None, 5, ["a"], 1.5):
+                for function in (tokenizer.encode, tokenizer.count, tokenizer.find):
+                    with self.assertRaises(TypeError):
+                        function(wrong)
+            with self.assertRaises(TypeError):
+                tokenizer.encode_batch("abc")
+            with self.assertRaises(TypeError):
+                tokenizer.encode_batch(["a", 5])
+            with self.assertRaises(ValueError):
+                tokenizer.encode_batch([("a", "b", "c")])
+            for wrong in ("abc", b"abc", [1.5], ["1"], 5):
+                with self.assertRaises(TypeError):
+                    tokenizer.decode(wrong)
+            with self.assertRaises(OverflowError):
+                tokenizer.decode([2**31])
+            for wrong in ([-1], [10**9]):
+                with self.assertRaises(tfm.TokenError):
+                    tokenizer.decode(wrong)
+        bad = b"ab\xffc"
+        self.assertEqual(self.ranks.decode_bytes(self.ranks.encode(bad, invalid_utf8="keep")), bad)
+        self.assertEqual(self.ranks.encode(bad, invalid_utf8="replace"), self.ranks.encode("ab\ufffdc"))
+        with self.assertRaises(tfm.TfmError) as caught:
+            self.ranks.encode(bad, invalid_utf8="refuse")
+        self.assertIn("2", str(caught.exception))
+
+    def test_ids_of_any_kind(self) -> None:
+        ids = self.ranks.encode("any kind of ids")
+        arrays: List[Any] = [tuple(ids), iter(ids), array("i", ids), array("q", ids), memoryview(array("i", ids))]
+        numpy = numpy_or_none()
+        if numpy:
+            arrays += [numpy.array(ids, dtype=kind) for kind in ("int32", "int64", "uint16")]
+            arrays.append(numpy.array(ids * 2, dtype="int32").reshape(2, -1).T[:, 0])
+        for given in arrays:
+            self.assertEqual(self.ranks.decode(given), "any kind of ids")
+
+    def test_streams(self) -> None:
+        text = "Once upon a time 中文\n" * 20 + "<|end|> the end 🙂"
+        for tokenizer in self.all:
+            ids = tokenizer.encode(text, parse_special=True)
+            with tokenizer.encoder(parse_special=True) as encoder:
+                for size in (1, 7, 1000):
+                    found = []
+                    for at in range(0, len(text), size):
+                        found += encoder.push(text[at : at + size])
+                    self.assertEqual(found + encoder.finish(), ids)
+                data, found = text.encode(), []
+                for at in range(len(data)):
+                    found += encoder.push(data[at : at + 1])
+                self.assertEqual(found + encoder.finish(), ids)
+                self.assertEqual(encoder.push(""), [])
+                encoder.finish()
+            lines = text.splitlines(keepends=True)
+            self.assertEqual(list(tokenizer.encode_iter(lines, parse_special=True)), ids)
+            pieces = list(tokenizer.decode_iter(ids))
+            self.assertNotIn("", pieces)
+            self.assertEqual("".join(pieces), tokenizer.decode(ids))
+        encoder = tfm.Tokenizer.load(FIXTURES / "bl-gpt2.json").encoder()
+        gc.collect()  # the encoder keeps its tokenizer
+        self.assertEqual(encoder.push("a") + encoder.finish(), self.json.encode("a"))
+
+    def test_load_options(self) -> None:
+        data = (FIXTURES / "ranks.tiktoken").read_bytes()
+        plain = tfm.Tokenizer.from_bytes(data, pattern="cl100k", special_tokens={})
+        self.assertEqual(plain.special_tokens, {})
+        for options in ({"isa": "portable"}, {"cache_bytes": 1}, {"cache_bytes": 1 << 20}):
+            other = tfm.Tokenizer.from_bytes(data, pattern="cl100k", special_tokens={}, **options)
+            self.assertEqual(other.encode("the same"), plain.encode("the same"))
+        with self.assertRaises(tfm.TfmError) as caught:
+            tfm.Tokenizer.from_bytes(data, pattern="cl100k", byte_budget=1000)
+        self.assertEqual(caught.exception.name, "TFM_E_BUDGET")
+        for wrong in ({"special_tokens": {"": 1000}}, {"special_tokens": {"x": -1}}):
+            with self.assertRaises(tfm.TfmError):
+                tfm.Tokenizer.from_bytes(data, pattern="cl100k", **wrong)
+        for wrong in ({"isa": "mmx"}, {"special_tokens": {"a\0b": 1000}}, {"pattern": "a\0b"}):
+            with self.assertRaises(ValueError):
+                tfm.Tokenizer.from_bytes(data, **wrong)
+
+    def test_threads(self) -> None:
+        text = "Threads may share one. " * 200
+        tokenizer = tfm.Tokenizer.load(FIXTURES / "bl-gpt2.json")
+        expected, found = tokenizer.encode(text), []
+
+        def work() -> None:
+            for _ in range(20):
+                found.append(tokenizer.encode(text) == expected and tokenizer.decode(expected) == text)
+                found.append(tokenizer.encode_batch([text] * 40).tolist() == [expected] * 40)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(found, [True] * 160)
+        tokenizer.close()
+        with self.assertRaises(ValueError):
+            tokenizer.encode("a")
+
+    @unittest.skipUnless(hasattr(os, "fork"), "no fork here")
+    def test_fork(self) -> None:
+        texts = ["A forked process has no workers. " * 100] * 100
+        expected = self.ranks.encode_batch(texts, threads=2).tolist()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads, which is the point
+            child = os.fork()
+        if child == 0:
+            os._exit(0 if self.ranks.encode_batch(texts, threads=2).tolist() == expected else 1)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
 
 
 if __name__ == "__main__":

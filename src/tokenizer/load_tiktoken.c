@@ -2,7 +2,7 @@
  *
  * The files carry neither the splitting pattern nor the special tokens; both are those of the encoding that
  * has as many tokens as the file: r50k (50256), p50k (50280), cl100k (100256), o200k (199998), Llama 3
- * (128000). A pattern given by the caller overrides the first. Ranks are ids and may have holes. Source:
+ * (128000). What the caller gives overrides them. Ranks are ids and may have holes. Source:
  * tiktoken; Meta's Llama 3 release. */
 #include "tokenizer/internal.h"
 
@@ -67,38 +67,33 @@ bool tfm__is_tiktoken(const uint8_t *data, size_t size) {
     return l.length > 0 && l.length % 4 == 0;
 }
 
-typedef struct special {
-    const char *text;
-    int32_t id;
-} special;
-
 typedef struct encoding {
     size_t tokens;
     const char *pattern;
-    special specials[8];
+    tfm_special_token specials[8];
     int32_t bos, eos;
 } encoding;
 
 static const encoding encodings[] = {
-    {50256, "gpt2", {{"<|endoftext|>", 50256}}, -1, 50256},
-    {50280, "gpt2", {{"<|endoftext|>", 50256}}, -1, 50256},
+    {50256, "gpt2", {{"<|endoftext|>", 50256, 0}}, -1, 50256},
+    {50280, "gpt2", {{"<|endoftext|>", 50256, 0}}, -1, 50256},
     {100256,
      "cl100k",
-     {{"<|endoftext|>", 100257},
-      {"<|fim_prefix|>", 100258},
-      {"<|fim_middle|>", 100259},
-      {"<|fim_suffix|>", 100260},
-      {"<|endofprompt|>", 100276}},
+     {{"<|endoftext|>", 100257, 0},
+      {"<|fim_prefix|>", 100258, 0},
+      {"<|fim_middle|>", 100259, 0},
+      {"<|fim_suffix|>", 100260, 0},
+      {"<|endofprompt|>", 100276, 0}},
      -1,
      100257},
-    {199998, "o200k", {{"<|endoftext|>", 199999}, {"<|endofprompt|>", 200018}}, -1, 199999},
+    {199998, "o200k", {{"<|endoftext|>", 199999, 0}, {"<|endofprompt|>", 200018, 0}}, -1, 199999},
     {128000,
      "llama3",
-     {{"<|begin_of_text|>", 128000},
-      {"<|end_of_text|>", 128001},
-      {"<|start_header_id|>", 128006},
-      {"<|end_header_id|>", 128007},
-      {"<|eot_id|>", 128009}},
+     {{"<|begin_of_text|>", 128000, 0},
+      {"<|end_of_text|>", 128001, 0},
+      {"<|start_header_id|>", 128006, 0},
+      {"<|end_header_id|>", 128007, 0},
+      {"<|eot_id|>", 128009, 0}},
      128000,
      128001},
 };
@@ -116,28 +111,53 @@ static void llama3_reserved(int32_t id, char name[40]) {
     memcpy(name + at, "|>", 3);
 }
 
+/* Two texts may have one id, as in o200k_harmony: it decodes to the first. */
 static int32_t put_special(tfm_tokenizer *t, const char *text, int32_t id, tfm_error *error) {
     tfm__added added = {.id = id, .special = true};
     size_t length = strlen(text);
-    int32_t rc = tfm__vocab_set(t, id, text, length, NULL, 0, TFM_TOKEN_CONTROL, TFM__TOKEN_SKIP, error);
+    int32_t rc =
+        t->flags[id] & TFM__TOKEN_PRESENT
+            ? tfm__vocab_store(t, text, length, &added.text, error)
+            : tfm__vocab_set(t, id, text, length, NULL, 0, TFM_TOKEN_CONTROL, TFM__TOKEN_SKIP, error);
     if (rc) return rc;
-    added.text = added.match = t->key[id];
+    if (added.text.length == 0) added.text = t->key[id];
+    added.match = added.text;
     return tfm__vocab_add(t, &added, error);
 }
 
-static int32_t put_specials(tfm_tokenizer *t, const encoding *e, tfm_error *error) {
+/* The special tokens that a file gets: the caller's, or those of the encoding that it is. */
+typedef struct specials {
+    const tfm_special_token *items; /* [count] */
+    size_t count;
+} specials;
+
+static specials choose_specials(const tfm_tokenizer_options *options, const encoding *known) {
+    specials chosen = {options->special, options->special_count};
+    if (options->special || !known) return chosen;
+    chosen.items = known->specials;
+    while (chosen.count < TFM__COUNT(known->specials) && known->specials[chosen.count].text) chosen.count++;
+    return chosen;
+}
+
+static int32_t put_specials(tfm_tokenizer *t, const specials *chosen, const encoding *known, bool named,
+                            tfm_error *error) {
     int32_t rc = TFM_OK;
-    for (size_t i = 0; i < TFM__COUNT(e->specials) && e->specials[i].text && rc == TFM_OK; i++)
-        rc = put_special(t, e->specials[i].text, e->specials[i].id, error);
-    for (int32_t id = 128000; e->tokens == 128000 && id < 128256 && rc == TFM_OK; id++) {
+    for (size_t i = 0; i < chosen->count && rc == TFM_OK; i++) {
+        rc = put_special(t, chosen->items[i].text, chosen->items[i].token, error);
+        if (strcmp(chosen->items[i].text, "<|endoftext|>") == 0) t->eos = chosen->items[i].token;
+    }
+    for (int32_t id = 128000; !named && known && known->tokens == 128000 && id < 128256 && rc == TFM_OK;
+         id++) {
         char name[40];
         if (t->flags[id] & TFM__TOKEN_PRESENT) continue;
         llama3_reserved(id, name);
         rc = put_special(t, name, id, error);
     }
-    t->bos = e->bos;
-    t->eos = e->eos;
-    t->adds_bos = e->bos >= 0;
+    if (!named && known) {
+        t->bos = known->bos;
+        t->eos = known->eos;
+        t->adds_bos = known->bos >= 0;
+    }
     return rc;
 }
 
@@ -190,6 +210,7 @@ int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *fil
                            const tfm_tokenizer_options *options, tfm_error *error) {
     const char *pattern = options->pattern;
     const encoding *known = NULL;
+    specials chosen;
     size_t count, longest, size;
     uint64_t largest;
     uint8_t *bytes;
@@ -204,9 +225,9 @@ int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *fil
         return tfm__fail(error, TFM_E_ARGUMENT,
                          "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3)", pattern);
     size = (size_t)largest + 1;
-    for (size_t i = 0; known && i < TFM__COUNT(known->specials) && known->specials[i].text; i++)
-        size = TFM__MAX(size, (size_t)known->specials[i].id + 1);
-    if (known && known->tokens == 128000) size = TFM__MAX(size, (size_t)128256);
+    chosen = choose_specials(options, known);
+    for (size_t i = 0; i < chosen.count; i++) size = TFM__MAX(size, (size_t)chosen.items[i].token + 1);
+    if (known && known->tokens == 128000 && !options->special) size = TFM__MAX(size, (size_t)128256);
     if ((rc = tfm__vocab_begin(tokenizer, size, error)) != 0) return rc;
     bytes = tfm__alloc(tokenizer->heap, longest);
     if (!bytes) return tfm__fail_memory(error, tokenizer->heap, longest);
@@ -214,13 +235,14 @@ int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *fil
     tfm__free(tokenizer->heap, bytes);
     if (rc) return rc;
     if ((rc = tfm__vocab_index(tokenizer, false, file->name, error)) != 0) return rc;
-    for (size_t i = 0; known && i < TFM__COUNT(known->specials) && known->specials[i].text; i++)
-        if (tokenizer->flags[known->specials[i].id] & TFM__TOKEN_PRESENT)
-            return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, TFM__NO_OFFSET,
-                                "the rank %d belongs to a special token", (int)known->specials[i].id);
+    for (size_t i = 0; i < chosen.count; i++)
+        if (tokenizer->flags[chosen.items[i].token] & TFM__TOKEN_PRESENT)
+            return tfm__fail_at(error, options->special ? TFM_E_ARGUMENT : TFM_E_FORMAT, file->name, NULL,
+                                TFM__NO_OFFSET, "the rank %d belongs to a special token",
+                                (int)chosen.items[i].token);
     memcpy(tokenizer->kind_name, "tiktoken", 9);
     tokenizer->order_kind = TFM__MERGE_RANKS;
     tokenizer->whole = TFM__WHOLE_ALWAYS;
     tokenizer->bytes = tokenizer->tail_as_bytes = true;
-    return known ? put_specials(tokenizer, known, error) : TFM_OK;
+    return put_specials(tokenizer, &chosen, known, options->special != NULL, error);
 }

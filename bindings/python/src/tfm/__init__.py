@@ -11,13 +11,16 @@ any call; what a callback raises comes out where the call was made; errors of th
 """
 
 from ._callbacks import Cancel, Log, Progress
-from ._errors import TfmError
+from ._encoding import Encoding, EncodingRow
+from ._errors import TfmError, TokenError
 from ._generation import Generation, Summary, Token
 from ._library import lib as _lib
-from ._model import Model, ModelInfo, Pool, TensorInfo
+from ._model import Model, ModelInfo, TensorInfo
+from ._pool import Pool
 from ._sampler import Sampler
 from ._session import Candidate, Session
-from ._tokenizer import Decoder, Tokenizer, TokenizerInfo
+from ._streams import Decoder, Encoder
+from ._tokenizer import Tokenizer, TokenizerInfo
 from ._version import __version__
 
 
@@ -36,6 +39,9 @@ __all__ = [
     "Cancel",
     "Candidate",
     "Decoder",
+    "Encoder",
+    "Encoding",
+    "EncodingRow",
     "Generation",
     "Log",
     "Model",
@@ -48,6 +54,7 @@ __all__ = [
     "TensorInfo",
     "TfmError",
     "Token",
+    "TokenError",
     "Tokenizer",
     "TokenizerInfo",
     "__version__",

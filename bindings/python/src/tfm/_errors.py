@@ -28,7 +28,16 @@ class TfmError(Exception):
         return TfmError, (self.code, self.message, self.file, self.tensor, self.offset)
 
 
+class TokenError(TfmError, ValueError):
+    """A token id outside the vocabulary, or a special token in a text where it is refused (TFM_E_TOKEN)."""
+
+    def __reduce__(self) -> Any:
+        return TokenError, (self.code, self.message, self.file, self.tensor, self.offset)
+
+
 E_ARGUMENT = -10
+E_TOKEN = -70
+E_BUFFER = -80
 E_STATE = -100
 
 
@@ -38,7 +47,16 @@ def text_of(raw: bytes) -> str:
 
 def call(function: Callable[..., int], *arguments: Any) -> None:
     """Calls a fallible function of the library; its last argument, the error, is added here."""
+    call_unless(0, function, *arguments)
+
+
+def call_unless(expected: int, function: Callable[..., int], *arguments: Any) -> bool:
+    """The same; False if the status is the expected one, which is then no error."""
     error = Error.new()
     status = function(*arguments, byref(error))
-    if status:
-        raise TfmError(status, text_of(error.message), text_of(error.file), text_of(error.tensor), error.offset)
+    if status == 0:
+        return True
+    if status == expected:
+        return False
+    kind = TokenError if status == E_TOKEN else TfmError
+    raise kind(status, text_of(error.message), text_of(error.file), text_of(error.tensor), error.offset)

@@ -6,11 +6,11 @@ from ctypes import byref, c_char_p, c_size_t, c_void_p, string_at
 from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from ._callbacks import Cancel, Carrier, Progress
+from ._convert import Text, bytes_of, choice, ids_of
 from ._errors import call, text_of
 from ._handles import Handle, Owner
 from ._library import GenerateOptions, GenerationSummary, TokenEvent, lib
 from ._sampler import Sampler
-from ._tokenizer import Text, bytes_of, choice, ids_of
 
 if TYPE_CHECKING:
     from ._session import Session

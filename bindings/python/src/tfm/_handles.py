@@ -39,6 +39,21 @@ class Handle:
                 handle.release()
 
 
+class Borrowed:
+    """A handle held for the time of one call, so that close() on another thread does not free it meanwhile."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> int:
+        return self._handle.pointer
+
+    def __exit__(self, *_exception: Any) -> None:
+        self._handle.release()
+
+
 O = TypeVar("O", bound="Owner")
 
 
@@ -56,6 +71,10 @@ class Owner:
     @property
     def _pointer(self) -> int:
         return self._open.pointer
+
+    def _borrowed(self) -> Borrowed:
+        with _lock:
+            return Borrowed(self._open.retain())
 
     def close(self) -> None:
         """Frees it, at once or when the last object that rests on it is closed. May be called again."""

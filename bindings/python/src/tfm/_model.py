@@ -1,4 +1,4 @@
-"""A parameter file, opened: tfm/model.h; and the threads that work for it."""
+"""A parameter file, opened: tfm/model.h."""
 
 from __future__ import annotations
 
@@ -6,29 +6,16 @@ from ctypes import byref, c_void_p
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._callbacks import Cancel, Carrier, Log, Progress
+from ._convert import ISAS, Path, Text, number_of, path_of
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
-from ._library import ModelInfo as RawInfo, ModelOptions, PoolOptions, TensorInfo as RawTensor, lib
+from ._library import ModelInfo as RawInfo, ModelOptions, TensorInfo as RawTensor, lib
+from ._pool import Pool
 from ._sampler import Sampler
-from ._session import Candidate, Session, number_of
-from ._tokenizer import Path, Text, Tokenizer, path_of
+from ._session import Candidate, Session
+from ._tokenizer import Tokenizer
 
-_ISAS = {"best": 0, "portable": 1, "avx2": 2, "avx512": 3}
-
-
-class Pool(Owner):
-    """Worker threads that models may share; threads 0: one per available processor."""
-
-    def __init__(self, threads: int = 0) -> None:
-        options = PoolOptions.new(threads=threads)
-        out = c_void_p()
-        call(lib.tfm_pool_create, byref(options), byref(out))
-        self._handle = Handle(out.value or 0, lib.tfm_pool_destroy)
-
-    @property
-    def threads(self) -> int:
-        return int(lib.tfm_pool_threads(self._pointer))
 
 
 class ModelInfo(NamedTuple):
@@ -126,7 +113,7 @@ class Model(Owner):
             byte_budget=byte_budget,
             pool=workers._pointer,
             read_into_memory=int(read_into_memory),
-            isa=number_of(_ISAS, isa, "isa"),
+            isa=number_of(ISAS, isa, "isa"),
             log=remarks,
             progress=carrier.progress(progress),
             cancel=cancel._pointer if cancel else None,

@@ -8,12 +8,12 @@ from ctypes import byref, c_double, c_float, c_int32, c_size_t, c_void_p, string
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Union
 
 from ._callbacks import Cancel, Carrier, Progress
+from ._convert import Text, ids_of, number_of
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
 from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
 from ._sampler import Sampler
-from ._tokenizer import Text, ids_of
 
 _CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3}
 _LOGITS = {"last": 0, "all": 1, "none": 2}
@@ -27,12 +27,6 @@ class Candidate(NamedTuple):
     probability: float
     logit: float
     bytes: bytes
-
-
-def number_of(names: "dict[str, int]", name: str, what: str) -> int:
-    if name not in names:
-        raise ValueError(f"{what} must be one of {', '.join(names)}, not {name!r}")
-    return names[name]
 
 
 def make_sampler(sampler: Optional[Sampler], **settings: Any) -> Sampler:
