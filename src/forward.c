@@ -11,6 +11,7 @@
  *         x = x + Wdown (activation(Wgate h) * Wup h)      [T, D]
  *     logits = Wout norm(x)                                [T', V]
  *
+ * Where experts are mixed, a router chooses a few feed-forwards for each token in place of the one.
  * Parallel blocks give both halves the x that the layer began with; others have their norms behind the
  * halves.
  *
@@ -72,13 +73,17 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
                              : tfm__block_input(pass, &layer->ffn_norm, s->normed); /* [T, D] */
     tfm__show(pass, TFM__SITE_FFN_NORM, index, input, tokens, c->width);
 
-    const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
-    tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
-    const float *inner = tfm__activate(pass, layer);                  /* [T, F] */
-    tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
+    if (layer->router.data) {
+        tfm__mix_experts(pass, layer, input); /* [T, D] */
+    } else {
+        const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
+        tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
+        const float *inner = tfm__activate(pass, layer);                  /* [T, F] */
+        tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
 
-    const tfm__job down = {&layer->down, s->delta};
-    tfm__linear(pass, inner, tokens, &down, 1); /* [T, D] */
+        const tfm__job down = {&layer->down, s->delta};
+        tfm__linear(pass, inner, tokens, &down, 1); /* [T, D] */
+    }
     tfm__show(pass, TFM__SITE_FFN_OUT, index, s->delta, tokens, c->width);
 
     tfm__add_to_stream(pass, &layer->ffn_post_norm);

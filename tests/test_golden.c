@@ -158,6 +158,7 @@ int main(void) {
         SHARED("starcoder2"),   SHARED("stablelm"),   SHARED("olmo"),        SHARED("olmo2"),
         SHARED("exaone4"),      SHARED("cohere"),     SHARED("cohere2"),     SHARED("granite"),
         SHARED("nemotron"),     SHARED("smollm3"),    SHARED("glm4"),        SHARED("ernie4_5"),
+        SHARED("mixtral"),      SHARED("qwen2-moe"),  SHARED("qwen3-moe"),   SHARED("olmoe"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

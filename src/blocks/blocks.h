@@ -67,6 +67,11 @@ void tfm__attend(tfm__pass *pass, uint32_t layer);
  */
 const float *tfm__activate(tfm__pass *pass, const tfm__layer *layer);
 
+/* experts.c */
+/* delta = the results of the experts that the router chooses for each token, by their shares, and of the
+ * shared one. input [tokens, width] */
+void tfm__mix_experts(tfm__pass *pass, const tfm__layer *layer, const float *input);
+
 /* rows.c: runs fn(pass, arg, first, count) over rows, a few rows a piece, on the pool. */
 typedef void (*tfm__rows_fn)(tfm__pass *pass, void *arg, size_t first, size_t count);
 void tfm__over_rows(tfm__pass *pass, size_t rows, tfm__rows_fn fn, void *arg);

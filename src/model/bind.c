@@ -6,49 +6,61 @@
 #include <stdio.h>
 
 #include "base/real.h"
-#include "model/model.h"
+#include "model/bind.h"
 
-typedef struct binder {
-    tfm_model *model;
-    const tfm__names *names;
-    const char *prefix;
-    bool transposed; /* matrices of layers are stored [inputs, outputs] */
-    tfm_error *error;
-    int32_t status; /* the first failure */
-} binder;
+/* Copies a pattern up to its | or end, with numbers in place of %d (the layer) and %e (the expert). */
+static void fill_in(const char *pattern, uint32_t layer, uint32_t expert, char *out, size_t size) {
+    size_t used = strlen(out);
+    while (*pattern && *pattern != '|' && used + 1 < size) {
+        if (pattern[0] == '%' && (pattern[1] == 'd' || pattern[1] == 'e')) {
+            used += (size_t)snprintf(out + used, size - used, "%u", pattern[1] == 'd' ? layer : expert);
+            pattern += 2;
+        } else {
+            out[used++] = *pattern++;
+        }
+        used = TFM__MIN(used, size - 1);
+        out[used] = 0;
+    }
+}
 
-/* The name that a role has in this file: alternative number `choice` of its pattern. False: there is none. */
-static bool name_of(const binder *b, int role, uint32_t layer, int choice, const char *ending, char *out,
-                    size_t size) {
+/* Alternative number `choice` of a role's pattern, or NULL. */
+static const char *pattern_of(const tfm__binder *b, int role, int choice) {
     const char *pattern = b->names->role[role];
     for (; pattern && choice > 0; choice--) {
         pattern = strchr(pattern, '|');
         if (pattern) pattern++;
     }
-    if (!pattern) return false;
-    const char *end = pattern + strcspn(pattern, "|"), *hole = strstr(pattern, "%d");
-    const char *prefix = role == TFM__ROLE_OUTPUT ? "" : b->prefix;
-    if (hole && hole < end)
-        snprintf(out, size, "%s%.*s%u%.*s%s", prefix, (int)(hole - pattern), pattern, layer,
-                 (int)(end - hole - 2), hole + 2, ending);
-    else
-        snprintf(out, size, "%s%.*s%s", prefix, (int)(end - pattern), pattern, ending);
-    return true;
+    return pattern;
 }
 
-static const tfm__tensor *find(binder *b, int role, uint32_t layer, const char *ending, bool required) {
+const tfm__tensor *tfm__bind_find(tfm__binder *b, int role, uint32_t layer, const char *ending,
+                                  bool required) {
+    return tfm__bind_find_expert(b, role, layer, -1, ending, required);
+}
+
+/* Patterns with %e fit an expert only, those without it only what is no expert's. */
+const tfm__tensor *tfm__bind_find_expert(tfm__binder *b, int role, uint32_t layer, int64_t expert,
+                                         const char *ending, bool required) {
     char name[256] = "(unnamed)";
+    const char *pattern;
     if (b->status) return NULL;
     const tfm__tensor *tensor = NULL;
-    for (int choice = 0; !tensor && name_of(b, role, layer, choice, ending, name, sizeof name); choice++)
+    for (int choice = 0; !tensor && (pattern = pattern_of(b, role, choice)) != NULL; choice++) {
+        const char *hole = strstr(pattern, "%e");
+        bool of_expert = hole && hole < pattern + strcspn(pattern, "|");
+        if (of_expert != (expert >= 0)) continue;
+        snprintf(name, sizeof name, "%s", role == TFM__ROLE_OUTPUT ? "" : b->prefix);
+        fill_in(pattern, layer, (uint32_t)expert, name, sizeof name);
+        snprintf(name + strlen(name), sizeof name - strlen(name), "%s", ending);
         tensor = tfm__container_tensor(&b->model->container, name);
+    }
     if (!tensor && required)
         b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name,
                                  TFM__NO_OFFSET, "the model needs this tensor");
     return tensor;
 }
 
-static void wrong_shape(binder *b, const tfm__tensor *tensor, uint64_t rows, uint64_t columns) {
+static void wrong_shape(tfm__binder *b, const tfm__tensor *tensor, uint64_t rows, uint64_t columns) {
     char shape[96] = "[";
     size_t used = 1;
     for (uint32_t i = 0; i < tensor->dims && used < 80; i++)
@@ -64,7 +76,7 @@ static void wrong_shape(binder *b, const tfm__tensor *tensor, uint64_t rows, uin
 }
 
 /* A vector as f32 in the arena, plus offset; NULL when it is absent and not required. */
-static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t size, float offset) {
+const float *tfm__bind_vector(tfm__binder *b, const tfm__tensor *tensor, uint32_t size, float offset) {
     if (!tensor || b->status) return NULL;
     bool fits = tensor->dims == 1 ? tensor->shape[0] == size
                                   : tensor->dims == 2 && size % TFM__MAX(tensor->shape[0], 1) == 0 &&
@@ -92,7 +104,7 @@ static const float *bind_vector(binder *b, const tfm__tensor *tensor, uint32_t s
     return values;
 }
 
-static void count_weights(binder *b, const tfm__tensor *tensor, uint64_t *by_type) {
+static void count_weights(tfm__binder *b, const tfm__tensor *tensor, uint64_t *by_type) {
     uint64_t values = 1;
     for (uint32_t i = 0; i < tensor->dims; i++)
         values *= tensor->shape[i]; /* checked when the file was opened */
@@ -102,7 +114,7 @@ static void count_weights(binder *b, const tfm__tensor *tensor, uint64_t *by_typ
 }
 
 /* rows [first_row, first_row + rows) of a matrix of all_rows x columns. */
-static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows,
+tfm__view tfm__bind_view(tfm__binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows,
                          uint32_t first_row, uint32_t rows, uint32_t columns) {
     tfm__view view = {0};
     if (!tensor || b->status) return view;
@@ -130,17 +142,18 @@ static tfm__view view_of(binder *b, const tfm__tensor *tensor, bool transposed, 
     return view;
 }
 
-static tfm__view bind_matrix(binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns,
-                             bool required) {
+tfm__view tfm__bind_matrix(tfm__binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns,
+                           bool required) {
     bool of_layer = role >= TFM__ROLE_ATTN_NORM;
-    const tfm__tensor *tensor = find(b, role, layer, ".weight", required);
-    tfm__view view = view_of(b, tensor, of_layer && b->transposed, rows, 0, rows, columns);
-    if (view.data) view.bias = bind_vector(b, find(b, role, layer, ".bias", false), rows, 0.0f);
+    const tfm__tensor *tensor = tfm__bind_find(b, role, layer, ".weight", required);
+    tfm__view view = tfm__bind_view(b, tensor, of_layer && b->transposed, rows, 0, rows, columns);
+    if (view.data)
+        view.bias = tfm__bind_vector(b, tfm__bind_find(b, role, layer, ".bias", false), rows, 0.0f);
     return view;
 }
 
 /* A norm without weights of its own is one with ones. */
-static tfm__norm plain_norm(binder *b, uint32_t size) {
+static tfm__norm plain_norm(tfm__binder *b, uint32_t size) {
     size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
     float *ones = tfm__arena_alloc(&b->model->container.arena, bytes);
     if (!ones) {
@@ -151,37 +164,38 @@ static tfm__norm plain_norm(binder *b, uint32_t size) {
     return (tfm__norm){ones, NULL};
 }
 
-static tfm__norm bind_norm(binder *b, int role, uint32_t layer, uint32_t size, bool required) {
+static tfm__norm bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size, bool required) {
     tfm__norm norm = {0};
     if (b->model->config.family->norm_free) return plain_norm(b, size);
-    norm.weight =
-        bind_vector(b, find(b, role, layer, ".weight", required), size, b->model->config.norm_offset);
-    norm.bias = bind_vector(b, find(b, role, layer, ".bias", false), size, 0.0f);
+    norm.weight = tfm__bind_vector(b, tfm__bind_find(b, role, layer, ".weight", required), size,
+                                   b->model->config.norm_offset);
+    norm.bias = tfm__bind_vector(b, tfm__bind_find(b, role, layer, ".bias", false), size, 0.0f);
     return norm;
 }
 
-static void bind_qkv(binder *b, uint32_t index, tfm__layer *layer) {
+static void bind_qkv(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
     uint32_t q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim, v = c->kv_heads * c->value_dim;
-    const tfm__tensor *fused = find(b, TFM__ROLE_QKV, index, ".weight", false);
+    const tfm__tensor *fused = tfm__bind_find(b, TFM__ROLE_QKV, index, ".weight", false);
     if (!fused) {
         /* neither: the error names q, or the fused tensor where the family only knows that */
         bool only_fused = !b->names->role[TFM__ROLE_Q];
-        if (only_fused) find(b, TFM__ROLE_QKV, index, ".weight", true);
-        layer->q = bind_matrix(b, TFM__ROLE_Q, index, q, c->width, true);
-        layer->k = bind_matrix(b, TFM__ROLE_K, index, k, c->width, true);
-        layer->v = bind_matrix(b, TFM__ROLE_V, index, v, c->width, true);
+        if (only_fused) tfm__bind_find(b, TFM__ROLE_QKV, index, ".weight", true);
+        layer->q = tfm__bind_matrix(b, TFM__ROLE_Q, index, q, c->width, true);
+        layer->k = tfm__bind_matrix(b, TFM__ROLE_K, index, k, c->width, true);
+        layer->v = tfm__bind_matrix(b, TFM__ROLE_V, index, v, c->width, true);
         return;
     }
-    const float *bias = bind_vector(b, find(b, TFM__ROLE_QKV, index, ".bias", false), q + k + v, 0.0f);
+    const float *bias =
+        tfm__bind_vector(b, tfm__bind_find(b, TFM__ROLE_QKV, index, ".bias", false), q + k + v, 0.0f);
     if (c->fused == TFM__FUSED_GROUPS) { /* multiplied whole, then taken apart */
-        layer->qkv = view_of(b, fused, b->transposed, q + k + v, 0, q + k + v, c->width);
+        layer->qkv = tfm__bind_view(b, fused, b->transposed, q + k + v, 0, q + k + v, c->width);
         layer->qkv.bias = bias;
         return;
     }
-    layer->q = view_of(b, fused, b->transposed, q + k + v, 0, q, c->width);
-    layer->k = view_of(b, fused, b->transposed, q + k + v, q, k, c->width);
-    layer->v = view_of(b, fused, b->transposed, q + k + v, q + k, v, c->width);
+    layer->q = tfm__bind_view(b, fused, b->transposed, q + k + v, 0, q, c->width);
+    layer->k = tfm__bind_view(b, fused, b->transposed, q + k + v, q, k, c->width);
+    layer->v = tfm__bind_view(b, fused, b->transposed, q + k + v, q + k, v, c->width);
     if (bias) {
         layer->q.bias = bias;
         layer->k.bias = bias + q;
@@ -189,7 +203,7 @@ static void bind_qkv(binder *b, uint32_t index, tfm__layer *layer) {
     }
 }
 
-static void bind_qk_norms(binder *b, uint32_t index, tfm__layer *layer) {
+static void bind_qk_norms(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
     uint32_t q = c->head_dim, k = c->head_dim;
     if (c->qk_norm == TFM__QK_NORM_NONE) return;
@@ -202,32 +216,37 @@ static void bind_qk_norms(binder *b, uint32_t index, tfm__layer *layer) {
 }
 
 /* gate and up, apart or as the upper and lower half of one matrix. */
-static void bind_wide(binder *b, uint32_t index, tfm__layer *layer) {
+static void bind_wide(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
     uint32_t wide = c->feed_forward;
-    const tfm__tensor *both = c->gated ? find(b, TFM__ROLE_GATE_UP, index, ".weight", false) : NULL;
+    const tfm__tensor *both = c->gated ? tfm__bind_find(b, TFM__ROLE_GATE_UP, index, ".weight", false) : NULL;
     if (both) {
-        layer->gate = view_of(b, both, b->transposed, 2 * wide, 0, wide, c->width);
-        layer->up = view_of(b, both, b->transposed, 2 * wide, wide, wide, c->width);
+        layer->gate = tfm__bind_view(b, both, b->transposed, 2 * wide, 0, wide, c->width);
+        layer->up = tfm__bind_view(b, both, b->transposed, 2 * wide, wide, wide, c->width);
         return;
     }
-    if (c->gated && !b->names->role[TFM__ROLE_GATE]) find(b, TFM__ROLE_GATE_UP, index, ".weight", true);
-    if (c->gated) layer->gate = bind_matrix(b, TFM__ROLE_GATE, index, wide, c->width, true);
-    layer->up = bind_matrix(b, TFM__ROLE_UP, index, wide, c->width, true);
+    if (c->gated && !b->names->role[TFM__ROLE_GATE])
+        tfm__bind_find(b, TFM__ROLE_GATE_UP, index, ".weight", true);
+    if (c->gated) layer->gate = tfm__bind_matrix(b, TFM__ROLE_GATE, index, wide, c->width, true);
+    layer->up = tfm__bind_matrix(b, TFM__ROLE_UP, index, wide, c->width, true);
 }
 
-static void bind_layer(binder *b, uint32_t index, tfm__layer *layer) {
+static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
     bool before = c->order != TFM__ORDER_POST;
     if (before) layer->attn_norm = bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, true);
     bind_qkv(b, index, layer);
     bind_qk_norms(b, index, layer);
-    layer->out = bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
+    layer->out = tfm__bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
     /* without one, both half-blocks of a parallel block have the norm of attention */
     if (before)
         layer->ffn_norm = bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, c->order == TFM__ORDER_PRE);
-    bind_wide(b, index, layer);
-    layer->down = bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
+    if (c->experts.count && c->sparse[index]) {
+        tfm__bind_experts(b, index, layer);
+    } else {
+        bind_wide(b, index, layer);
+        layer->down = tfm__bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
+    }
     if (c->post_norms || c->order == TFM__ORDER_POST) {
         layer->attn_post_norm = bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
         layer->ffn_post_norm = bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
@@ -240,7 +259,7 @@ static void bind_layer(binder *b, uint32_t index, tfm__layer *layer) {
 }
 
 /* The prefix under which this file has its embedding ("model.", "transformer.", ...). */
-static void choose_prefix(binder *b) {
+static void choose_prefix(tfm__binder *b) {
     char name[256];
     b->prefix = b->names->prefixes[0];
     for (size_t i = 0; i < TFM__COUNT(b->names->prefixes) && b->names->prefixes[i]; i++) {
@@ -254,7 +273,7 @@ static void choose_prefix(binder *b) {
 
 /* ALiBi's slope of each head (Press et al. 2022): with n heads, n a power of two, 2^(-max i / n) for i = 1 ..
  * n. For other numbers: the slopes of the power of two below, then every other one of the power above. */
-static void bind_slopes(binder *b) {
+static void bind_slopes(tfm__binder *b) {
     const tfm__config *c = &b->model->config;
     size_t bytes = c->heads * sizeof(float);
     float *slopes = tfm__arena_alloc(&b->model->container.arena, bytes);
@@ -275,25 +294,25 @@ static void bind_slopes(binder *b) {
 int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
     tfm__config *c = &model->config;
     bool hf = model->container.format == TFM__FORMAT_HF;
-    binder b = {
+    tfm__binder b = {
         .model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(c->family), .error = error};
     uint64_t by_type[TFM__DTYPE_COUNT] = {0};
     b.transposed = b.names->matrices_transposed;
     choose_prefix(&b);
     model->layers = tfm__alloc_array(&model->heap, c->layers, sizeof *model->layers);
     if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
-    model->embedding = bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
+    model->embedding = tfm__bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
     if (c->family->embed_norm) model->embed_norm = bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, true);
     if (c->positions == TFM__POSITIONS_LEARNED)
-        model->positions =
-            bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context + c->family->position_offset, c->width, true);
+        model->positions = tfm__bind_matrix(&b, TFM__ROLE_POSITION, 0,
+                                            c->context + c->family->position_offset, c->width, true);
     if (c->positions == TFM__POSITIONS_ALIBI) bind_slopes(&b);
     for (uint32_t i = 0; i < c->layers && !b.status; i++) bind_layer(&b, i, &model->layers[i]);
     model->output_norm = bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
     /* GGUF files say "tied" by leaving the output out; elsewhere the description decides */
-    bool has_output = find(&b, TFM__ROLE_OUTPUT, 0, ".weight", false) != NULL;
+    bool has_output = tfm__bind_find(&b, TFM__ROLE_OUTPUT, 0, ".weight", false) != NULL;
     if (hf ? !c->tied : has_output)
-        model->output = bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
+        model->output = tfm__bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
     else
         model->output = model->embedding;
     if (b.status) return b.status;

@@ -82,6 +82,34 @@ static int32_t check(const tfm__config *config, const char *file, tfm_error *err
     return TFM_OK;
 }
 
+/* Which layers mix experts where the description has no list: all. */
+static int32_t settle_experts(tfm__container *container, tfm__config *config, const char *file,
+                              tfm_error *error) {
+    tfm__experts *x = &config->experts;
+    size_t layers = TFM__MIN(config->layers, TFM__MAX_LAYERS);
+    if (x->count == 0) return TFM_OK;
+    if (x->groups == 0) x->groups = x->top_groups = 1;
+    if (x->count > TFM__MAX_EXPERTS || x->used < 1 || x->used > x->count)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%u of %u experts are chosen",
+                            x->used, x->count);
+    if (x->count % x->groups || x->top_groups < 1 || x->top_groups > x->groups ||
+        x->used > x->count / x->groups * x->top_groups)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "%u of %u experts, from %u of %u groups", x->used, x->count, x->top_groups,
+                            x->groups);
+    if (x->width < 1 || x->width > TFM__MAX_WIDTH * 16u || x->shared > TFM__MAX_WIDTH * 16u)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "experts of width %u, a shared one of %u", x->width, x->shared);
+    if (!isfinite(x->scale))
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "the experts' scale is no number");
+    if (config->sparse) return TFM_OK;
+    config->sparse = tfm__arena_alloc(&container->arena, layers + 1);
+    if (!config->sparse) return tfm__fail_memory(error, container->heap, layers);
+    memset(config->sparse, 1, layers);
+    return TFM_OK;
+}
+
 /* Which layers rotate, by the family's rule; every fourth does not where a list is missing (SmolLM3). */
 static int32_t rotate_layers(tfm__container *container, tfm__config *config, tfm_error *error) {
     size_t layers = TFM__MIN(config->layers, TFM__MAX_LAYERS);
@@ -104,6 +132,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     memset(config, 0, sizeof *config);
     config->embed_scale = config->residual_scale = config->logit_scale = 1.0f;
     config->alibi_bias_max = 8.0f;
+    config->experts.scale = 1.0f;
     config->order = config->qk_norm = config->fused = config->positions = -1; /* as the family has it */
     config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
     config->rope[TFM__ROPE_GLOBAL].truncate = true;
@@ -143,6 +172,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
         if (!config->windowed) return tfm__fail_memory(error, container->heap, config->layers);
     }
     if (!config->rotated && (status = rotate_layers(container, config, error)) != 0) return status;
+    if ((status = settle_experts(container, config, file, error)) != 0) return status;
     return check(config, file, error);
 }
 

@@ -12,6 +12,7 @@
 #define TFM__MAX_LAYERS 4096
 #define TFM__MAX_WIDTH (1 << 20)
 #define TFM__MAX_HEAD_DIM 1024
+#define TFM__MAX_EXPERTS 4096
 #define TFM__MAX_VOCAB (1 << 24)
 #define TFM__MAX_CONTEXT (1 << 28)
 
@@ -69,6 +70,25 @@ typedef struct tfm__rope {
 
 enum { TFM__ROPE_GLOBAL = 0, TFM__ROPE_LOCAL = 1, TFM__ROPE_KINDS = 2 };
 
+/* How a router's logits become the shares of experts. */
+enum {
+    TFM__ROUTE_SOFTMAX = 0, /* softmax over all, the largest are chosen */
+    TFM__ROUTE_CHOSEN,      /* the largest logits are chosen, softmax over those */
+    TFM__ROUTE_SIGMOID      /* sigmoid of each; a correction is added for choosing only (DeepSeek-V3) */
+};
+
+/* Mixture of experts: what each layer that has one does. */
+typedef struct tfm__experts {
+    uint32_t count, used;        /* 0: the model has none */
+    uint32_t width;              /* of one expert's feed-forward */
+    uint32_t shared;             /* width of the expert that every token goes through; 0: none */
+    uint32_t groups, top_groups; /* experts are chosen from the best groups only; 1: one group */
+    bool group_by_two;           /* a group counts by the sum of its two best, not by its best */
+    int route;                   /* TFM__ROUTE_* */
+    bool normalised;             /* the shares of the chosen are divided by their sum */
+    float scale;                 /* multiplies the shares */
+} tfm__experts;
+
 /* What a tensor is for. Layer roles begin at TFM__ROLE_ATTN_NORM. */
 enum {
     TFM__ROLE_EMBED = 0,
@@ -94,6 +114,15 @@ enum {
     TFM__ROLE_UP,
     TFM__ROLE_DOWN,
     TFM__ROLE_FFN_POST_NORM,
+    TFM__ROLE_ROUTER,
+    TFM__ROLE_ROUTER_CORRECTION, /* a vector: no ending is put behind its name */
+    TFM__ROLE_EXPERT_GATE,       /* %e: the expert; without it one tensor holds all */
+    TFM__ROLE_EXPERT_UP,
+    TFM__ROLE_EXPERT_DOWN,
+    TFM__ROLE_SHARED_GATE,
+    TFM__ROLE_SHARED_UP,
+    TFM__ROLE_SHARED_DOWN,
+    TFM__ROLE_SHARED_SWITCH, /* [1, width]: the sigmoid of it multiplies the shared expert */
     TFM__ROLE_COUNT
 };
 
@@ -155,6 +184,9 @@ typedef struct tfm__family {
     bool local_rope;                                     /* windowed layers have a rotary base of their own */
     bool query_scalar;                                   /* scale = query_pre_attn_scalar^-1/2 */
     float default_attn_soft_cap, default_final_soft_cap; /* GGUF, when the keys are absent */
+    int route;                                           /* TFM__ROUTE_* */
+    bool route_normalised;                               /* when the file does not say */
+    bool group_by_two;
     const struct tfm__demand
         *demands;          /* settings of config.json that must have one value; ends with a NULL key */
     int wide_scale_layers; /* GGUF carries no query scalar: models of this many layers use width / heads */
@@ -180,7 +212,9 @@ typedef struct tfm__config {
     tfm__rope rope[TFM__ROPE_KINDS];
     uint32_t window;   /* positions a windowed layer sees, the present one included; 0: no windows */
     uint8_t *windowed; /* [layers] in the container's arena */
-    uint8_t *rotated;  /* [layers] whether q and k are rotated; in the container's arena */
+    tfm__experts experts;
+    uint8_t *sparse; /* [layers] whether the feed-forward is a mixture of experts; in the container's arena */
+    uint8_t *rotated; /* [layers] whether q and k are rotated; in the container's arena */
     char name[128];
 } tfm__config;
 

@@ -153,6 +153,36 @@ static void read_block(reader *r, tfm__config *config) {
         config->context = TFM__MAX(config->context, 2048u);
 }
 
+/* Mixture of experts. Layers before leading_dense_block_count have none. */
+static void read_experts(reader *r, tfm__config *config, tfm__container *container) {
+    tfm__experts *x = &config->experts;
+    const tfm__meta *norm = find(r, "expert_weights_norm");
+    uint32_t dense = 0, gating = 0, shared_count = 0;
+    if (!read_u32(r, "expert_count", false, &x->count) || x->count == 0) return;
+    read_u32(r, "expert_used_count", true, &x->used);
+    x->width = config->feed_forward;
+    read_u32(r, "expert_feed_forward_length", false, &x->width);
+    read_u32(r, "expert_shared_feed_forward_length", false, &x->shared);
+    if (read_u32(r, "expert_shared_count", false, &shared_count) && x->shared == 0 &&
+        x->width <= TFM__MAX_WIDTH)
+        x->shared = TFM__MIN(shared_count, 64u) * x->width;
+    read_u32(r, "expert_group_count", false, &x->groups);
+    read_u32(r, "expert_group_used_count", false, &x->top_groups);
+    read_f32(r, "expert_weights_scale", &x->scale);
+    x->route = config->family->route;
+    if (read_u32(r, "expert_gating_func", false, &gating) && gating)
+        x->route = gating == 1 ? TFM__ROUTE_SOFTMAX : gating == 2 ? TFM__ROUTE_SIGMOID : TFM__ROUTE_CHOSEN;
+    x->group_by_two = config->family->group_by_two;
+    x->normalised = config->family->route_normalised;
+    if (norm && !tfm__meta_bool(norm, &x->normalised)) wrong_type(r, norm);
+    if (!read_u32(r, "leading_dense_block_count", false, &dense) || dense == 0) return;
+    config->sparse = tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
+    if (!config->sparse && !r->status)
+        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
+    for (uint32_t i = dense; config->sparse && i < TFM__MIN(config->layers, TFM__MAX_LAYERS); i++)
+        config->sparse[i] = 1;
+}
+
 static void read_name(const reader *r, tfm__config *config) {
     const tfm__meta *meta = tfm__container_meta(r->container, "general.name");
     tfm__text text;
@@ -206,6 +236,7 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     config->activation = config->family->activation;
     config->tied = true; /* unless there is an output tensor: bind.c looks */
     read_block(&r, config);
+    read_experts(&r, config, container);
     read_rope(&r, config);
     read_windows(&r, config, container);
     if (r.status) return r.status;

@@ -374,6 +374,52 @@ static void read_scales(reader *r, tfm__config *config) {
                                  tfm__json_offset(r->json, norm), "only false is supported");
 }
 
+/* Which layers mix experts: not the first_k_dense_replace first, not those in mlp_only_layers, else every
+ * decoder_sparse_step-th. */
+static void read_sparse(reader *r, tfm__config *config, tfm__container *container) {
+    tfm__json_value dense = present(r, r->root, "mlp_only_layers");
+    uint32_t first = 0, step = 1;
+    int64_t layer;
+    read_u32(r, "first_k_dense_replace", false, &first);
+    read_u32(r, "decoder_sparse_step", false, &step);
+    if (step == 0) fail_value(r, r->root, "decoder_sparse_step", "is 0");
+    if (r->status || config->layers > TFM__MAX_LAYERS) return;
+    config->sparse = tfm__arena_alloc(&container->arena, config->layers + 1);
+    if (!config->sparse) {
+        r->status = tfm__fail_memory(r->error, container->heap, config->layers);
+        return;
+    }
+    for (uint32_t i = first; i < config->layers; i++) config->sparse[i] = (i + 1) % step == 0;
+    for (tfm__json_value v = tfm__json_first(r->json, dense); v != TFM__JSON_NONE && !r->status;
+         v = tfm__json_next(r->json, dense, v)) {
+        if (!tfm__json_i64(r->json, v, &layer) || layer < 0 || layer >= config->layers)
+            fail_value(r, v, "mlp_only_layers", "no layer of this model");
+        else
+            config->sparse[layer] = 0;
+    }
+}
+
+static void read_experts(reader *r, tfm__config *config, tfm__container *container) {
+    tfm__experts *x = &config->experts;
+    uint32_t shared_count = 0;
+    if (!read_u32(r, "num_local_experts|num_experts|n_routed_experts", false, &x->count) || x->count == 0)
+        return;
+    read_u32(r, "num_experts_per_tok", true, &x->used);
+    x->width = config->feed_forward;
+    read_u32(r, "moe_intermediate_size", false, &x->width);
+    read_u32(r, "shared_expert_intermediate_size", false, &x->shared);
+    if (read_u32(r, "n_shared_experts", false, &shared_count) && x->width <= TFM__MAX_WIDTH)
+        x->shared = TFM__MIN(shared_count, 64u) * x->width;
+    read_u32(r, "n_group", false, &x->groups);
+    read_u32(r, "topk_group", false, &x->top_groups);
+    read_f32(r, "routed_scaling_factor", &x->scale);
+    x->route = config->family->route;
+    x->group_by_two = config->family->group_by_two;
+    x->normalised = config->family->route_normalised;
+    read_bool(r, "norm_topk_prob", &x->normalised);
+    read_sparse(r, config, container);
+}
+
 /* SmolLM3: 1 in no_rope_layers means that the layer does rotate; without the list each interval-th does not.
  */
 static void read_rotated(reader *r, tfm__config *config, tfm__container *container) {
@@ -448,6 +494,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     config->interleaved = config->family->hf_interleaved;
     read_block(&r, config);
     read_scales(&r, config);
+    read_experts(&r, config, container);
     double scalar;
     if (config->family->query_scalar && read_f64_of(&r, r.root, "query_pre_attn_scalar", &scalar)) {
         if (!(scalar > 0)) fail_value(&r, r.root, "query_pre_attn_scalar", "must be positive");

@@ -16,9 +16,19 @@
     [TFM__ROLE_Q_NORM] = "blk.%d.attn_q_norm", [TFM__ROLE_K_NORM] = "blk.%d.attn_k_norm",                    \
     [TFM__ROLE_ATTN_POST_NORM] = "blk.%d.post_attention_norm", [TFM__ROLE_DOWN] = "blk.%d.ffn_down",         \
     [TFM__ROLE_FFN_POST_NORM] = "blk.%d.post_ffw_norm"
+#define GGUF_EXPERTS                                                                                         \
+    [TFM__ROLE_ROUTER] = "blk.%d.ffn_gate_inp", [TFM__ROLE_ROUTER_CORRECTION] = "blk.%d.exp_probs_b.bias",   \
+    [TFM__ROLE_EXPERT_GATE] = "blk.%d.ffn_gate_exps|blk.%d.ffn_gate.%e",                                     \
+    [TFM__ROLE_EXPERT_UP] = "blk.%d.ffn_up_exps|blk.%d.ffn_up.%e",                                           \
+    [TFM__ROLE_EXPERT_DOWN] = "blk.%d.ffn_down_exps|blk.%d.ffn_down.%e",                                     \
+    [TFM__ROLE_SHARED_GATE] = "blk.%d.ffn_gate_shexp", [TFM__ROLE_SHARED_UP] = "blk.%d.ffn_up_shexp",        \
+    [TFM__ROLE_SHARED_DOWN] = "blk.%d.ffn_down_shexp",                                                       \
+    [TFM__ROLE_SHARED_SWITCH] = "blk.%d.ffn_gate_inp_shexp"
 static const tfm__names gguf_names = {
-    .role = {GGUF_ROLES, [TFM__ROLE_ATTN_NORM] = "blk.%d.attn_norm", [TFM__ROLE_FFN_NORM] = "blk.%d.ffn_norm",
-             [TFM__ROLE_GATE] = "blk.%d.ffn_gate", [TFM__ROLE_UP] = "blk.%d.ffn_up"},
+    .role =
+        {GGUF_ROLES,
+         GGUF_EXPERTS, [TFM__ROLE_ATTN_NORM] = "blk.%d.attn_norm", [TFM__ROLE_FFN_NORM] = "blk.%d.ffn_norm",
+         [TFM__ROLE_GATE] = "blk.%d.ffn_gate", [TFM__ROLE_UP] = "blk.%d.ffn_up"},
     .prefixes = {"", NULL},
 };
 /* Phi-3 and GLM-4: gate and up lie in ffn_up. */
@@ -75,6 +85,32 @@ static const tfm__names gpt2_names = {
              [TFM__ROLE_DOWN] = "h.%d.mlp.c_proj"},
     .prefixes = {"transformer.", "", NULL},
     .matrices_transposed = true,
+};
+
+#define MOE_ROLES                                                                                            \
+    [TFM__ROLE_ROUTER] = "layers.%d.mlp.gate",                                                               \
+    [TFM__ROLE_ROUTER_CORRECTION] = "layers.%d.mlp.gate.e_score_correction_bias",                            \
+    [TFM__ROLE_EXPERT_GATE] = "layers.%d.mlp.experts.%e.gate_proj",                                          \
+    [TFM__ROLE_EXPERT_UP] = "layers.%d.mlp.experts.%e.up_proj",                                              \
+    [TFM__ROLE_EXPERT_DOWN] = "layers.%d.mlp.experts.%e.down_proj",                                          \
+    [TFM__ROLE_SHARED_GATE] =                                                                                \
+        "layers.%d.mlp.shared_expert.gate_proj|layers.%d.mlp.shared_experts.gate_proj",                      \
+    [TFM__ROLE_SHARED_UP] = "layers.%d.mlp.shared_expert.up_proj|layers.%d.mlp.shared_experts.up_proj",      \
+    [TFM__ROLE_SHARED_DOWN] =                                                                                \
+        "layers.%d.mlp.shared_expert.down_proj|layers.%d.mlp.shared_experts.down_proj",                      \
+    [TFM__ROLE_SHARED_SWITCH] = "layers.%d.mlp.shared_expert_gate"
+static const tfm__names moe_names = {
+    .role = {LLAMA_ROLES, MOE_ROLES, [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm"},
+    .prefixes = LLAMA_PREFIXES,
+};
+
+static const tfm__names mixtral_names = {
+    .role = {LLAMA_ROLES, [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm",
+             [TFM__ROLE_ROUTER] = "layers.%d.block_sparse_moe.gate",
+             [TFM__ROLE_EXPERT_GATE] = "layers.%d.block_sparse_moe.experts.%e.w1",
+             [TFM__ROLE_EXPERT_UP] = "layers.%d.block_sparse_moe.experts.%e.w3",
+             [TFM__ROLE_EXPERT_DOWN] = "layers.%d.block_sparse_moe.experts.%e.w2"},
+    .prefixes = LLAMA_PREFIXES,
 };
 
 /* Phi-3 and GLM-4 hold gate and up in one matrix, Phi-3 q, k and v too. */
@@ -231,6 +267,7 @@ static const tfm__family families[] = {
      .gguf_interleaved = true,
      .activation = TFM__SILU,
      .gated = true,
+     .route_normalised = true, /* GGUF's Mixtral */
      .window = TFM__WINDOW_ALL},
     {.name = "mistral",
      .hf = {"mistral"},
@@ -238,6 +275,14 @@ static const tfm__family families[] = {
      .gguf_interleaved = true,
      .activation = TFM__SILU,
      .gated = true,
+     .window = TFM__WINDOW_ALL},
+    {.name = "mixtral",
+     .hf = {"mixtral"},
+     .hf_names = &mixtral_names,
+     .gguf_interleaved = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .route_normalised = true,
      .window = TFM__WINDOW_ALL},
     {.name = "qwen2",
      .gguf = "qwen2",
@@ -254,6 +299,29 @@ static const tfm__family families[] = {
      .activation = TFM__SILU,
      .gated = true,
      .window = TFM__WINDOW_FROM_LAYER},
+    {.name = "qwen2moe",
+     .gguf = "qwen2moe",
+     .hf = {"qwen2_moe"},
+     .hf_names = &moe_names,
+     .activation = TFM__SILU,
+     .gated = true,
+     .window = TFM__WINDOW_FROM_LAYER},
+    {.name = "qwen3moe",
+     .gguf = "qwen3moe",
+     .hf = {"qwen3_moe"},
+     .hf_names = &moe_names,
+     .qk_norm = TFM__QK_NORM_HEAD,
+     .activation = TFM__SILU,
+     .gated = true,
+     .route_normalised = true,
+     .window = TFM__WINDOW_FROM_LAYER},
+    {.name = "olmoe",
+     .gguf = "olmoe",
+     .hf = {"olmoe"},
+     .hf_names = &moe_names,
+     .qk_norm = TFM__QK_NORM_ROW,
+     .activation = TFM__SILU,
+     .gated = true},
     {.name = "gemma",
      .gguf = "gemma",
      .hf = {"gemma"},

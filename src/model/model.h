@@ -26,22 +26,33 @@ typedef struct tfm__norm {
     const float *weight, *bias;
 } tfm__norm;
 
+/* Feed-forward of a layer: one, or a mixture of them. */
+typedef struct tfm__expert {
+    tfm__view gate, up; /* [expert width, width] */
+    tfm__view down;     /* [width, expert width] */
+} tfm__expert;
+
 typedef struct tfm__layer {
     tfm__norm attn_norm; /* [width] */
     tfm__view q, k,
         v; /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
     tfm__view
         qkv; /* all three, one group behind the other, if the file has them so; q, k, v are empty then */
-    tfm__norm q_norm, k_norm; /* [head_dim], or a weight for each head: tfm__config's qk_norm */
-    tfm__view out;            /* [width, heads * value_dim] */
-    tfm__norm attn_post_norm; /* [width] */
-    tfm__norm ffn_norm;       /* [width] */
-    tfm__view gate, up;       /* [feed_forward, width] */
-    tfm__view down;           /* [width, feed_forward] */
-    tfm__norm ffn_post_norm;  /* [width] */
-    uint32_t window;          /* positions seen, the present one included; 0: all */
-    int rope;                 /* TFM__ROPE_GLOBAL or _LOCAL */
-    bool rotates;             /* q and k are turned by their positions */
+    tfm__norm q_norm, k_norm;   /* [head_dim], or a weight for each head: tfm__config's qk_norm */
+    tfm__view out;              /* [width, heads * value_dim] */
+    tfm__norm attn_post_norm;   /* [width] */
+    tfm__norm ffn_norm;         /* [width] */
+    tfm__view gate, up;         /* [feed_forward, width] */
+    tfm__view down;             /* [width, feed_forward] */
+    tfm__norm ffn_post_norm;    /* [width] */
+    tfm__view router;           /* [experts, width]; no data: the layer has no experts */
+    const float *correction;    /* [experts], added for choosing, or NULL */
+    const tfm__expert *experts; /* [experts] in the container's arena */
+    tfm__expert shared;         /* no data: none */
+    tfm__view shared_switch;    /* [1, width]; no data: the shared expert counts whole */
+    uint32_t window;            /* positions seen, the present one included; 0: all */
+    int rope;                   /* TFM__ROPE_GLOBAL or _LOCAL */
+    bool rotates;               /* q and k are turned by their positions */
     float attn_scale;
 } tfm__layer;
 

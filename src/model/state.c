@@ -121,7 +121,10 @@ static void *take(division *d, size_t rows, size_t columns, size_t size) {
 static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     size_t tokens = s->tokens, pairs = c->rotary_dim / 2, row = 0;
     size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
-    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, (size_t)c->feed_forward), mixed);
+    const tfm__experts *x = &c->experts;
+    size_t wide = TFM__MAX(c->feed_forward, x->count ? TFM__MAX(x->width, x->shared) : 0);
+    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, wide), mixed);
+    size_t sparse = x->count ? tokens : 0;
     size_t parts =
         TFM__MAX(2 * tokens, s->runs) * c->heads; /* attention: result and one more, or one per run */
     s->stream = take(d, tokens, c->width, sizeof(float));
@@ -134,8 +137,15 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     s->k = take(d, tokens, (size_t)c->kv_heads * c->head_dim, sizeof(float));
     s->v = take(d, tokens, (size_t)c->kv_heads * c->value_dim, sizeof(float));
     s->mixed = take(d, tokens, mixed, sizeof(float));
-    s->gate = take(d, tokens, c->feed_forward, sizeof(float));
-    s->up = take(d, tokens, c->feed_forward, sizeof(float));
+    s->gate = take(d, tokens, wide, sizeof(float));
+    s->up = take(d, tokens, wide, sizeof(float));
+    s->router = take(d, sparse, x->count, sizeof(float));
+    s->route_spare = take(d, x->count ? 1 : 0, x->count + x->groups, sizeof(float));
+    s->chosen = take(d, sparse + 1, TFM__MAX(x->used, x->groups), sizeof(uint32_t));
+    s->share = take(d, sparse, x->used, sizeof(float));
+    s->gathered = take(d, sparse, c->width, sizeof(float));
+    s->expert_rows = take(d, sparse, c->width, sizeof(float));
+    s->expert_out = take(d, sparse, (size_t)x->used * c->width, sizeof(float));
     for (int kind = 0; kind < TFM__ROPE_KINDS; kind++) {
         s->cosine[kind] = take(d, tokens, pairs, sizeof(float));
         s->sine[kind] = take(d, tokens, pairs, sizeof(float));

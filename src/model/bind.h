@@ -1,0 +1,37 @@
+/* bind.h - from tensors by name to views by role: what bind.c and bind_experts.c share. */
+#ifndef TFM__BIND_H
+#define TFM__BIND_H
+
+#include "model/model.h"
+
+typedef struct tfm__binder {
+    tfm_model *model;
+    const tfm__names *names;
+    const char *prefix;
+    bool transposed; /* matrices of layers are stored [inputs, outputs] */
+    tfm_error *error;
+    int32_t status; /* the first failure: everything after it does nothing */
+} tfm__binder;
+
+/* The tensor of a role under the family's name for it, with ".weight" or ".bias" behind; NULL if there is
+ * none. */
+const tfm__tensor *tfm__bind_find(tfm__binder *b, int role, uint32_t layer, const char *ending,
+                                  bool required);
+const tfm__tensor *tfm__bind_find_expert(tfm__binder *b, int role, uint32_t layer, int64_t expert,
+                                         const char *ending, bool required);
+
+/* A vector as f32 in the arena, plus offset; NULL for a tensor that is NULL. */
+const float *tfm__bind_vector(tfm__binder *b, const tfm__tensor *tensor, uint32_t size, float offset);
+
+/* Rows [first_row, first_row + rows) of a matrix of all_rows x columns; no data for a tensor that is NULL. */
+tfm__view tfm__bind_view(tfm__binder *b, const tfm__tensor *tensor, bool transposed, uint32_t all_rows,
+                         uint32_t first_row, uint32_t rows, uint32_t columns);
+
+/* A role's matrix with its bias, if there is one. */
+tfm__view tfm__bind_matrix(tfm__binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns,
+                           bool required);
+
+/* Router, experts and the shared expert of a layer (bind_experts.c). */
+void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer);
+
+#endif
