@@ -14,8 +14,8 @@
 
 typedef struct batch {
     uint32_t ends[BATCH + TFM__SCAN_SLACK];
-    tfm__piece_key keys[BATCH];
-    uint32_t slots[BATCH];
+    tfm__piece_key keys[BATCH + TFM__SCAN_SLACK];
+    uint32_t slots[BATCH + TFM__SCAN_SLACK];
 } batch;
 
 #if defined(__GNUC__)

@@ -1,6 +1,8 @@
 /* scan.c - which scanner of many pieces is used, and the one that takes them singly. Called by bpe_text.c. */
 #include "tokenizer/scan.h"
 
+#include "base/cpu.h"
+
 size_t tfm__scan_single(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
                         size_t most) {
     size_t n = 0, at = 0;
@@ -17,7 +19,11 @@ size_t tfm__scan_single(const tfm__stage *stage, const uint8_t *text, size_t len
 }
 
 tfm__scan_fn *tfm__scan_for(const tfm_tokenizer *tokenizer, const tfm__stage *stage) {
-    (void)tokenizer;
-    (void)stage;
-    return tfm__scan_single;
+    tfm__scan_fn *found = NULL;
+#if defined(__x86_64__)
+    if (tokenizer->isa == TFM__ISA_AVX512) found = tfm__scan_for_avx512(stage);
+    if (tokenizer->isa == TFM__ISA_AVX2) found = tfm__scan_for_avx2(stage);
+#endif
+    if (!found) found = tfm__scan_for_portable(stage);
+    return found ? found : tfm__scan_single;
 }
