@@ -174,11 +174,11 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
     if (count) *count = 0;
     if (!tokenizer || !count || (!text && length) || (!ids && capacity))
         return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, text, ids and count must not be NULL");
-    tfm__buffer_init(&buffer, tokenizer->heap);
+    tfm__buffer_borrow(&buffer, tokenizer->heap, ids, TFM__MIN(capacity, SIZE_MAX / sizeof *ids) * sizeof *ids);
     if ((rc = encode(tokenizer, text, length, options, &buffer, error)) == TFM_OK) {
         *count = buffer.size / sizeof(tfm_token);
         if (*count <= capacity) {
-            if (buffer.size) memcpy(ids, buffer.data, buffer.size);
+            if (buffer.size && !buffer.borrowed) memcpy(ids, buffer.data, buffer.size);
         } else if (capacity) {
             rc = tfm__fail(error, TFM_E_BUFFER, "%zu tokens do not fit in %zu", *count, capacity);
         }

@@ -78,8 +78,11 @@ typedef struct tfm__buffer {
     tfm__heap *heap;
     uint8_t *data;
     size_t size, capacity;
+    bool borrowed; /* data belongs to someone else: growing takes memory of the heap instead */
 } tfm__buffer;
 void tfm__buffer_init(tfm__buffer *buffer, tfm__heap *heap);
+/* A buffer that writes to someone else's memory while that suffices. */
+void tfm__buffer_borrow(tfm__buffer *buffer, tfm__heap *heap, void *data, size_t capacity);
 void tfm__buffer_free(tfm__buffer *buffer);
 bool tfm__buffer_reserve(tfm__buffer *buffer, size_t extra);                       /* false: refused */
 bool tfm__buffer_append(tfm__buffer *buffer, const void *data, size_t size);        /* false: refused */

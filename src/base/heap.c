@@ -173,10 +173,24 @@ void tfm__buffer_init(tfm__buffer *buffer, tfm__heap *heap) {
     buffer->heap = heap;
 }
 
+void tfm__buffer_borrow(tfm__buffer *buffer, tfm__heap *heap, void *data, size_t capacity) {
+    tfm__buffer_init(buffer, heap);
+    buffer->data = data;
+    buffer->capacity = capacity;
+    buffer->borrowed = true;
+}
+
 void tfm__buffer_free(tfm__buffer *buffer) {
-    if (buffer->heap) tfm__free(buffer->heap, buffer->data);
+    if (buffer->heap && !buffer->borrowed) tfm__free(buffer->heap, buffer->data);
     buffer->data = NULL;
+    buffer->borrowed = false;
     buffer->size = buffer->capacity = 0;
+}
+
+static uint8_t *resize(const tfm__buffer *buffer, size_t capacity) {
+    uint8_t *data = tfm__resize(buffer->heap, buffer->borrowed ? NULL : buffer->data, capacity);
+    if (data && buffer->borrowed && buffer->size) memcpy(data, buffer->data, buffer->size);
+    return data;
 }
 
 bool tfm__buffer_reserve(tfm__buffer *buffer, size_t extra) {
@@ -192,15 +206,16 @@ bool tfm__buffer_reserve(tfm__buffer *buffer, size_t extra) {
         }
         capacity *= 2;
     }
-    data = tfm__resize(buffer->heap, buffer->data, capacity);
+    data = resize(buffer, capacity);
     if (!data &&
         capacity > needed) { /* a budget may have room for what is needed, though not for the double */
         capacity = needed;
-        data = tfm__resize(buffer->heap, buffer->data, capacity);
+        data = resize(buffer, capacity);
     }
     if (!data) return false;
     buffer->data = data;
     buffer->capacity = capacity;
+    buffer->borrowed = false;
     return true;
 }
 

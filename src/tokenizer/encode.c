@@ -9,6 +9,7 @@
  * it to the end as one piece; all others keep the bytes, for the splitters signs like any other, so that they
  * come back out. */
 #include "tokenizer/frame.h"
+#include "tokenizer/scan.h"
 
 typedef struct job {
     const tfm_tokenizer *tokenizer;
@@ -121,7 +122,7 @@ static int32_t encode_segment(job *j, const tfm__aligned *text, bool leading) {
     j->work->at_front =
         tokenizer->run_c_characters && tokenizer->step_count > 0 && !(leading && j->continued);
     if (tokenizer->tail_as_bytes && j->choices->invalid_utf8 == TFM_DEFAULT) {
-        size_t valid = tfm__utf8_valid(text->data, text->length);
+        size_t valid = tfm__scan_utf8(tokenizer, text->data, text->length);
         if (valid < text->length) return encode_ill_formed(j, text, valid);
     }
     return encode_plain(j, text, leading && !j->continued);
@@ -182,7 +183,7 @@ static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligne
         int32_t index = -1, choice = TFM_SPECIAL_PARSE;
         const tfm__added *added;
         size_t found;
-        while (i < length && !trie->first[bytes[i]]) i++;
+        i = tfm__trie_skip(trie, bytes, i, length);
         if (i == length) break;
         found = tfm__trie_longest(trie, bytes + i, length - i, &index);
         if (found == 0) {
@@ -285,7 +286,7 @@ int32_t tfm__encode_text(const tfm_tokenizer *tokenizer, tfm__work *work, const 
     work->after_unknown = work->at_front = false;
     if (length == 0) return TFM_OK;
     if (choices->invalid_utf8 == TFM_UTF8_REPLACE || choices->invalid_utf8 == TFM_UTF8_REFUSE)
-        valid = tfm__utf8_valid(text, length);
+        valid = tfm__scan_utf8(tokenizer, text, length);
     if (valid == length) return around_matches(&j, &tokenizer->raw, &all, true, normalize_segment);
     if (choices->invalid_utf8 == TFM_UTF8_REFUSE)
         return tfm__fail(error, TFM_E_ARGUMENT, "the text is not UTF-8 at byte %zu", valid);

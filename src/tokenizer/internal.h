@@ -71,6 +71,7 @@ typedef struct tfm__trie {
     int32_t *value;    /* [nodes] what ends here, or -1 */
     size_t nodes, capacity;
     bool first[256]; /* bytes that begin something */
+    int32_t only;    /* the one that begins everything, if there is one; else -1 (once something is in the tree) */
 } tfm__trie;
 
 typedef struct tfm__key_slot {
@@ -259,6 +260,8 @@ uint32_t tfm__hash_bytes(const uint8_t *bytes, size_t length);
 bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_t length, int32_t value);
 /* Length of the longest entry that the text begins with, its value in *value; 0: none. */
 size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t length, int32_t *value);
+/* Where the next byte that begins an entry lies, from i on; length: nowhere. */
+size_t tfm__trie_skip(const tfm__trie *trie, const uint8_t *text, size_t i, size_t length);
 /* How far the text goes along entries, ended or not. */
 size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length);
 

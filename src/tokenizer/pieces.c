@@ -1,9 +1,9 @@
 /* pieces.c - remembered pieces of text. Called by model.c and bpe_text.c.
  *
- * Two entries to a bucket. The table doubles twice at a time while pieces meet full buckets and it is more
- * than a quarter full; at its largest, a new piece takes the place of the older one of its bucket. When the
- * store is full, everything is forgotten: texts that fill it repeat little. That memory is refused only means
- * that less is remembered. Source of the layout: the gigatoken project. */
+ * Two entries to a bucket; what finds its bucket full lies in the one beside it. The table doubles twice when
+ * it is half full; at its largest, a new piece takes the place of the older one of its bucket. When the store
+ * is full, everything is forgotten: texts that fill it repeat little. That memory is refused only means that
+ * less is remembered. Source of the layout: the gigatoken project. */
 #include "tokenizer/pieces.h"
 
 #define FIRST_SLOTS ((size_t)1 << 11)
@@ -63,8 +63,12 @@ static bool same(tfm__piece_key a, tfm__piece_key b) { return ((a.low ^ b.low) |
 
 int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
                         const int32_t **ids) {
-    const tfm__piece_entry *e = &pieces->entries[tfm__piece_slot(pieces, key)];
-    if (!same(e->key, key) && !same((++e)->key, key)) return -1;
+    const size_t slot = tfm__piece_slot(pieces, key);
+    const tfm__piece_entry *e = &pieces->entries[slot];
+    if (!same(e->key, key) && !same((++e)->key, key)) {
+        e = &pieces->entries[slot ^ 2];
+        if (!same(e->key, key) && !same((++e)->key, key)) return -1;
+    }
     if (e->count != TFM__PIECE_FAR) {
         *ids = e->ids;
         return e->count;
@@ -76,6 +80,16 @@ int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uin
     }
     *ids = (const int32_t *)(const void *)record;
     return e->ids[1];
+}
+
+/* An empty entry where a key may lie, or NULL. */
+static tfm__piece_entry *empty_entry(const tfm__pieces *pieces, tfm__piece_key key) {
+    const size_t slot = tfm__piece_slot(pieces, key);
+    for (size_t i = 0; i < 4; i++) {
+        tfm__piece_entry *e = &pieces->entries[(slot ^ (i & 2)) + (i & 1)];
+        if (e->key.high == 0) return e;
+    }
+    return NULL;
 }
 
 /* Four times the slots, or as many as there may be. */
@@ -92,10 +106,7 @@ static void grow(tfm__pieces *pieces) {
     bigger.slots = slots;
     for (size_t i = 0; i < pieces->slots; i++) {
         tfm__piece_entry *e;
-        if (pieces->entries[i].key.high == 0) continue;
-        e = &bigger.entries[tfm__piece_slot(&bigger, pieces->entries[i].key)];
-        if (e->key.high && e[1].key.high) continue;
-        if (e->key.high) e++;
+        if (pieces->entries[i].key.high == 0 || !(e = empty_entry(&bigger, pieces->entries[i].key))) continue;
         *e = pieces->entries[i];
         bigger.used++;
     }
@@ -145,18 +156,13 @@ void tfm__pieces_put(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *pie
     } else if (count) {
         memcpy(made.ids, ids, count * sizeof *ids);
     }
-    e = &pieces->entries[tfm__piece_slot(pieces, key)];
-    if (e->key.high && e[1].key.high && pieces->slots < pieces->most_slots &&
-        pieces->used > pieces->slots / 4) {
-        grow(pieces);
+    if (pieces->used >= pieces->slots / 2 && pieces->slots < pieces->most_slots) grow(pieces);
+    e = empty_entry(pieces, key);
+    if (e) {
+        pieces->used++;
+    } else { /* instead of the older one */
         e = &pieces->entries[tfm__piece_slot(pieces, key)];
-    }
-    if (e->key.high && e[1].key.high) {
         e[1] = e[0];
-        pieces->used--;
-    } else if (e->key.high) {
-        e++;
     }
     *e = made;
-    pieces->used++;
 }

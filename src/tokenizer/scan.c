@@ -27,3 +27,13 @@ tfm__scan_fn *tfm__scan_for(const tfm_tokenizer *tokenizer, const tfm__stage *st
     if (!found) found = tfm__scan_for_portable(stage);
     return found ? found : tfm__scan_single;
 }
+
+size_t tfm__scan_utf8(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
+    size_t valid = 0;
+#if defined(__x86_64__)
+    if (tokenizer->isa == TFM__ISA_AVX512 || tokenizer->isa == TFM__ISA_AVX2)
+        valid = tfm__scan_utf8_avx2(text, length);
+#endif
+    (void)tokenizer;
+    return valid + tfm__utf8_valid(text + valid, length - valid);
+}

@@ -1,4 +1,5 @@
-/* scan_avx512.c - the scanners of many pieces with AVX-512: a window is one register. Called through scan.c. */
+/* scan_avx512.c - the scanners of many pieces with AVX-512: a window is one register. Called through scan.c.
+ */
 #include <immintrin.h>
 
 #include "tokenizer/scan_body.h"

@@ -1,19 +1,21 @@
-/* scan_body.h - the scanners GPT2, CL100K and O200K on sets of 64 bytes; included by scan_portable.c, scan_avx2.c and
- * scan_avx512.c, which say how the sets are made (classify) and give the functions their names.
+/* scan_body.h - the scanners GPT2, CL100K and O200K on sets of 64 bytes; included by scan_portable.c,
+ * scan_avx2.c and scan_avx512.c, which say how the sets are made (classify) and give the functions their
+ * names.
  *
- * A window is 64 bytes that begin at the front of a piece. Bit i of a set says that byte i belongs to a class; all bytes
- * of a character have its class. No expression looks back, so that the pieces of a window depend on nothing before it,
- * and shifts and sums of sets give the fronts of all pieces at once:
- * - a run of letters, numbers or other signs begins a piece, unless what stands before it goes with it: one space; for
- *   letters (CL100K, O200K) any white space but newlines, or one other sign that begins a piece;
- * - white space begins a piece at its front, behind its last newline (CL100K, O200K), and at its last character if
- *   something else follows;
+ * A window is 64 bytes that begin at the front of a piece. Bit i of a set says that byte i belongs to a
+ * class; all bytes of a character have its class. No expression looks back, so that the pieces of a window
+ * depend on nothing before it, and shifts and sums of sets give the fronts of all pieces at once:
+ * - a run of letters, numbers or other signs begins a piece, unless what stands before it goes with it: one
+ * space; for letters (CL100K, O200K) any white space but newlines, or one other sign that begins a piece;
+ * - white space begins a piece at its front, behind its last newline (CL100K, O200K), and at its last
+ * character if something else follows;
  * - newlines straight behind other signs go with them (CL100K, O200K).
- * Contractions, long runs of digits, and spaces before newlines within white space are seen to one by one. A window ends
- * before anything else that is unusual (numbers and white space outside ASCII, marks and mixed scripts in O200K), which
- * is left to tfm__split_next, as is the end of the text. What depends on bytes behind the window is not decided: fronts up
- * to the beginning of the last run are, and the next window begins at the last of them.
- * Source of the idea: the gigatoken project; simdjson (Langdale and Lemire 2019) for making lists of sets. */
+ * Contractions, long runs of digits, and spaces before newlines within white space are seen to one by one. A
+ * window ends before anything else that is unusual (numbers and white space outside ASCII, marks and mixed
+ * scripts in O200K), which is left to tfm__split_next, as is the end of the text. What depends on bytes
+ * behind the window is not decided: fronts up to the beginning of the last run are, and the next window
+ * begins at the last of them. Source of the idea: the gigatoken project; simdjson (Langdale and Lemire 2019)
+ * for making lists of sets. */
 #include "tokenizer/scan.h"
 
 #define WINDOW 64
@@ -21,8 +23,9 @@
 
 /* One bit per byte of the window. */
 typedef struct sets {
-    uint64_t letter, number, blank, white, newline; /* blank: U+0020, also in white; white: without newlines */
-    uint64_t upper, caseless;                       /* letters; O200K only */
+    uint64_t letter, number, blank, white,
+        newline;              /* blank: U+0020, also in white; white: without newlines */
+    uint64_t upper, caseless; /* letters; O200K only */
     uint64_t apostrophe, slash;
     uint64_t wide;   /* bytes from 0x80 on */
     uint64_t follow; /* bytes of a character behind its first */
@@ -36,8 +39,10 @@ static inline unsigned highest(uint64_t set) { return 63u ^ (unsigned)__builtin_
 static inline uint64_t bit(unsigned i) { return (uint64_t)1 << i; }
 static inline uint64_t below(unsigned i) { return i >= 64 ? UINT64_MAX : bit(i) - 1; }
 
-/* Puts the characters outside ASCII into the sets. Returns where the window ends: before the first that is unusual. */
-static unsigned classify_wide(const tfm__stage *stage, bool cases, const uint8_t *text, size_t length, sets *s) {
+/* Puts the characters outside ASCII into the sets. Returns where the window ends: before the first that is
+ * unusual. */
+static unsigned classify_wide(const tfm__stage *stage, bool cases, const uint8_t *text, size_t length,
+                              sets *s) {
     uint64_t left = s->wide;
     const uint32_t letters = stage->marks ? TFM__SET_L | TFM__SET_M : TFM__SET_L;
     while (left) {
@@ -81,13 +86,14 @@ static uint64_t cut_numbers(uint64_t number, uint64_t runs, unsigned most) {
     while (runs) {
         unsigned i = lowest(runs) + most;
         runs &= runs - 1;
-        for (; i < WINDOW && ((number >> (i - most)) & below(most + 1)) == below(most + 1); i += most) fronts |= bit(i);
+        for (; i < WINDOW && ((number >> (i - most)) & below(most + 1)) == below(most + 1); i += most)
+            fronts |= bit(i);
     }
     return fronts;
 }
 
-/* The fronts of pieces in a window whose bytes up to n are classified; last receives the beginning of the last run, up
- * to which they are certain. */
+/* The fronts of pieces in a window whose bytes up to n are classified; last receives the beginning of the
+ * last run, up to which they are certain. */
 static inline uint64_t fronts_gpt2(const uint8_t *text, const sets *s, unsigned n, unsigned *last) {
     const uint64_t valid = below(n), letter = s->letter & valid, number = s->number & valid;
     const uint64_t white = (s->white | s->newline) & valid, other = valid & ~(letter | number | white);
@@ -105,8 +111,8 @@ static inline uint64_t fronts_gpt2(const uint8_t *text, const sets *s, unsigned 
     return fronts;
 }
 
-static inline uint64_t fronts_cl100k(const tfm__stage *stage, bool cases, const uint8_t *text, const sets *s, unsigned n,
-                                     unsigned *last) {
+static inline uint64_t fronts_cl100k(const tfm__stage *stage, bool cases, const uint8_t *text, const sets *s,
+                                     unsigned n, unsigned *last) {
     const uint64_t valid = below(n), letter = s->letter & valid, number = s->number & valid;
     const uint64_t newline = s->newline & valid, white = s->white & valid, spaces = white | newline;
     const uint64_t other = valid & ~(letter | number | spaces);
@@ -122,7 +128,8 @@ static inline uint64_t fronts_cl100k(const tfm__stage *stage, bool cases, const 
     uint64_t quotes;
     *last = highest(words | numbers | others | runs);
     if (cases) fronts |= s->upper & letter & ~((s->upper | s->caseless) << 1) & (letter << 1);
-    /* spaces between newlines of one run: no front, unless the newlines before them belong to something else */
+    /* spaces between newlines of one run: no front, unless the newlines before them belong to something else
+     */
     for (uint64_t between = newline & (white << 1); between; between &= between - 1) {
         uint64_t before = ~white & below(lowest(between));
         unsigned front = before ? highest(before) + 1 : 0;
@@ -149,17 +156,18 @@ static inline uint64_t fronts_cl100k(const tfm__stage *stage, bool cases, const 
     return fronts;
 }
 
-/* O200K: where the window ends because words would have to be looked at closely, or newlines behind signs go on with
- * slashes. */
+/* O200K: where the window ends because words would have to be looked at closely, or newlines behind signs go
+ * on with slashes. */
 static inline unsigned usual_o200k(const sets *s, unsigned n) {
     const uint64_t valid = below(n), letter = s->letter & valid, cased = letter & ~s->caseless;
     const uint64_t caseless = letter & s->caseless;
-    const uint64_t unusual = (caseless & (cased << 1)) | (cased & (caseless << 1)) | (s->slash & (s->newline << 1));
+    const uint64_t unusual =
+        (caseless & (cased << 1)) | (cased & (caseless << 1)) | (s->slash & (s->newline << 1));
     return unusual & valid ? lowest(unusual & valid) : n;
 }
 
-static inline size_t scan(const int kind, const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
-                          size_t most) {
+static inline size_t scan(const int kind, const tfm__stage *stage, const uint8_t *text, size_t length,
+                          uint32_t *ends, size_t most) {
     const bool cases = kind == TFM__SPLIT_O200K;
     size_t count = 0, at = 0;
     while (count < most && at < length) {
@@ -195,15 +203,18 @@ static inline size_t scan(const int kind, const tfm__stage *stage, const uint8_t
     return count;
 }
 
-static size_t scan_gpt2(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends, size_t most) {
+static size_t scan_gpt2(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
+                        size_t most) {
     return scan(TFM__SPLIT_GPT2, stage, text, length, ends, most);
 }
 
-static size_t scan_cl100k(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends, size_t most) {
+static size_t scan_cl100k(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
+                          size_t most) {
     return scan(TFM__SPLIT_CL100K, stage, text, length, ends, most);
 }
 
-static size_t scan_o200k(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends, size_t most) {
+static size_t scan_o200k(const tfm__stage *stage, const uint8_t *text, size_t length, uint32_t *ends,
+                         size_t most) {
     return scan(TFM__SPLIT_O200K, stage, text, length, ends, most);
 }
 

@@ -1,18 +1,27 @@
-/* scan_portable.c - the scanners of many pieces in plain C: eight bytes are looked up in a table of classes, and a
- * product gathers one bit of each. Called through scan.c. */
+/* scan_portable.c - the scanners of many pieces in plain C: eight bytes are looked up in a table of classes,
+ * and a product gathers one bit of each. Called through scan.c. */
 #include "tokenizer/scan_body.h"
 
 enum { LETTER = 1, NUMBER = 2, BLANK = 4, WHITE = 8, NEWLINE = 16, UPPER = 32, APOSTROPHE = 64, SLASH = 128 };
 
-static const uint8_t classes[256] = {
-    ['\t'] = WHITE, ['\n'] = NEWLINE, ['\v'] = WHITE, ['\f'] = WHITE, ['\r'] = NEWLINE, [' '] = BLANK | WHITE,
-    ['\''] = APOSTROPHE, ['/'] = SLASH,
+static const uint8_t classes[256] = {['\t'] = WHITE,
+                                     ['\n'] = NEWLINE,
+                                     ['\v'] = WHITE,
+                                     ['\f'] = WHITE,
+                                     ['\r'] = NEWLINE,
+                                     [' '] = BLANK | WHITE,
+                                     ['\''] = APOSTROPHE,
+                                     ['/'] = SLASH,
 #define THREE(first, class) [first] = class, [(first) + 1] = class, [(first) + 2] = class
-    THREE('0', NUMBER), THREE('3', NUMBER), THREE('6', NUMBER), ['9'] = NUMBER,
-#define LETTERS(a, class)                                                                                              \
-    THREE(a, class), THREE(a + 3, class), THREE(a + 6, class), THREE(a + 9, class), THREE(a + 12, class),              \
+                                     THREE('0', NUMBER),
+                                     THREE('3', NUMBER),
+                                     THREE('6', NUMBER),
+                                     ['9'] = NUMBER,
+#define LETTERS(a, class)                                                                                    \
+    THREE(a, class), THREE(a + 3, class), THREE(a + 6, class), THREE(a + 9, class), THREE(a + 12, class),    \
         THREE(a + 15, class), THREE(a + 18, class), THREE(a + 21, class), [a + 24] = class, [a + 25] = class
-    LETTERS('A', LETTER | UPPER), LETTERS('a', LETTER)};
+                                     LETTERS('A', LETTER | UPPER),
+                                     LETTERS('a', LETTER)};
 
 /* Bit k of each of eight bytes, the first byte's lowest. */
 static inline uint64_t gather(uint64_t bytes, unsigned k) {

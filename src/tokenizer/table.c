@@ -120,6 +120,10 @@ bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_
     uint64_t node = 0;
     if (length == 0) return true;
     if (trie->nodes == 0 && trie_node(trie, heap) < 0) return false;
+    if (trie->nodes == 1)
+        trie->only = bytes[0];
+    else if (trie->only != bytes[0])
+        trie->only = -1;
     trie->first[bytes[0]] = true;
     for (size_t i = 0; i < length; i++) {
         uint64_t next = tfm__map_get(&trie->children, node << 8 | bytes[i]);
@@ -133,6 +137,15 @@ bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_
     }
     if (trie->value[node] < 0) trie->value[node] = value;
     return true;
+}
+
+size_t tfm__trie_skip(const tfm__trie *trie, const uint8_t *text, size_t i, size_t length) {
+    if (trie->only >= 0 && i < length) {
+        const uint8_t *found = memchr(text + i, trie->only, length - i);
+        return found ? (size_t)(found - text) : length;
+    }
+    while (i < length && !trie->first[text[i]]) i++;
+    return i;
 }
 
 size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t length, int32_t *value) {

@@ -36,7 +36,11 @@ size_t tfm__utf8_valid(const uint8_t *text, size_t length) {
     while (i < length) {
         uint32_t used;
         if (text[i] < 0x80) {
-            i++;
+            uint64_t eight;
+            if (length - i >= 8 && (memcpy(&eight, text + i, 8), !(eight & 0x8080808080808080u)))
+                i += 8;
+            else
+                i++;
             continue;
         }
         if (tfm__utf8_read(text + i, length - i, &used) == TFM__NO_CODE) break;
