@@ -174,7 +174,11 @@ int32_t tfm_tokenize(const tfm_tokenizer *tokenizer, const char *text, size_t le
     if (count) *count = 0;
     if (!tokenizer || !count || (!text && length) || (!ids && capacity))
         return tfm__fail(error, TFM_E_ARGUMENT, "tokenizer, text, ids and count must not be NULL");
-    tfm__buffer_borrow(&buffer, tokenizer->heap, ids, TFM__MIN(capacity, SIZE_MAX / sizeof *ids) * sizeof *ids);
+    /* straight into the caller's memory, if that is sure to suffice: a refusal leaves it alone */
+    if (capacity > length && capacity <= SIZE_MAX / sizeof *ids)
+        tfm__buffer_borrow(&buffer, tokenizer->heap, ids, capacity * sizeof *ids);
+    else
+        tfm__buffer_init(&buffer, tokenizer->heap);
     if ((rc = encode(tokenizer, text, length, options, &buffer, error)) == TFM_OK) {
         *count = buffer.size / sizeof(tfm_token);
         if (*count <= capacity) {
