@@ -1,4 +1,4 @@
-/* Tests of the tokenizer's parts: Unicode tables, UTF-8, NFC, the splitters; and that no text takes quadratic
+/* Tests of the tokenizer's parts: Unicode tables, UTF-8, the splitters; and that no text takes quadratic
  * time. */
 #include "tokenizer_help.h"
 
@@ -67,39 +67,6 @@ static void test_utf8(void **state) {
             assert_int_equal(used, two ? 2 : three ? 3 : four ? 4 : 1);
         }
     }
-}
-
-static void check_nfc(const char *from, size_t from_size, const char *to, size_t to_size) {
-    tfm__heap heap;
-    tfm__buffer out;
-    tfm__heap_init(&heap, NULL, 0);
-    tfm__buffer_init(&out, &heap);
-    assert_true(tfm__unicode_nfc((const uint8_t *)from, from_size, &out));
-    if (out.size != to_size || (to_size && memcmp(out.data, to, to_size) != 0))
-        fail_msg("'%s' became '%.*s'", from, (int)out.size, (char *)out.data);
-    tfm__buffer_free(&out);
-    assert_int_equal(atomic_load(&heap.live), 0);
-}
-
-static void test_nfc(void **state) {
-    static const char *const cases[][2] = {
-        {"plain", "plain"},
-        {"e\xcc\x81", "\xc3\xa9"},
-        {"\xc3\xa9", "\xc3\xa9"},
-        {"a\xcc\x81\xcc\xa7", "\xc3\xa1\xcc\xa7"}, /* marks are put in order, then the first composes */
-        {"c\xcc\x81\xcc\xa7", "\xe1\xb8\x89"},
-        {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8", "\xea\xb0\x81"}, /* Hangul */
-        {"\xea\xb0\x80\xe1\x86\xa8", "\xea\xb0\x81"},
-        {"\xe2\x84\xa6", "\xce\xa9"},                 /* a singleton */
-        {"\xe0\xa5\x98", "\xe0\xa4\x95\xe0\xa4\xbc"}, /* excluded from composition */
-        {"\xef\xac\x81", "\xef\xac\x81"},             /* compatibility only: stays */
-        {"e\xff\xcc\x81", "e\xff\xcc\x81"},           /* nothing composes across what is no text */
-        {"\xcc\x81", "\xcc\x81"},
-    };
-    (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        check_nfc(cases[i][0], strlen(cases[i][0]), cases[i][1], strlen(cases[i][1]));
-    check_nfc("", 0, "", 0);
 }
 
 /* ---- Splitters ---- */
@@ -282,7 +249,7 @@ static void test_linear_time(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_categories),   cmocka_unit_test(test_utf8),      cmocka_unit_test(test_nfc),
+        cmocka_unit_test(test_categories),   cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_known_pieces), cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_names),
         cmocka_unit_test(test_linear_time),
     };

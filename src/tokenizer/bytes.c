@@ -16,6 +16,12 @@ static int byte_of(uint32_t code) {
     return code == 0x143 ? 0xad : -1;
 }
 
+uint32_t tfm__alphabet_code(uint8_t byte) {
+    if (is_plain(byte)) return byte;
+    if (byte <= 0x20) return 0x100u + byte;
+    return byte == 0xad ? 0x143u : 0x121u + (byte - 0x7fu);
+}
+
 bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused) {
     const uint8_t *bytes = (const uint8_t *)text;
     size_t start = out->size;

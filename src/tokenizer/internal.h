@@ -267,6 +267,8 @@ size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length
 
 /* ---- The byte alphabet of GPT-2 (bytes.c) ---- */
 
+/* The code point that stands for a byte. */
+uint32_t tfm__alphabet_code(uint8_t byte);
 /* Turns a text in the byte alphabet into bytes; false (and nothing appended) if a character is outside it. */
 bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused);
 /* The value of "<0x41>", or -1. */
@@ -315,6 +317,7 @@ typedef struct tfm__work {
     size_t candidate_count, candidate_capacity;
     struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
     tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
+    tfm__buffer normal[2]; /* normalising: characters of a stretch, their parts */
     tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
     tfm__buffer ids, ends;                                         /* output of one run */
     tfm__buffer lattice;              /* Unigram: best paths; WordPiece: candidates */

@@ -29,12 +29,12 @@ int32_t tfm__spm_charsmap(tfm_tokenizer *tokenizer, const uint8_t *data, size_t 
 
 static uint32_t unit_offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200u) >> 6); }
 
-/* Longest key of the map at the front of a text: its length, and the place of its replacement. */
-static size_t map_longest(const tfm__spm_rules *rules, const uint8_t *text, size_t length, size_t *value) {
-    size_t best = 0, at;
+size_t tfm__spm_map(const tfm__spm_rules *rules, const uint8_t *text, size_t length, bool shortest, size_t *used) {
+    size_t at, value = 0;
+    *used = 0;
     if (!rules->units) return 0;
     at = unit_offset(rules->units[0]);
-    for (size_t i = 0; i < length; i++) {
+    for (size_t i = 0; i < length && text[i]; i++) {
         uint32_t unit;
         at ^= text[i];
         if (at >= rules->unit_count) break;
@@ -42,12 +42,13 @@ static size_t map_longest(const tfm__spm_rules *rules, const uint8_t *text, size
         if ((unit & 0x800000ffu) != text[i]) break;
         at ^= unit_offset(unit);
         if (at >= rules->unit_count) break;
-        if (unit & 0x100u) {
-            best = i + 1;
-            *value = rules->units[at] & 0x7fffffffu;
+        if (unit & 0x100u && (rules->units[at] & 0x7fffffffu) < rules->replacement_bytes) {
+            *used = i + 1;
+            value = rules->units[at] & 0x7fffffffu;
+            if (shortest) break;
         }
     }
-    return best;
+    return value;
 }
 
 typedef struct prefix {
@@ -58,16 +59,16 @@ typedef struct prefix {
 static prefix spm_prefix(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
     const tfm__spm_rules *rules = &tokenizer->spm;
     prefix out = {text, 0, 0};
-    size_t value = 0;
+    size_t value;
     int32_t id;
     uint32_t used;
     if (tokenizer->has_frozen && (out.used = tfm__trie_longest(&tokenizer->frozen, text, length, &id)) != 0) {
         out.length = out.used;
         return out;
     }
-    out.used = map_longest(rules, text, length, &value);
+    value = tfm__spm_map(rules, text, length, false, &out.used);
     if (out.used) {
-        out.text = (const uint8_t *)(value < rules->replacement_bytes ? rules->replacements + value : "");
+        out.text = (const uint8_t *)rules->replacements + value;
         out.length = strlen((const char *)out.text);
         return out;
     }

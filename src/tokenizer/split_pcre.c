@@ -12,3 +12,11 @@ int32_t tfm__regex_compile(tfm__heap *heap, const char *pattern, size_t length, 
 void tfm__regex_free(tfm__heap *heap, tfm__regex *regex) { tfm__free(heap, regex); }
 
 void tfm__regex_scratch_free(tfm__heap *heap, tfm__regex_scratch *scratch) { tfm__free(heap, scratch); }
+
+int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch,
+                        const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end, bool *found,
+                        tfm_error *error) {
+    (void)regex, (void)heap, (void)scratch, (void)text, (void)length, (void)from, (void)begin, (void)end;
+    *found = false;
+    return tfm__fail(error, TFM_E_UNSUPPORTED, "regular expressions need a build with PCRE2");
+}

@@ -1,12 +1,7 @@
-/* unicode.c - UTF-8 helpers and NFC. Called by the splitters and by the normalisers of the encoder.
+/* unicode.c - UTF-8, grapheme clusters and scripts. Called by the splitters, the normalisers and the encoder.
  *
- * NFC = canonical decomposition (utf8proc, one code point at a time), canonical ordering, canonical
- * composition (utf8proc). The ordering is done here because a run of combining marks may be as long as the
- * text: runs are sorted by merging, so that a hostile run costs n log n. Source: Unicode Standard Annex #15.
- */
+ * Sources: the Unicode Standard, sections 3.9 and 24; Unicode Standard Annex #29 (extended grapheme clusters). */
 #include "tokenizer/unicode.h"
-
-#include <utf8proc.h>
 
 uint32_t tfm__utf8_write(uint32_t code, uint8_t out[4]) {
     if (code < 0x80) {
@@ -64,93 +59,80 @@ size_t tfm__utf8_ill_formed(const uint8_t *text, size_t length) {
     return i;
 }
 
-static uint32_t combining_class(int32_t code) {
-    return (uint32_t)utf8proc_get_property(code)->combining_class;
+/* ---- Grapheme clusters ---- */
+
+/* What a cluster so far lets follow, beyond its last character. */
+typedef struct cluster_state {
+    uint32_t last;
+    bool odd_regional; /* an odd number of regional indicators ends it */
+    bool pictograph;   /* a pictograph and marks: a joiner would tie another to it (GB11) */
+    bool consonant;    /* a consonant and marks */
+    bool linked;       /* with a linker among them: it ties another consonant to it (GB9c) */
+} cluster_state;
+
+static bool is_extend(uint32_t class) {
+    return class == TFM__CLUSTER_EXTEND || class == TFM__CLUSTER_EXTEND_IN || class == TFM__CLUSTER_LINKER;
 }
 
-/* Stable sort of codes[0 .. n) by combining class; spare holds n values. */
-static void sort_marks(int32_t *codes, size_t n, int32_t *spare) {
-    int32_t *from = codes, *to = spare;
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t start = 0; start < n; start += 2 * width) {
-            size_t middle = TFM__MIN(start + width, n), end = TFM__MIN(start + 2 * width, n);
-            size_t a = start, b = middle;
-            for (size_t k = start; k < end; k++) {
-                bool left = a < middle && (b >= end || combining_class(from[a]) <= combining_class(from[b]));
-                to[k] = left ? from[a++] : from[b++];
-            }
-        }
-        int32_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    if (from != codes) memcpy(codes, from, n * sizeof *codes);
+static bool is_control(uint32_t class) {
+    return class == TFM__CLUSTER_CR || class == TFM__CLUSTER_LF || class == TFM__CLUSTER_CONTROL;
 }
 
-/* Canonical ordering: every run of marks (class above 0) sorted by class. */
-static void order_marks(int32_t *codes, size_t n, int32_t *spare) {
-    for (size_t i = 0; i < n;) {
-        size_t end = i;
-        bool sorted = true;
-        uint32_t before = 0;
-        for (; end < n; end++) {
-            uint32_t now = combining_class(codes[end]);
-            if (now == 0) break;
-            if (now < before) sorted = false;
-            before = now;
-        }
-        if (!sorted) sort_marks(codes + i, end - i, spare);
-        i = end + 1;
-    }
+/* Hangul: LV takes V and T behind it, LVT only T. */
+static bool is_lv(uint32_t code) { return (code - 0xac00u) % 28 == 0; }
+
+static bool joins(const cluster_state *state, uint32_t last_code, uint32_t class) {
+    uint32_t last = state->last;
+    if (last == TFM__CLUSTER_CR && class == TFM__CLUSTER_LF) return true;
+    if (is_control(last) || is_control(class)) return false;
+    if (last == TFM__CLUSTER_L &&
+        (class == TFM__CLUSTER_L || class == TFM__CLUSTER_V || class == TFM__CLUSTER_HANGUL))
+        return true;
+    if ((last == TFM__CLUSTER_V || (last == TFM__CLUSTER_HANGUL && is_lv(last_code))) && class == TFM__CLUSTER_V)
+        return true;
+    if ((last == TFM__CLUSTER_V || last == TFM__CLUSTER_T || last == TFM__CLUSTER_HANGUL) && class == TFM__CLUSTER_T)
+        return true;
+    if (is_extend(class) || class == TFM__CLUSTER_ZWJ || class == TFM__CLUSTER_SPACING) return true;
+    if (last == TFM__CLUSTER_PREPEND) return true;
+    if (class == TFM__CLUSTER_CONSONANT) return state->linked;
+    if (class == TFM__CLUSTER_PICTOGRAPH) return last == TFM__CLUSTER_ZWJ && state->pictograph;
+    return class == TFM__CLUSTER_REGIONAL && state->odd_regional;
 }
 
-/* NFC of a well-formed run. */
-static bool nfc_run(const uint8_t *text, size_t length, tfm__buffer *out) {
-    /* 4 code points at most come of one of 3 or 4 bytes, 3 of one of 2, 1 of one byte: 2 per byte are enough
-     */
-    size_t capacity, bytes, n = 0;
-    utf8proc_ssize_t composed;
-    int32_t *codes;
-    bool ok = true;
-    if (!tfm__mul_size(length, 2, &capacity) || !tfm__mul_size(capacity, 2 * sizeof(int32_t), &bytes))
-        return false;
-    codes = tfm__alloc(out->heap, bytes);
-    if (!codes) return false;
-    for (size_t i = 0; i < length;) {
-        uint32_t used, code = tfm__utf8_read(text + i, length - i, &used);
-        int last_class = 0;
-        utf8proc_ssize_t got =
-            utf8proc_decompose_char((utf8proc_int32_t)code, codes + n, (utf8proc_ssize_t)(capacity - n),
-                                    UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, &last_class);
-        if (got < 0 || (size_t)got > capacity - n) { /* cannot happen for a code point: kept as it is */
-            codes[n] = (int32_t)code;
-            got = 1;
-        }
-        n += (size_t)got;
+static void take(cluster_state *state, uint32_t class) {
+    bool inside = class == TFM__CLUSTER_EXTEND_IN || class == TFM__CLUSTER_LINKER || class == TFM__CLUSTER_ZWJ;
+    state->odd_regional = class == TFM__CLUSTER_REGIONAL && !state->odd_regional;
+    state->pictograph =
+        class == TFM__CLUSTER_PICTOGRAPH ||
+        (state->pictograph && (is_extend(class) || (class == TFM__CLUSTER_ZWJ && state->last != TFM__CLUSTER_ZWJ)));
+    state->consonant = class == TFM__CLUSTER_CONSONANT || (state->consonant && inside);
+    state->linked = state->consonant && (class == TFM__CLUSTER_LINKER || (state->linked && inside));
+    state->last = class;
+}
+
+size_t tfm__unicode_cluster(const uint8_t *text, size_t length) {
+    cluster_state state = {TFM__CLUSTER_CONTROL, false, false, false, false};
+    uint32_t used, code = tfm__utf8_read(text, length, &used);
+    size_t i = used;
+    if (code == TFM__NO_CODE) return 1;
+    take(&state, tfm__unicode_class(code) & TFM__CLASS_CLUSTER);
+    while (i < length) {
+        uint32_t next = tfm__utf8_read(text + i, length - i, &used), class;
+        if (next == TFM__NO_CODE) break;
+        class = tfm__unicode_class(next) & TFM__CLASS_CLUSTER;
+        if (!joins(&state, code, class)) break;
+        take(&state, class);
+        code = next;
         i += used;
     }
-    order_marks(codes, n, codes + capacity);
-    composed = utf8proc_normalize_utf32(codes, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (composed < 0) composed = (utf8proc_ssize_t)n;
-    for (utf8proc_ssize_t k = 0; k < composed && ok; k++) {
-        uint8_t bytes_out[4];
-        uint32_t used = tfm__utf8_write((uint32_t)codes[k], bytes_out);
-        ok = tfm__buffer_append(out, bytes_out, used);
-    }
-    tfm__free(out->heap, codes);
-    return ok;
+    return i;
 }
 
-bool tfm__unicode_nfc(const uint8_t *text, size_t length, tfm__buffer *out) {
-    /* Below U+0300 everything is in NFC already and composes with nothing before it. */
-    size_t i = 0;
-    while (i < length && text[i] < 0xcc) i++;
-    if (i == length) return tfm__buffer_append(out, text, length);
-    for (i = 0; i < length;) {
-        size_t run = tfm__utf8_valid(text + i, length - i);
-        if (run > 0 && !nfc_run(text + i, run, out)) return false;
-        i += run;
-        if (i < length && !tfm__buffer_append(out, text + i++, 1)) return false;
-    }
-    return true;
+/* ---- Scripts ---- */
+
+uint32_t tfm__unicode_script(uint32_t code) {
+    uint32_t script = tfm__unicode_raw_script(code);
+    if (code == ' ') return TFM__SCRIPT_ANY;
+    if (code == 0x30fc || script == tfm__script_han[1] || script == tfm__script_han[2]) return tfm__script_han[0];
+    return script;
 }

@@ -13,6 +13,7 @@ static tfm__work *work_new(tfm__heap *heap) {
     for (size_t i = 0; i < TFM__COUNT(work->texts); i++) {
         tfm__buffer_init(&work->texts[i], heap);
         tfm__buffer_init(&work->spans[i], heap);
+        tfm__buffer_init(&work->normal[i], heap);
     }
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++) {
         tfm__buffer_init(&work->stage_text[i], heap);
@@ -35,6 +36,7 @@ void tfm__work_free(tfm__work *work) {
     for (size_t i = 0; i < TFM__COUNT(work->texts); i++) {
         tfm__buffer_free(&work->texts[i]);
         tfm__buffer_free(&work->spans[i]);
+        tfm__buffer_free(&work->normal[i]);
     }
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++) {
         tfm__buffer_free(&work->stage_text[i]);
@@ -75,7 +77,7 @@ static void shrink(tfm__buffer *buffer) {
 
 void tfm__work_give(const tfm_tokenizer *tokenizer, tfm__work *work) {
     struct tfm__work *_Atomic *slots = slots_of(tokenizer);
-    for (size_t i = 0; i < TFM__COUNT(work->texts); i++) shrink(&work->texts[i]), shrink(&work->spans[i]);
+    for (size_t i = 0; i < TFM__COUNT(work->texts); i++) shrink(&work->texts[i]), shrink(&work->spans[i]), shrink(&work->normal[i]);
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++)
         shrink(&work->stage_text[i]), shrink(&work->stage_spans[i]);
     shrink(&work->ids), shrink(&work->ends), shrink(&work->lattice), shrink(&work->resegment);
