@@ -102,8 +102,8 @@ static void test_rows_are_single_calls(void **state) {
     each_fixture(rows_are_single_calls);
 }
 
-/* The bytes of a token are those of its range, but for marks that stand for spaces, what is put in front, and
- * unknowns. */
+/* The bytes of a token are those of its range, but for marks that stand for spaces, what is put in front (which has the
+ * range of the character behind it, as tokenizers has it), and unknowns. */
 static void offsets_name_bytes(tfm_tokenizer *tokenizer, const char *name) {
     for (size_t t = 0; t < TEXTS; t++) {
         tfm_batch_options options = TFM_BATCH_OPTIONS_INIT;
@@ -121,7 +121,8 @@ static void offsets_name_bytes(tfm_tokenizer *tokenizer, const char *name) {
             const char *bytes;
             size_t length;
             uint32_t begin = view.byte_begins[i], end = view.byte_ends[i];
-            assert_in_range(begin, at, input.length);
+            bool in_front = at == 1 && begin == 0; /* the token before was put in front of this one */
+            if (!in_front) assert_in_range(begin, at, input.length);
             assert_in_range(end, begin, input.length);
             assert_true(view.char_begins[i] <= view.char_ends[i] && view.char_ends[i] <= input.length);
             assert_int_equal(tfm_token_bytes(tokenizer, view.ids[i], &bytes, &length, NULL), TFM_OK);
@@ -133,7 +134,8 @@ static void offsets_name_bytes(tfm_tokenizer *tokenizer, const char *name) {
                 !((bytes[0] == ' ' || bytes[length - 1] == ' ') && end - begin == length - 1))
                 fail_msg("%s: '%s': token %zu holds %zu bytes, its range is %u-%u", name, texts[t], i, length,
                          (unsigned)begin, (unsigned)end);
-            if (tfm_token_kind(tokenizer, view.ids[i]) != TFM_TOKEN_UNKNOWN && end - begin == length)
+            if (tfm_token_kind(tokenizer, view.ids[i]) != TFM_TOKEN_UNKNOWN && end - begin == length &&
+                !(i == 0 && length == 1 && bytes[0] == ' '))
                 assert_memory_equal(bytes, texts[t] + begin, length);
             at = end;
         }
