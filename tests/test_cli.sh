@@ -4,6 +4,7 @@
 set -u
 tfm=${1:?}
 model=${2:?}
+data=$(cd "$(dirname "$0")" && pwd)/data/tokenizer
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 out=$work/out
@@ -83,8 +84,15 @@ done
 expect 2 top "$model"
 expect 2 top "$model" -p x -k 0
 expect 2 tokens "$model"
-expect 2 detokenize "$model"
+for bad in "--count --offsets" "--count --ids" "--ids --json" "-t 2" "--bench -t 257" "--special some" "--utf8 some" \
+    "--compat other" "--isa mmx"; do
+    # shellcheck disable=SC2086
+    expect 2 tokens "$model" -p x $bad
+done
 expect 2 detokenize "$model" --ids 'x'
+expect 2 detokenize "$model" 1 x
+expect 2 detokenize "$model" 1 --ids 1
+expect 2 detokenize "$model" -f "$work/x" --ids 1
 expect 2 logits "$model" --tokens 1
 expect 2 logits "$model" -o "$work/x"
 expect 2 logits "$model" --tokens '' -o "$work/x"
@@ -140,6 +148,73 @@ cp "$out" "$work/odd.json"
 python "odd bytes give valid JSON" 'import json,sys; d=json.load(open(sys.argv[1],encoding="utf-8")); assert len(d["ids"])==len(d["pieces"])' "$work/odd.json"
 expect 0 tokens "$model" -p '' --no-special --json
 holds "the empty text" grep -Fqx '{"ids":[],"pieces":[]}' "$out"
+
+expect 0 tokens "$model" -p "$text" --no-special --ids
+holds "ids alone" test "$(tr ' ' , <"$out")" = "$plain"
+cp "$out" "$work/ids"
+count=$(wc -w <"$work/ids")
+# shellcheck disable=SC2046
+expect 0 detokenize "$model" $(cat "$work/ids")
+holds "ids as words" cmp "$work/text" "$out"
+expect 0 detokenize -f "$work/ids" "$model"
+holds "ids from a file, option first" cmp "$work/text" "$out"
+for list in "--ids @-" "-f -" ""; do
+    checks=$((checks + 1))
+    # shellcheck disable=SC2086
+    "$tfm" detokenize "$model" $list <"$work/ids" 2>"$err" | cmp -s - "$work/text" || complain "ids from a pipe: $list"
+done
+expect 0 detokenize "$model"
+holds "an empty standard input, no text" test ! -s "$out"
+expect 0 tokens "$model" -p "$text" --no-special --count
+holds "count" test "$(cat "$out")" -eq "$count"
+expect 0 tokens "$model" -p "$text" --no-special --count --json
+holds "shape of count" grep -Fqx "{\"count\":$((count))}" "$out"
+
+# Other files than models: rank files, tokenizer.json, SentencePiece.
+if [ -d "$data" ]; then
+    ranks="$data/ranks.tiktoken"
+    expect 1 tokens "$ranks" -p x
+    holds "a rank file of no known encoding needs a pattern" grep -q pattern "$err"
+    for file in "$ranks --pattern cl100k" "$data/bl-gpt2.json" "$data/spm-llama.model" "$data/spm.gguf" "$data/bpe.gguf" \
+        "$data/bpe.gguf --compat llama.cpp"; do
+        # shellcheck disable=SC2086
+        expect 0 tokens $file -p 'Time and tide, 123 times' --no-special --ids
+        # shellcheck disable=SC2046,SC2086
+        expect 0 detokenize $file $(cat "$out")
+        holds "there and back: $file" grep -Fqx 'Time and tide, 123 times' "$out"
+    done
+    expect 0 tokens "$ranks" --pattern cl100k -p 'é a' --offsets --json
+    holds "shape of offsets" grep -Eqx '\{"ids":\[[0-9,]+\],"pieces":\[.*\],"byte_offsets":(\[.*\]),"char_offsets":(\[.*\])\}' "$out"
+    python "offsets" 'import json,sys
+d=json.load(open(sys.argv[1],encoding="utf-8")); b="é a".encode()
+assert b"".join(b[i:j] for i,j in d["byte_offsets"])==b and d["char_offsets"][-1]==[1,3]' "$out"
+    expect 0 tokens "$ranks" --pattern cl100k -p 'é a' --offsets
+    holds "offsets as lines" grep -Eqx ' *[0-9]+ +2 +4  " a"' "$out"
+    expect 1 tokens "$ranks" --pattern nonsense[ -p x
+    expect 0 tokens "$data/added.json" -p 'a<|end|>b' --special text --ids
+    cp "$out" "$work/as-text"
+    expect 0 tokens "$data/added.json" -p 'a<|end|>b' --special parse --ids
+    holds "special tokens by choice" sh -c '! cmp -s "$1" "$2"' - "$work/as-text" "$out"
+    expect 1 tokens "$data/added.json" -p 'a<|end|>b' --special refuse
+    holds "refused by name" grep -q 'end' "$err"
+    printf 'a\377b' >"$work/bad"
+    expect 1 tokens "$ranks" --pattern cl100k -f "$work/bad" --utf8 refuse
+    expect 0 tokens "$ranks" --pattern cl100k -f "$work/bad" --utf8 keep --ids
+    # shellcheck disable=SC2046
+    expect 0 detokenize "$ranks" --pattern cl100k --raw $(cat "$out")
+    holds "bytes come back" cmp "$work/bad" "$out"
+    for threads in "" "-t 1" "-t 2"; do
+        # shellcheck disable=SC2086
+        expect 0 tokens "$ranks" --pattern cl100k -f "$data/corpus.txt" --bench $threads --json
+        holds "shape of tokens --bench" grep -Eqx \
+            '\{"first_pass_mb_per_s":[0-9.]+,"second_pass_mb_per_s":[0-9.]+,"decode_mb_per_s":[0-9.]+,"load_ms":[0-9.]+\}' "$out"
+        python "figures" 'import json,sys; assert all(v>0 for v in json.load(open(sys.argv[1])).values())' "$out"
+    done
+    expect 0 tokens "$ranks" --pattern cl100k -p '' --bench
+    holds "bench as lines" test "$(wc -l <"$out")" -eq 4
+else
+    echo "SKIPPED: the fixtures are not here: tokenizer files of other kinds"
+fi
 
 # ---- top -------------------------------------------------------------------------------------------------------------
 

@@ -141,9 +141,10 @@ static int take_option(const arg_command *command, int argc, char **argv, int *i
     return ARGS_GO;
 }
 
-int args_parse(const arg_command *command, int argc, char **argv, const char **operand) {
+int args_parse_words(const arg_command *command, int argc, char **argv, const char **operand, size_t *rest) {
     int options_over = 0;
     *operand = NULL;
+    if (rest) *rest = 0;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (!options_over && strcmp(word, "--") == 0) {
@@ -154,6 +155,8 @@ int args_parse(const arg_command *command, int argc, char **argv, const char **o
         } else if (!options_over && word[0] == '-' && word[1]) {
             int status = take_option(command, argc, argv, &i);
             if (status != ARGS_GO) return status;
+        } else if (*operand && rest) {
+            argv[1 + (*rest)++] = argv[i]; /* the operand left a place free */
         } else if (*operand) {
             return args_usage(command->name, "one %s is enough: %s", command->operand, word);
         } else {
@@ -162,6 +165,10 @@ int args_parse(const arg_command *command, int argc, char **argv, const char **o
     }
     if (!*operand) return args_usage(command->name, "%s is missing", command->operand);
     return ARGS_GO;
+}
+
+int args_parse(const arg_command *command, int argc, char **argv, const char **operand) {
+    return args_parse_words(command, argc, argv, operand, NULL);
 }
 
 /* ---- Lists of ids

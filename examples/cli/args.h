@@ -1,7 +1,7 @@
 /* args.h - the options of one command as a table: parsing, checking and the help text all come from it.
  * Called by every cmd_*.c. Long options as `--name VALUE` or `--name=VALUE`, short ones as `-n VALUE` or
  * `-nVALUE`;
- * `--` ends the options. A command takes exactly one operand, the file. */
+ * `--` ends the options. A command takes exactly one operand, the file, unless it says otherwise. */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 
@@ -58,6 +58,10 @@ typedef struct arg_command {
 /* Fills the targets. argv[0] is the command's name. With --help it prints the help and gives 0; whatever is
  * wrong is said on stderr and gives 2. */
 int args_parse(const arg_command *command, int argc, char **argv, const char **operand);
+
+/* The same for a command whose operand may be followed by others: they are moved to argv[1] and so on, and
+ * *rest says how many they are. */
+int args_parse_words(const arg_command *command, int argc, char **argv, const char **operand, size_t *rest);
 
 /* Says on stderr what is wrong with the options of a command: "tfm run: ..." and where the help is. Gives 2.
  */

@@ -83,6 +83,29 @@ int cli_open(cli_host *host, const char *command);
 int cli_open_model(cli_host *host, const char *path, const cli_open_options *options);
 int cli_open_session(cli_host *host, const cli_open_options *options);
 
+/* Options that all commands with a tokenizer alone take. */
+typedef struct cli_tokenizer_options {
+    const char *pattern;
+    int compatibility; /* TFM_TOKENIZER_*: the place in cli_compatibility_names */
+    int isa;           /* TFM_ISA_*: the place in cli_isa_names */
+} cli_tokenizer_options;
+extern const char *const cli_compatibility_names[];
+
+#define CLI_OPTION_PATTERN(how)                                                                              \
+    {                                                                                                        \
+        0, "pattern", ARG_TEXT, &(how)->pattern, "NAME",                                                     \
+            "for .tiktoken files: gpt2, cl100k, o200k, llama3 or a regular expression", 0, 0, NULL           \
+    }
+#define CLI_OPTION_COMPATIBILITY(how)                                                                        \
+    {                                                                                                        \
+        0, "compat", ARG_CHOICE, &(how)->compatibility, "NAME",                                              \
+            "original or llama.cpp: whose ids, where they differ (GGUF)", 0, 0, cli_compatibility_names      \
+    }
+
+/* Gives 0, or the exit status after the error was said. The tokenizer is the caller's to release. */
+int cli_open_tokenizer(cli_host *host, const char *path, const cli_tokenizer_options *options,
+                       tfm_tokenizer **tokenizer);
+
 /* Frees everything and gives status back. */
 int cli_close(cli_host *host, int status);
 

@@ -68,6 +68,17 @@ int cli_open_session(cli_host *host, const cli_open_options *options) {
     return CLI_OK;
 }
 
+const char *const cli_compatibility_names[] = {"original", "llama.cpp", NULL}; /* as TFM_TOKENIZER_* */
+
+int cli_open_tokenizer(cli_host *host, const char *path, const cli_tokenizer_options *options,
+                       tfm_tokenizer **tokenizer) {
+    tfm_tokenizer_options how = TFM_TOKENIZER_OPTIONS_INIT;
+    how.pattern = options->pattern;
+    how.compatibility = options->compatibility;
+    how.isa = options->isa;
+    return tfm_tokenizer_load(path, &how, tokenizer, &host->error) ? cli_fail(host) : CLI_OK;
+}
+
 int cli_close(cli_host *host, int status) {
     tfm_session_destroy(host->session);
     tfm_model_release(host->model);
