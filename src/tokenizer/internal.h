@@ -71,7 +71,8 @@ typedef struct tfm__trie {
     int32_t *value;    /* [nodes] what ends here, or -1 */
     size_t nodes, capacity;
     bool first[256]; /* bytes that begin something */
-    int32_t only;    /* the one that begins everything, if there is one; else -1 (once something is in the tree) */
+    int32_t
+        only; /* the one that begins everything, if there is one; else -1 (once something is in the tree) */
 } tfm__trie;
 
 typedef struct tfm__key_slot {
@@ -192,7 +193,7 @@ struct tfm_tokenizer {
 
     /* working space kept between calls: one for each thread at work (work.c) */
     uint64_t cache_bytes; /* most bytes of remembered pieces in one of them */
-    int isa; /* TFM__ISA_*: which scanners run */
+    int isa;              /* TFM__ISA_*: which scanners run */
     struct tfm__work *_Atomic idle[TFM__IDLE_WORKS];
 };
 
@@ -264,6 +265,10 @@ size_t tfm__trie_longest(const tfm__trie *trie, const uint8_t *text, size_t leng
 size_t tfm__trie_skip(const tfm__trie *trie, const uint8_t *text, size_t i, size_t length);
 /* How far the text goes along entries, ended or not. */
 size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length);
+/* One byte further from *node (0 at the beginning): what ends there in *value, or -1. False: nothing goes on
+ * so. */
+bool tfm__trie_step(const tfm__trie *trie, uint64_t *node, uint8_t byte, int32_t *value);
+void tfm__trie_free(tfm__heap *heap, tfm__trie *trie);
 
 /* ---- The byte alphabet of GPT-2 (bytes.c) ---- */
 

@@ -1,6 +1,7 @@
 /* model.c - a piece, or a text in normal form, to ids, whatever the tokenizer's model is. Called by encode.c.
  */
 #include "tokenizer/bpe_text.h"
+#include "tokenizer/models.h"
 #include "tokenizer/pieces.h"
 
 /* ---- BPE ---- */
@@ -54,7 +55,16 @@ static int32_t bpe_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const 
 int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                          tfm__sink *sink, tfm_error *error) {
     if (length == 0) return TFM_OK;
-    return bpe_piece(tokenizer, work, piece, length, sink, error);
+    switch (tokenizer->model) {
+    case TFM__MODEL_UNIGRAM:
+        return tfm__unigram_piece(tokenizer, work, piece, length, sink, error);
+    case TFM__MODEL_WORDPIECE:
+        return tfm__wordpiece_piece(tokenizer, work, piece, length, sink, error);
+    case TFM__MODEL_WORDLEVEL:
+        return tfm__wordlevel_piece(tokenizer, piece, length, sink, error);
+    default:
+        return bpe_piece(tokenizer, work, piece, length, sink, error);
+    }
 }
 
 /* ---- A text ---- */

@@ -171,3 +171,16 @@ size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length
     }
     return length;
 }
+
+bool tfm__trie_step(const tfm__trie *trie, uint64_t *node, uint8_t byte, int32_t *value) {
+    uint64_t next = trie->nodes ? tfm__map_get(&trie->children, *node << 8 | byte) : UINT64_MAX;
+    if (next == UINT64_MAX) return false;
+    *node = next;
+    *value = trie->value[next];
+    return true;
+}
+
+void tfm__trie_free(tfm__heap *heap, tfm__trie *trie) {
+    tfm__free(heap, trie->children.slots);
+    tfm__free(heap, trie->value);
+}

@@ -5,7 +5,7 @@
  * mostly the same slice. keys: open addressing, at most half full, the hash beside the id so that most misses
  * cost no compare. */
 #include "base/cpu.h"
-#include "tokenizer/internal.h"
+#include "tokenizer/models.h"
 
 #define CACHE_BYTES ((uint64_t)16 << 20)
 
@@ -26,11 +26,6 @@ int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *erro
     return TFM_OK;
 }
 
-static void free_trie(tfm__heap *heap, tfm__trie *trie) {
-    tfm__free(heap, trie->children.slots);
-    tfm__free(heap, trie->value);
-}
-
 void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__heap *heap;
     if (!tokenizer) return;
@@ -45,9 +40,11 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer->finds);
     tfm__free(heap, tokenizer->pairs.slots);
     tfm__free(heap, tokenizer->added);
-    free_trie(heap, &tokenizer->raw);
-    free_trie(heap, &tokenizer->normal);
-    free_trie(heap, &tokenizer->frozen);
+    tfm__trie_free(heap, &tokenizer->raw);
+    tfm__trie_free(heap, &tokenizer->normal);
+    tfm__trie_free(heap, &tokenizer->frozen);
+    tfm__unigram_free(heap, tokenizer->unigram);
+    tfm__wordpiece_free(heap, tokenizer->wordpiece);
     tfm__free(heap, tokenizer->spm.units);
     tfm__free(heap, tokenizer->spm.replacements);
     for (uint32_t i = 0; i < tokenizer->regex_count; i++) tfm__regex_free(heap, tokenizer->regexes[i]);
