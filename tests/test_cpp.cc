@@ -71,6 +71,39 @@ static void test_tokenizer(const char *path, const tfm::model &model) {
     CHECK(!bytes.empty() && tokenizer.find(bytes) >= 0 && tokenizer.kind(ids.back()) != 0);
 }
 
+static void test_batch(const tfm::model &model) {
+    const tfm::tokenizer_ref tokenizer = model.tokenizer();
+    const std::string wide =
+        std::string("x\0y", 3) + std::string(200, '*'); // more tokens than the first guess
+    tfm::batch_options options;
+    options.want = TFM_WANT_OFFSETS | TFM_WANT_MASKS;
+    options.pad = TFM_YES;
+    auto encoding = tokenizer.encode_batch({prompt, "", wide, std::string_view("ab")}, options).value();
+    auto moved = std::move(encoding);
+    CHECK(moved.rows() == 4);
+    auto ids = tokenizer.encode(wide).value();
+    CHECK(moved[2].size == ids.size() && moved[0].size == ids.size()); // padded
+    CHECK(std::memcmp(moved[2].data, ids.data(), ids.size() * sizeof ids[0]) == 0);
+    CHECK(tokenizer.count(wide).value() == ids.size());
+    tfm::encoding_view view = moved.view();
+    CHECK(view.count == 4 * ids.size() && view.ids == moved[0].data && view.types == nullptr);
+    CHECK(view.attention[moved.starts()[1] - 1] == 0 && view.byte_ends[moved.starts()[3] - 1] == wide.size());
+    auto pair = tokenizer.encode_batch({tfm::text_input("a", "b")}).value();
+    CHECK(pair.rows() == 1 && pair[0].size >= 2);
+    options.truncate = 9;
+    CHECK(!tokenizer.encode_batch({"a"}, options));
+
+    auto encoder = tfm::encoder::create(tokenizer).value();
+    std::vector<tfm::token> parts, whole = tokenizer.encode(prompt).value();
+    for (const char &c : std::string_view(prompt)) {
+        auto more = encoder.push(std::string_view(&c, 1)).value();
+        parts.insert(parts.end(), more.begin(), more.end());
+    }
+    auto rest = encoder.finish().value();
+    parts.insert(parts.end(), rest.begin(), rest.end());
+    CHECK(parts == whole);
+}
+
 static void test_session(const tfm::model &model) {
     auto session = tfm::session::create(model).value();
     auto ids = model.tokenizer().encode(prompt).value();
@@ -168,6 +201,7 @@ int main(int argc, char **argv) {
         CHECK(model.info()->layers > 0 && model.tensor_count() > 0 && model.tensor(0)->name &&
               model.bytes() > 0);
         test_tokenizer(argv[1], model);
+        test_batch(model);
         test_session(model);
         test_generate(copy);
     }

@@ -179,6 +179,9 @@ using candidate = tfm_candidate;
 using token_event = tfm_token_event;
 using model_info = tfm_model_info;
 using tokenizer_info = tfm_tokenizer_info;
+using special_token = tfm_special_token;
+using special_choice = tfm_special_choice;
+using encoding_view = tfm_encoding_view;
 using generation_summary = tfm_generation_summary;
 
 struct pool_options : tfm_pool_options {
@@ -196,6 +199,9 @@ struct tokenize_options : tfm_tokenize_options {
 struct detokenize_options : tfm_detokenize_options {
     detokenize_options() noexcept
         : tfm_detokenize_options(tfm_detokenize_options TFM_DETOKENIZE_OPTIONS_INIT) {}
+};
+struct batch_options : tfm_batch_options {
+    batch_options() noexcept : tfm_batch_options(tfm_batch_options TFM_BATCH_OPTIONS_INIT) {}
 };
 struct session_options : tfm_session_options {
     session_options() noexcept : tfm_session_options(tfm_session_options TFM_SESSION_OPTIONS_INIT) {}
@@ -219,7 +225,16 @@ struct logits_view {
     const float *end() const noexcept { return data + size; }
 };
 
-// The tokens that a session holds, inside the session.
+// One text of a batch, or a pair of texts. The characters are the caller's.
+struct text_input : tfm_text_input {
+    text_input(std::string_view one) noexcept : tfm_text_input{one.data(), one.size(), nullptr, 0} {}
+    text_input(const char *one) noexcept : text_input(std::string_view(one)) {}
+    text_input(const std::string &one) noexcept : text_input(std::string_view(one)) {}
+    text_input(std::string_view one, std::string_view two) noexcept
+        : tfm_text_input{one.data(), one.size(), two.data() ? two.data() : "", two.size()} {}
+};
+
+// Tokens inside a session or an encoding.
 struct tokens_view {
     const token *data;
     std::size_t size;
@@ -271,6 +286,33 @@ class cancel {
 // ---- Tokenizer
 // ------------------------------------------------------------------------------------------------------
 
+// The rows of ids that a batch became, and what is known of each token. Views live as long as the encoding,
+// and the tokenizer must outlive it.
+class encoding {
+  public:
+    std::size_t rows() const noexcept { return rows_; }
+    tokens_view operator[](std::size_t row) const noexcept {
+        return {ids_ + starts_[row], starts_[row + 1] - starts_[row]};
+    }
+    const std::size_t *starts() const noexcept { return starts_; } // [rows + 1] in the arrays of view()
+    encoding_view view() const noexcept {
+        encoding_view view = TFM_ENCODING_VIEW_INIT;
+        tfm_encoding_get(get(), &view, nullptr);
+        return view;
+    }
+    tfm_encoding *get() const noexcept { return handle_.get(); }
+
+  private:
+    friend class tokenizer_ref;
+    explicit encoding(tfm_encoding *pointer) noexcept : handle_(pointer) {
+        tfm_encoding_ids(pointer, &ids_, &starts_, &rows_, nullptr);
+    }
+    detail::handle<tfm_encoding, tfm_encoding_destroy> handle_;
+    const token *ids_ = nullptr;
+    const std::size_t *starts_ = nullptr;
+    std::size_t rows_ = 0;
+};
+
 // A tokenizer that something else owns: a model, or a tfm::tokenizer.
 class tokenizer_ref {
   public:
@@ -280,14 +322,37 @@ class tokenizer_ref {
 
     result<std::vector<token>> encode(std::string_view text, const tokenize_options &options = {}) const {
         error error;
+        std::vector<token> ids(text.size() / 2 +
+                               16); // mostly enough; otherwise count tells how many there are
         std::size_t count = 0;
-        if (tfm_tokenize(pointer_, text.data(), text.size(), &options, nullptr, 0, &count, error.raw()))
-            return error;
-        std::vector<token> ids(count);
-        if (tfm_tokenize(pointer_, text.data(), text.size(), &options, ids.data(), count, &count,
-                         error.raw()))
-            return error;
+        std::int32_t status = tfm_tokenize(pointer_, text.data(), text.size(), &options, ids.data(),
+                                           ids.size(), &count, error.raw());
+        if (status == TFM_E_BUFFER) {
+            ids.resize(count);
+            status = tfm_tokenize(pointer_, text.data(), text.size(), &options, ids.data(), ids.size(),
+                                  &count, error.raw());
+        }
+        if (status) return error;
+        ids.resize(count);
         return ids;
+    }
+
+    result<std::size_t> count(std::string_view text, const tokenize_options &options = {}) const {
+        error error;
+        std::size_t count = 0;
+        if (tfm_count_tokens(pointer_, text.data(), text.size(), &options, &count, error.raw())) return error;
+        return count;
+    }
+
+    result<encoding> encode_batch(const std::vector<text_input> &inputs,
+                                  const batch_options &options = {}) const {
+        error error;
+        tfm_encoding *out = nullptr;
+        static_assert(sizeof(text_input) == sizeof(tfm_text_input),
+                      "an array of the one is one of the other");
+        if (tfm_tokenize_batch(pointer_, inputs.data(), inputs.size(), &options, &out, error.raw()))
+            return error;
+        return encoding(out);
     }
 
     result<std::string> decode(const token *ids, std::size_t count,
@@ -358,6 +423,36 @@ class tokenizer : public tokenizer_ref {
   private:
     explicit tokenizer(tfm_tokenizer *pointer) noexcept : tokenizer_ref(pointer), handle_(pointer) {}
     detail::handle<tfm_tokenizer, tfm_tokenizer_release> handle_;
+};
+
+// Tokens from a text that comes in parts, cut anywhere. The tokenizer must outlive it.
+class encoder {
+  public:
+    static result<encoder> create(tokenizer_ref tokenizer, const tokenize_options &options = {}) {
+        error error;
+        tfm_encoder *out = nullptr;
+        if (tfm_encoder_create(tokenizer.get(), &options, &out, error.raw())) return error;
+        return encoder(out);
+    }
+    // The tokens that are certain now; valid until the encoder's next call.
+    result<tokens_view> push(std::string_view text) {
+        error error;
+        tokens_view ids = {nullptr, 0};
+        if (tfm_encoder_push(get(), text.data(), text.size(), &ids.data, &ids.size, error.raw()))
+            return error;
+        return ids;
+    }
+    result<tokens_view> finish() {
+        error error;
+        tokens_view ids = {nullptr, 0};
+        if (tfm_encoder_finish(get(), &ids.data, &ids.size, error.raw())) return error;
+        return ids;
+    }
+    tfm_encoder *get() const noexcept { return handle_.get(); }
+
+  private:
+    explicit encoder(tfm_encoder *pointer) noexcept : handle_(pointer) {}
+    detail::handle<tfm_encoder, tfm_encoder_destroy> handle_;
 };
 
 // Text from tokens that come one at a time. The tokenizer must outlive it.
