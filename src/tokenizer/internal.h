@@ -104,6 +104,7 @@ typedef struct tfm__spm_rules {
     size_t unit_count;
     char *replacements; /* NUL-terminated texts, the last one too */
     size_t replacement_bytes;
+    bool touched[128]; /* ASCII that is a key of the map, or begins one whose next byte is ASCII */
 } tfm__spm_rules;
 
 #define TFM__IDLE_WORKS 16

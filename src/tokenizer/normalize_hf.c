@@ -115,10 +115,9 @@ static bool bert_char(bert *b, uint32_t code, tfm__span span) {
 
 /* ASCII that clean-up leaves alone needs no look at single characters. */
 static bool bert_ascii(bert *b, const tfm__aligned *text, size_t at, size_t count) {
-    size_t from = b->out->text->size;
     if (!bert_flush(b) || !tfm__rewrite_copy(b->out, text, at, count)) return false;
     if (b->flags & TFM__BERT_LOWER) {
-        uint8_t *bytes = b->out->text->data + from;
+        uint8_t *bytes = b->out->text->data + b->out->text->size - count;
         for (size_t i = 0; i < count; i++) bytes[i] |= (uint8_t)((uint8_t)(bytes[i] - 'A') < 26 ? 0x20 : 0);
     }
     return true;
@@ -274,6 +273,20 @@ static bool place_part(places *p, const uint8_t *part, size_t length, size_t old
     return true;
 }
 
+/* ASCII in front of ASCII is a cluster of its own, and unchanged unless the map has it: copied as long as characters
+ * take their own places. The last one waits, as it would in the list. Returns how many bytes were dealt with. */
+static size_t place_plain(places *p, const tfm__spm_rules *rules, size_t at, bool *ok) {
+    const uint8_t *bytes = p->text->data;
+    size_t end = at;
+    while (end < p->text->length && bytes[end] < 0x80 && bytes[end] != '\r' && !rules->touched[bytes[end]]) end++;
+    if (end < p->text->length && bytes[end] >= 0x80 && end > at) end--;
+    if (end <= at + 1 || !(*ok = place_flush(p)) || p->at != at) return 0;
+    *ok = tfm__rewrite_copy(p->out, p->text, at, end - 1 - at) && place_put(p, bytes[end - 1], 0, 0);
+    p->at = end - 1;
+    p->behind = tfm__aligned_span(p->text, end - 2, 1);
+    return end - at;
+}
+
 /* Clusters below six bytes are looked up whole, all characters of others alone. Whichever: the shortest key that the
  * part begins with counts, and what it leaves of the part is dropped. */
 bool tfm__hf_precompiled(const tfm__spm_rules *rules, const tfm__aligned *text, tfm__rewriter *out) {
@@ -282,6 +295,11 @@ bool tfm__hf_precompiled(const tfm__spm_rules *rules, const tfm__aligned *text, 
     size_t cluster, used;
     for (size_t i = 0; i < text->length; i += cluster) {
         size_t value = 0;
+        bool ok = true;
+        if ((cluster = place_plain(&p, rules, i, &ok)) != 0 || !ok) {
+            if (!ok) return false;
+            continue;
+        }
         cluster = tfm__unicode_cluster(bytes + i, text->length - i);
         used = 0;
         if (cluster < 6) value = tfm__spm_map(rules, bytes + i, cluster, true, &used);
