@@ -1,10 +1,11 @@
-/* load_spm.c - SentencePiece .model files of type BPE. Called by load.c.
+/* load_spm.c - SentencePiece .model files: BPE, Unigram, Char and Word. Called by load.c.
  *
  * The file is a protobuf message: fields of (number << 3 | wire type), then a varint, 4 or 8 bytes, or a
  * length and as many bytes. ModelProto: 1 pieces {1 text, 2 score f32, 3 type}, 2 trainer {3 model type, 24
  * white space as suffix, 35 byte fallback, 40-43 ids of unk bos eos pad, 44 text of unknown}, 3 normalizer {2
  * character map, 3 dummy prefix, 4 remove extra white space, 5 escape}, 5 denormalizer. Fields that are not
  * named here are skipped. Source: sentencepiece_model.proto, which also gives the defaults. */
+#include "tokenizer/models.h"
 #include "tokenizer/normalize.h"
 
 #include <math.h>
@@ -262,24 +263,20 @@ static int32_t check_id(const source *s, int64_t id, int32_t *out) {
     return TFM_OK;
 }
 
-static int32_t load(source *s) {
-    static const char *const types[] = {"", "Unigram", "BPE", "Word", "Char"};
+enum { UNIGRAM = 1, BPE = 2, WORD = 3, CHAR = 4 };
+
+static int32_t unsupported(const source *s, const char *what) {
+    return tfm__fail_at(s->error, TFM_E_UNSUPPORTED, s->file->name, NULL, TFM__NO_OFFSET,
+                        "SentencePiece models %s are not supported", what);
+}
+
+static int32_t read_pieces(source *s, size_t pieces) {
     tfm_tokenizer *t = s->tokenizer;
-    settings *set = &s->settings;
     reader r = {s->file->data, s->file->size, 0};
-    size_t pieces;
-    int32_t id = 0, rc, ignored;
+    int32_t id = 0, rc = tfm__vocab_begin(t, pieces, s->error);
     tfm__buffer spaced;
     field f;
-    if ((rc = read_outer(s, &pieces)) != 0) return rc;
-    if (set->type != 2)
-        return tfm__fail_at(s->error, TFM_E_UNSUPPORTED, s->file->name, NULL, TFM__NO_OFFSET,
-                            "SentencePiece models of type %s are not supported",
-                            set->type >= 1 && set->type <= 4 ? types[set->type] : "?");
-    if (set->has_denormalizer)
-        return tfm__fail_at(s->error, TFM_E_UNSUPPORTED, s->file->name, NULL, TFM__NO_OFFSET,
-                            "SentencePiece models with a denormalizer are not supported");
-    if ((rc = tfm__vocab_begin(t, pieces, s->error)) != 0) return rc;
+    if (rc) return rc;
     s->scores = tfm__alloc_array(t->heap, pieces, sizeof *s->scores);
     if (!s->scores) return tfm__fail_memory(s->error, t->heap, pieces * sizeof *s->scores);
     tfm__buffer_init(&spaced, t->heap);
@@ -288,34 +285,84 @@ static int32_t load(source *s) {
     tfm__buffer_free(&spaced);
     if (rc) return rc;
     if (t->unknown < 0) return broken(s, NULL, "no piece for what is unknown");
-    for (int i = 0; i < 256 && set->byte_fallback; i++)
+    for (int i = 0; i < 256 && s->settings.byte_fallback; i++)
         if (t->byte_id[i] < 0) return broken(s, NULL, "byte fallback without pieces for all 256 bytes");
-    if ((rc = tfm__vocab_scores(t, s->scores, -INFINITY, s->file->name, s->error)) != 0) return rc;
-    if ((rc = tfm__vocab_index(t, false, s->file->name, s->error)) != 0) return rc;
-    if ((rc = tfm__spm_charsmap(t, set->map.data, set->map.size, s->file->name, s->error)) != 0) return rc;
-    if ((rc = check_id(s, set->bos, &t->bos)) != 0 || (rc = check_id(s, set->eos, &t->eos)) != 0) return rc;
-    if ((rc = check_id(s, set->pad, &t->padding)) != 0 || (rc = check_id(s, set->unk, &ignored)) != 0)
-        return rc;
+    return tfm__vocab_index(t, false, s->file->name, s->error);
+}
+
+/* Best paths over the whole text: sums of floats over all of it decide, so it is never cut. */
+static int32_t as_unigram(const source *s) {
+    tfm_tokenizer *t = s->tokenizer;
+    tfm__unigram_settings unigram = {.rules = TFM__UNIGRAM_SPM, .unknown = t->unknown};
+    size_t n = (size_t)t->vocab_size;
+    double *scores = tfm__alloc_array(t->heap, n, sizeof *scores);
+    int32_t rc;
+    if (!scores) return tfm__fail_memory(s->error, t->heap, n * sizeof *scores);
+    for (size_t i = 0; i < n; i++) scores[i] = (double)s->scores[i];
+    unigram.scores = scores;
+    rc = tfm__unigram_build(t, &unigram, s->file->name, s->error);
+    tfm__free(t->heap, scores);
+    memcpy(t->kind_name, "unigram", 8);
+    return rc;
+}
+
+/* Merging in the order of scores; with Char nothing merges. */
+static int32_t as_bpe(const source *s, bool merges) {
+    tfm_tokenizer *t = s->tokenizer;
+    int32_t rc = tfm__vocab_scores(t, s->scores, merges ? -INFINITY : INFINITY, s->file->name, s->error);
+    t->order_kind = TFM__MERGE_SCORES;
+    t->whole = merges ? TFM__WHOLE_SELF : TFM__WHOLE_NEVER;
+    t->cut_at_marks = merges && t->spm.escape;
+    memcpy(t->kind_name, merges ? "sentencepiece-bpe" : "sentencepiece-char", merges ? 18 : 19);
+    return rc;
+}
+
+/* Every mark begins a word, which is a piece or unknown. */
+static void as_words(const source *s) {
+    tfm_tokenizer *t = s->tokenizer;
+    t->splitter.stages[t->splitter.count++] = (tfm__stage){
+        .kind = TFM__STAGE_METASPACE, .split = true, .literal = TFM__MARK, .literal_length = TFM__MARK_BYTES};
+    t->model = TFM__MODEL_WORDLEVEL;
+    memcpy(t->kind_name, "wordlevel", 10);
+}
+
+static int32_t load(source *s) {
+    tfm_tokenizer *t = s->tokenizer;
+    settings *set = &s->settings;
+    size_t pieces;
+    int32_t rc, ignored;
+    if ((rc = read_outer(s, &pieces)) != 0) return rc;
+    if (set->type < UNIGRAM || set->type > CHAR) return unsupported(s, "of a type that is not known");
+    if (set->has_denormalizer) return unsupported(s, "with a denormalizer");
+    if (set->type == WORD && (set->suffix || set->byte_fallback))
+        return unsupported(s, "of type Word with white space as suffix or bytes");
+    if ((rc = read_pieces(s, pieces)) != 0) return rc;
     t->spm.suffix = set->suffix;
     t->byte_fallback = set->byte_fallback;
+    t->merge_unknown = !set->byte_fallback;
     t->stand_in = t->unknown;
-    return TFM_OK;
+    if (set->type == UNIGRAM)
+        rc = as_unigram(s);
+    else if (set->type == WORD)
+        as_words(s);
+    else
+        rc = as_bpe(s, set->type == BPE);
+    if (rc) return rc;
+    if ((rc = tfm__spm_charsmap(t, set->map.data, set->map.size, s->file->name, s->error)) != 0) return rc;
+    if ((rc = check_id(s, set->bos, &t->bos)) != 0 || (rc = check_id(s, set->eos, &t->eos)) != 0) return rc;
+    if ((rc = check_id(s, set->pad, &t->padding)) != 0) return rc;
+    return check_id(s, set->unk, &ignored);
 }
 
 int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error) {
     source s = {.tokenizer = tokenizer, .file = file, .error = error};
     int32_t rc;
-    s.settings = (settings){.type = 1, .unk = 0, .bos = 1, .eos = 2, .pad = -1};
+    s.settings = (settings){.type = UNIGRAM, .unk = 0, .bos = 1, .eos = 2, .pad = -1};
     s.settings.unk_surface = (reader){(const uint8_t *)" \xe2\x81\x87 ", 5, 0};
     tokenizer->spm = (tfm__spm_rules){.dummy_prefix = true, .remove_extra = true, .escape = true};
     rc = load(&s);
     tfm__free(tokenizer->heap, s.scores);
     if (rc) return rc;
-    memcpy(tokenizer->kind_name, "sentencepiece-bpe", 18);
-    tokenizer->order_kind = TFM__MERGE_SCORES;
-    tokenizer->whole = TFM__WHOLE_SELF;
-    tokenizer->cut_at_marks = tokenizer->spm.escape;
-    tokenizer->merge_unknown = !tokenizer->byte_fallback;
     tokenizer->steps[tokenizer->step_count++].kind = TFM__NORMAL_SPM;
     tokenizer->strip = tokenizer->spm.remove_extra   ? TFM__STRIP_MARK_EACH
                        : tokenizer->spm.dummy_prefix ? TFM__STRIP_MARK
