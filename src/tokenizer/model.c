@@ -61,7 +61,7 @@ int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const 
     case TFM__MODEL_WORDPIECE:
         return tfm__wordpiece_piece(tokenizer, work, piece, length, sink, error);
     case TFM__MODEL_WORDLEVEL:
-        return tfm__wordlevel_piece(tokenizer, piece, length, sink, error);
+        return tfm__wordlevel_piece(tokenizer, work, piece, length, sink, error);
     default:
         return bpe_piece(tokenizer, work, piece, length, sink, error);
     }

@@ -38,9 +38,10 @@ void tfm__wordpiece_free(tfm__heap *heap, struct tfm__wordpiece *wordpiece); /* 
 int32_t tfm__wordpiece_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
                              size_t length, tfm__sink *sink, tfm_error *error);
 
-/* The piece is one token, or tokenizer->unknown. */
-int32_t tfm__wordlevel_piece(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length,
-                             tfm__sink *sink, tfm_error *error);
+/* The piece is one token, or tokenizer->unknown; neighbouring unknowns are one where merge_unknown says so.
+ */
+int32_t tfm__wordlevel_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
+                             size_t length, tfm__sink *sink, tfm_error *error);
 
 /* No piece of these models may be longer (bytes): the time of encoding grows with the longest one. */
 #define TFM__LONGEST_PIECE 8192

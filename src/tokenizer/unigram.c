@@ -91,8 +91,9 @@ typedef struct node {
 /* A path that ends with a piece is taken if it is the first or better. SentencePiece compares the new sum, a
  * double, with the float that it keeps. */
 static void offer(const struct tfm__unigram *u, node *to, double score, uint32_t start, int32_t id) {
+    if (u->rules == TFM__UNIGRAM_SPM) score = (double)(float)score;
     if (to->start != NO_PATH && !(score > to->score)) return;
-    to->score = u->rules == TFM__UNIGRAM_SPM ? (double)(float)score : score;
+    to->score = score;
     to->start = start;
     to->id = id;
 }

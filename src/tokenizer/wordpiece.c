@@ -82,9 +82,15 @@ int32_t tfm__wordpiece_piece(const tfm_tokenizer *t, tfm__work *work, const uint
     return TFM_OK;
 }
 
-int32_t tfm__wordlevel_piece(const tfm_tokenizer *t, const uint8_t *text, size_t length, tfm__sink *sink,
-                             tfm_error *error) {
+int32_t tfm__wordlevel_piece(const tfm_tokenizer *t, tfm__work *work, const uint8_t *text, size_t length,
+                             tfm__sink *sink, tfm_error *error) {
     int32_t id = tfm__vocab_find(t, text, length);
+    bool melts = id < 0 && work->after_unknown;
+    work->after_unknown = id < 0 && t->merge_unknown;
+    if (melts) {
+        tfm__sink_extend(sink, (uint32_t)length);
+        return TFM_OK;
+    }
     if (id < 0) id = t->unknown;
     if (id < 0) return tfm__no_unknown(text, length, error);
     return tfm__sink_put(sink, id, (uint32_t)length) ? TFM_OK : tfm__fail_memory(error, t->heap, sizeof id);
