@@ -198,7 +198,6 @@ static void test_refused(void **state) {
         {TOKENIZERS "gguf-vocab/ggml-vocab-deepseek-llm.gguf", TFM_E_UNSUPPORTED, "deepseek-llm"},
         {TOKENIZERS "hf/t5-small/tokenizer.json", TFM_E_UNSUPPORTED, "Unigram"},
         {TOKENIZERS "hf/llama2/tokenizer.json", TFM_E_FORMAT, "'   '"}, /* a malformed merge */
-        {TOKENIZERS "sentencepiece/test_model.model", TFM_E_UNSUPPORTED, "Unigram"},
     };
     (void)state;
     skip_without(cases[0].file);
