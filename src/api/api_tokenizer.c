@@ -227,8 +227,8 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
     if ((rc = take_detokenize(options, &taken, error)) != 0) return rc;
     for (size_t i = 0; i < count; i++)
         if ((rc = check_token(tokenizer, ids[i], error)) != 0) return rc;
-    uint8_t *out = tfm__alloc(tokenizer->heap, tfm__decoder_room(tokenizer));
-    if (!out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_room(tokenizer));
+    uint8_t *out = tfm__alloc(tokenizer->heap, tfm__decoder_bytes(tokenizer));
+    if (!out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_bytes(tokenizer));
     tfm__decoder_init(&decoder, tokenizer, &taken, out);
     for (size_t i = 0; i < count; i++)
         hand_out(decoder.out, tfm__decoder_step(&decoder, ids[i], decoder.out), text, capacity, length);

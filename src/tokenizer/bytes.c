@@ -1,4 +1,5 @@
-/* bytes.c - two ways of writing bytes as text: GPT-2's byte alphabet and "<0x41>". Called by the loaders.
+/* bytes.c - three ways of writing bytes as text: GPT-2's byte alphabet, "<0x41>" and base64. Called by the
+ * loaders.
  *
  * The alphabet: the bytes 0x21-0x7E, 0xA1-0xAC and 0xAE-0xFF stand for the code points of the same number;
  * the other 68, in order, for U+0100 and after. Source: the encoder of OpenAI's GPT-2. */
@@ -53,4 +54,29 @@ int tfm__byte_token(const char *text, size_t length) {
     if (length != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
     if (hex_digit(text[3]) < 0 || hex_digit(text[4]) < 0) return -1;
     return hex_digit(text[3]) * 16 + hex_digit(text[4]);
+}
+
+int tfm__base64_digit(uint8_t c) {
+    if (c >= 'A' && c <= 'Z') return c - 'A';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
+    if (c >= '0' && c <= '9') return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+size_t tfm__base64(const uint8_t *text, size_t length, uint8_t *out) {
+    size_t n = 0, padding = 0;
+    uint32_t bits = 0;
+    if (length == 0 || length % 4 != 0) return SIZE_MAX;
+    while (padding < 2 && text[length - 1 - padding] == '=') padding++;
+    for (size_t i = 0; i < length; i++) {
+        int digit = i < length - padding ? tfm__base64_digit(text[i]) : 0;
+        if (digit < 0) return SIZE_MAX;
+        bits = bits << 6 | (uint32_t)digit;
+        if (i % 4 == 3) {
+            out[n++] = (uint8_t)(bits >> 16);
+            out[n++] = (uint8_t)(bits >> 8);
+            out[n++] = (uint8_t)bits;
+        }
+    }
+    return n - padding;
 }

@@ -1,9 +1,10 @@
 /* decode.c - ids to text, one token at a time. The exported decoder hands out what each token completes;
  * detokenizing is a decoder run over all tokens. Called by api_tokenizer.c and by the layers above.
  *
- * State between tokens: at most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space
- * that some tokenizers put in front of every text and take off again (enum tfm__strip). A maximal ill-formed
- * part becomes one U+FFFD (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
+ * What tokenizer.json asks for beyond bytes is a plan (decode_plan.h). Without one, state between tokens is at
+ * most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space that some tokenizers put in
+ * front of every text and take off again (enum tfm__strip). A maximal ill-formed part becomes one U+FFFD
+ * (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
 #include "tokenizer/decode.h"
 
 static void reset(struct tfm_decoder *decoder) {
@@ -11,12 +12,13 @@ static void reset(struct tfm_decoder *decoder) {
     decoder->any = decoder->said = decoder->mark_taken = decoder->continued;
     decoder->after_bos = false;
     decoder->pending = decoder->needed = 0;
+    if (decoder->tokenizer->decode_plan) tfm__decode_reset(decoder);
 }
 
 void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokenizer,
                        const tfm_detokenize_options *options, uint8_t *out) {
-    memset(decoder, 0, sizeof *decoder);
     decoder->tokenizer = tokenizer;
+    decoder->heap = NULL;
     decoder->out = out;
     decoder->special = options->special == 1;
     decoder->raw = options->raw == 1;
@@ -26,7 +28,7 @@ void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokeniz
 
 int32_t tfm__decoder_new(const tfm_tokenizer *tokenizer, tfm__heap *heap,
                          const tfm_detokenize_options *options, tfm_decoder **out, tfm_error *error) {
-    size_t bytes = sizeof(tfm_decoder) + tfm__decoder_room(tokenizer);
+    size_t bytes = sizeof(tfm_decoder) + tfm__decoder_bytes(tokenizer);
     tfm_decoder *decoder = tfm__alloc(heap, bytes);
     *out = NULL;
     if (!decoder) return tfm__fail_memory(error, heap, bytes);
@@ -46,8 +48,7 @@ static size_t put_replacement(uint8_t *out) {
     return 3;
 }
 
-/* Passes bytes through the check for UTF-8; returns how many were written: at most 3 per byte and 3 more. */
-static size_t put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t length, uint8_t *out) {
+size_t tfm__decoder_put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t length, uint8_t *out) {
     size_t n = 0;
     for (size_t i = 0; i < length; i++) {
         uint8_t b = bytes[i];
@@ -106,14 +107,6 @@ static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8
     }
 }
 
-/* Metaspace drops every mark of the first token. Returns the bytes left, written to out. */
-static size_t without_marks(const uint8_t *text, size_t length, uint8_t *out) {
-    size_t n = 0;
-    for (size_t i = 0; i < length; i++)
-        if (text[i] != ' ') out[n++] = text[i];
-    return n;
-}
-
 size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *out) {
     const tfm_tokenizer *tokenizer = decoder->tokenizer;
     const uint8_t *text = tfm__slice_at(tokenizer, tokenizer->text[token]);
@@ -122,18 +115,10 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
         decoder->after_bos = token == tokenizer->bos;
         return 0;
     }
-    if (tokenizer->strip == TFM__STRIP_FIRST_MARKS && !decoder->any &&
-        !(tokenizer->flags[token] & TFM__TOKEN_ADDED)) {
-        /* the shortened text goes to the far end of out, from where it is read again; raw needs only one pass
-         */
-        uint8_t *far = out + 2 * length + 4;
-        length = without_marks(text, length, far);
-        text = far;
-    } else {
-        front = stripped(decoder, token, text, length);
-        text += front;
-        length -= front;
-    }
+    if (tokenizer->decode_plan) return tfm__decode_step_in(decoder, token, out);
+    front = stripped(decoder, token, text, length);
+    text += front;
+    length -= front;
     decoder->any = true;
     decoder->after_bos = token == tokenizer->bos;
     if (length) decoder->said = true;
@@ -141,15 +126,25 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
         memmove(out, text, length);
         n = length;
     } else {
-        n = put_text(decoder, text, length, out);
+        n = tfm__decoder_put_text(decoder, text, length, out);
     }
     return n;
 }
 
 size_t tfm__decoder_end(struct tfm_decoder *decoder, uint8_t *out) {
-    size_t n = decoder->needed ? put_replacement(out) : 0;
+    size_t n = 0;
+    if (decoder->tokenizer->decode_plan)
+        n = tfm__decode_end(decoder, out);
+    else if (decoder->needed)
+        n = put_replacement(out);
     reset(decoder);
     return n;
 }
 
-size_t tfm__decoder_room(const tfm_tokenizer *tokenizer) { return 3 * (size_t)tokenizer->longest_text + 16; }
+size_t tfm__decoder_room(const tfm_tokenizer *tokenizer) {
+    return tokenizer->decode_plan ? tokenizer->decode_plan->room : 3 * (size_t)tokenizer->longest_text + 16;
+}
+
+size_t tfm__decoder_bytes(const tfm_tokenizer *tokenizer) {
+    return tfm__decoder_room(tokenizer) + (tokenizer->decode_plan ? tokenizer->decode_plan->scratch_bytes : 0);
+}

@@ -47,7 +47,6 @@ enum tfm__strip {
     TFM__STRIP_MARK,      /* one mark of the first pieces that say anything (SentencePiece) */
     TFM__STRIP_MARK_EACH, /* the same, but of every piece until something was said (remove_extra_whitespaces)
                            */
-    TFM__STRIP_FIRST_MARKS, /* all marks of the first token (Metaspace) */
     TFM__STRIP_AFTER_BOS    /* one space of the first token and of any that follows bos (run.c) */
 };
 
@@ -110,6 +109,7 @@ typedef struct tfm__spm_rules {
 #define TFM__IDLE_WORKS 16
 #define TFM__NORMAL_STEPS 16
 #define TFM__FRAME_PARTS 32
+#define TFM__AFFIX 64 /* longest continuing or ending */
 
 struct tfm_tokenizer {
     tfm__heap *heap;
@@ -144,6 +144,8 @@ struct tfm_tokenizer {
     bool bytes_complete;   /* bytes, and every one has a token: ids are the text, and nothing is unknown */
     int32_t stand_in;      /* what a character without a token becomes; -1: nothing */
     bool byte_fallback;    /* characters without a token become byte tokens */
+    tfm__slice continuing; /* LISTED, of characters: in front of all but the first of a piece ("##") */
+    tfm__slice ending;     /* and behind its last ("</w>"), in keys, not in the text */
     bool fuse_unknown;     /* HF: neighbouring unknowns of one piece are one */
     bool merge_unknown;    /* SentencePiece: neighbouring unknowns of one text are one */
     bool run_c_characters; /* characters as run.c cuts them: a byte and up to three continuation bytes */
@@ -271,7 +273,7 @@ size_t tfm__trie_reach(const tfm__trie *trie, const uint8_t *text, size_t length
 bool tfm__trie_step(const tfm__trie *trie, uint64_t *node, uint8_t byte, int32_t *value);
 void tfm__trie_free(tfm__heap *heap, tfm__trie *trie);
 
-/* ---- The byte alphabet of GPT-2 (bytes.c) ---- */
+/* ---- Bytes written as text (bytes.c) ---- */
 
 /* The code point that stands for a byte. */
 uint32_t tfm__alphabet_code(uint8_t byte);
@@ -279,6 +281,9 @@ uint32_t tfm__alphabet_code(uint8_t byte);
 bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused);
 /* The value of "<0x41>", or -1. */
 int tfm__byte_token(const char *text, size_t length);
+/* Decodes strict base64 into out, which has room for length bytes (and may be text); SIZE_MAX if it is not base64. */
+size_t tfm__base64(const uint8_t *text, size_t length, uint8_t *out);
+int tfm__base64_digit(uint8_t c); /* its value, or -1 */
 
 /* ---- work.c: what one call needs besides its output ---- */
 

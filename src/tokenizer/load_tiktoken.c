@@ -6,32 +6,6 @@
  * tiktoken; Meta's Llama 3 release. */
 #include "tokenizer/internal.h"
 
-static int base64_digit(uint8_t c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Decodes strict base64 into out, which has room for length bytes; SIZE_MAX if it is not base64. */
-static size_t base64(const uint8_t *text, size_t length, uint8_t *out) {
-    size_t n = 0, padding = 0;
-    uint32_t bits = 0;
-    if (length == 0 || length % 4 != 0) return SIZE_MAX;
-    while (padding < 2 && text[length - 1 - padding] == '=') padding++;
-    for (size_t i = 0; i < length; i++) {
-        int digit = i < length - padding ? base64_digit(text[i]) : 0;
-        if (digit < 0) return SIZE_MAX;
-        bits = bits << 6 | (uint32_t)digit;
-        if (i % 4 == 3) {
-            out[n++] = (uint8_t)(bits >> 16);
-            out[n++] = (uint8_t)(bits >> 8);
-            out[n++] = (uint8_t)bits;
-        }
-    }
-    return n - padding;
-}
-
 typedef struct line {
     const uint8_t *token; /* base64 */
     size_t length;
@@ -63,7 +37,7 @@ bool tfm__is_tiktoken(const uint8_t *data, size_t size) {
     if (size > 4096) size = 4096;
     if (next_line(data, size, &at, &l) != 1) return false;
     for (size_t i = 0; i < l.length; i++)
-        if (base64_digit(l.token[i]) < 0 && l.token[i] != '=') return false;
+        if (tfm__base64_digit(l.token[i]) < 0 && l.token[i] != '=') return false;
     return l.length > 0 && l.length % 4 == 0;
 }
 
@@ -193,7 +167,7 @@ static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8
         int32_t rc;
         line l;
         if (next_line(file->data, file->size, &at, &l) != 1) continue;
-        length = base64(l.token, l.length, bytes);
+        length = tfm__base64(l.token, l.length, bytes);
         if (length == SIZE_MAX || length == 0)
             return tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a token that is not base64");
         if (t->flags[l.rank] & TFM__TOKEN_PRESENT)

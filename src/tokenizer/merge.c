@@ -76,10 +76,30 @@ static void unlisted_character(const tfm_tokenizer *tokenizer, building *b, cons
     b->unknown_length = length;
 }
 
+/* The token of a character whose key begins or ends otherwise than the text: with what marks the continuation
+ * or the end of a word. */
+static int32_t find_affixed(const tfm_tokenizer *tokenizer, const uint8_t *text, uint32_t length, bool first,
+                            bool last) {
+    uint8_t key[2 * TFM__AFFIX + 4];
+    size_t n = 0;
+    if (!first && tokenizer->continuing.length) {
+        memcpy(key, tfm__slice_at(tokenizer, tokenizer->continuing), tokenizer->continuing.length);
+        n = tokenizer->continuing.length;
+    }
+    memcpy(key + n, text, length);
+    n += length;
+    if (last && tokenizer->ending.length) {
+        memcpy(key + n, tfm__slice_at(tokenizer, tokenizer->ending), tokenizer->ending.length);
+        n += tokenizer->ending.length;
+    }
+    return tfm__vocab_find(tokenizer, key, n);
+}
+
 /* Fills work->symbols, which has room for length of them. Returns how many. */
 static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
                             uint32_t length) {
     building b = {work->symbols, 0, 0, 0};
+    const bool affixed = tokenizer->continuing.length || tokenizer->ending.length;
     for (uint32_t i = 0; i < length;) {
         uint32_t used = 1;
         int32_t id = -1;
@@ -93,7 +113,8 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, con
         } else {
             /* the space that run.c puts in front is never part of a longer character */
             used = work->at_front && i == 0 ? 1 : character(tokenizer, text + i, length - i);
-            id = tfm__vocab_find(tokenizer, text + i, used);
+            id = affixed ? find_affixed(tokenizer, text + i, used, i == 0, i + used == length)
+                         : tfm__vocab_find(tokenizer, text + i, used);
         }
         if (tokenizer->order_kind != TFM__MERGE_LISTED) {
             put_symbol(&b, i, used, id);

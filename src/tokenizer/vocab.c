@@ -5,6 +5,7 @@
  * mostly the same slice. keys: open addressing, at most half full, the hash beside the id so that most misses
  * cost no compare. */
 #include "base/cpu.h"
+#include "tokenizer/decode_plan.h"
 #include "tokenizer/models.h"
 
 #define CACHE_BYTES ((uint64_t)16 << 20)
@@ -40,6 +41,7 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer->finds);
     tfm__free(heap, tokenizer->pairs.slots);
     tfm__free(heap, tokenizer->added);
+    tfm__decode_plan_free(heap, tokenizer->decode_plan);
     tfm__trie_free(heap, &tokenizer->raw);
     tfm__trie_free(heap, &tokenizer->normal);
     tfm__trie_free(heap, &tokenizer->frozen);
