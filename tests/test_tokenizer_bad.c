@@ -92,8 +92,11 @@ static void test_flipped(void **state) {
 
 #define MODEL(vocab, merges, more) "{\"type\":\"BPE\",\"vocab\":" vocab ",\"merges\":" merges more "}"
 #define FILE_OF(model, more)                                                                                 \
-    "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":" model more \
-    "}"
+    "{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":" BYTES ",\"model\":" model more "}"
+#define BYTES "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true}"
+#define ADDED(id, content)                                                                                   \
+    "{\"id\":" id ",\"content\":" content ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"        \
+    "\"normalized\":false,\"special\":true}"
 #define VOCAB "{\"a\":0,\"b\":1,\"ab\":2}"
 
 static void test_wrong_json(void **state) {
@@ -111,52 +114,125 @@ static void test_wrong_json(void **state) {
         {FILE_OF(MODEL(VOCAB, "[\"b a\"]", ""), ""), TFM_E_FORMAT, "merge 0 'b a'"},
         {FILE_OF(MODEL(VOCAB, "[\"a \"]", ""), ""), TFM_E_FORMAT, "merge 0 'a '"},
         {FILE_OF(MODEL(VOCAB, "[[\"a\",\"b\",\"a\"]]", ""), ""), TFM_E_FORMAT, "merge 0"},
-        {FILE_OF(MODEL(VOCAB, "[7]", ""), ""), TFM_E_FORMAT, "not a string"},
+        {FILE_OF(MODEL(VOCAB, "[7]", ""), ""), TFM_E_FORMAT, "merge 0"},
         {FILE_OF(MODEL("{\"a\":0,\"b\":0}", "[]", ""), ""), TFM_E_FORMAT, "taken"},
         {FILE_OF(MODEL("{\"a\":-1}", "[]", ""), ""), TFM_E_FORMAT, "not a token id"},
         {FILE_OF(MODEL("{\"a\":1.5}", "[]", ""), ""), TFM_E_FORMAT, "not a token id"},
         {FILE_OF(MODEL("{\"a\":\"1\"}", "[]", ""), ""), TFM_E_FORMAT, "not a token id"},
         {FILE_OF(MODEL("{\"a\":2000000000}", "[]", ""), ""), TFM_E_FORMAT, "far beyond"},
         {FILE_OF(MODEL("{\"a\":99999999999999999999}", "[]", ""), ""), TFM_E_FORMAT, "not a token id"},
-        {FILE_OF(MODEL("{\"a\":0,\"a\":1}", "[]", ""), ""), TFM_E_FORMAT, "the same"},
+        {FILE_OF(MODEL("{\"a\":0,\"a\":1}", "[]", ""), ""), TFM_E_FORMAT, "a token that was there already"},
         {FILE_OF(MODEL("{}", "[]", ""), ""), TFM_E_FORMAT, "empty"},
-        {FILE_OF(MODEL("[]", "[]", ""), ""), TFM_E_UNSUPPORTED, "Unigram"},
-        {FILE_OF(MODEL(VOCAB, "{}", ""), ""), TFM_E_FORMAT, "merges"},
+        {FILE_OF(MODEL("[]", "[]", ""), ""), TFM_E_FORMAT, "vocab is not an object"},
+        {FILE_OF(MODEL(VOCAB, "{}", ""), ""), TFM_E_FORMAT, "merges is not a list"},
+        {FILE_OF(MODEL(VOCAB, "[\"a b\",\"a b\"]", ""), ""), TFM_E_FORMAT,
+         "merge 1 'a b': is there a second time"},
+        {FILE_OF(MODEL(VOCAB, "[\" b\"]", ""), ""), TFM_E_FORMAT, "merge 0 ' b': half of it is empty"},
+        {FILE_OF(MODEL(VOCAB, "[\"a b\",[\"a\",\"b\"]]", ""), ""), TFM_E_FORMAT, "merge 1"},
         {FILE_OF(MODEL(VOCAB, "[]", ",\"dropout\":0.1"), ""), TFM_E_UNSUPPORTED, "dropout"},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"dropout\":0"), ""), TFM_OK, ""},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"dropout\":true"), ""), TFM_E_FORMAT, "dropout is not a number"},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"fuse_unk\":1"), ""), TFM_E_FORMAT, "fuse_unk is not true or false"},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"unk_token\":7"), ""), TFM_E_FORMAT, "unk_token is not a string"},
+        {FILE_OF(MODEL(VOCAB, "[]", ",\"unk_token\":\"u\""), ""), TFM_E_FORMAT,
+         "unk_token is not in the vocabulary"},
         {FILE_OF(MODEL(VOCAB, "[]", ",\"end_of_word_suffix\":\"</w>\""), ""), TFM_E_UNSUPPORTED,
          "end_of_word_suffix"},
         {FILE_OF("{\"type\":\"WordPiece\",\"vocab\":{}}", ""), TFM_E_UNSUPPORTED, "WordPiece"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Lowercase\"}"), TFM_E_UNSUPPORTED,
-         "Lowercase"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""),
-                 ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"x\"},\"content\":\"\"}"),
-         TFM_E_UNSUPPORTED, "Replace"},
+        {FILE_OF("{\"type\":\"Unigram\",\"vocab\":[]}", ""), TFM_E_UNSUPPORTED, "Unigram"},
+        {FILE_OF("{\"type\":\"Odd\"}", ""), TFM_E_UNSUPPORTED, "model: Odd"},
+        {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[]}}", TFM_E_FORMAT, "an empty vocabulary"},
+        {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", TFM_E_FORMAT, "not a text with its score"},
+        {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",\"b\"]]}}", TFM_E_FORMAT,
+         "not a text with its score"},
+        {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",1e999]]}}", TFM_E_FORMAT, "score"},
+        {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", TFM_E_FORMAT,
+         "unk_id is too large"},
+        {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":-1,\"vocab\":[[\"a\",0]]}}", TFM_E_FORMAT, "unk_id"},
+        {"{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"a\":0}}}", TFM_E_FORMAT, "unk_token is missing"},
+        {"{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"a\":0},\"unk_token\":\"a\"}}", TFM_E_FORMAT,
+         "max_input_chars_per_word is missing"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Odd\"}"), TFM_E_UNSUPPORTED,
+         "normalizer: Odd"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{}"), TFM_E_FORMAT, "normalizer: type is missing"},
         {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":[]"), TFM_E_FORMAT, "normalizer"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"normalizer\":{\"type\":\"Strip\",\"strip_left\":true}"),
+         TFM_E_FORMAT, "strip_right is missing"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{},\"content\":\"\"}"),
+         TFM_E_FORMAT, "neither a String nor a Regex"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\"},\"content\":\"\"}"),
+         TFM_E_UNSUPPORTED, "the empty text"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"!\"}"),
+         TFM_E_FORMAT, "not base64"},
         {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"post_processor\":{\"type\":\"Odd\"}"), TFM_E_UNSUPPORTED, "Odd"},
         {FILE_OF(MODEL(VOCAB, "[]", ""),
                  ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-                 "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{\"x\":{\"ids\":[99]}}}"),
+                 "\"x\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[],"
+                 "\"special_tokens\":{\"x\":{\"ids\":[99]}}}"),
          TFM_E_FORMAT, "outside the vocabulary"},
         {FILE_OF(MODEL(VOCAB, "[]", ""),
                  ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"
-                 "\"x\"}},{\"Sequence\":{\"id\":\"A\"}}],\"special_tokens\":{}}"),
+                 "\"x\",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"special_tokens\":{}}"),
          TFM_E_FORMAT, "does not define"},
+        {FILE_OF(
+             MODEL(VOCAB, "[]", ""),
+             ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\","
+             "\"type_id\":0}}],\"special_tokens\":{}}"),
+         TFM_E_FORMAT, "pair is missing"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\"]}"),
+         TFM_E_FORMAT, "cls is not a name with its id"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"post_processor\":{\"type\":\"Sequence\",\"processors\":[{\"type\":\"BertProcessing\","
+                 "\"sep\":[\"a\",0],"
+                 "\"cls\":[\"b\",1]},{\"type\":\"BertProcessing\",\"sep\":[\"a\",0],\"cls\":[\"b\",1]}]}"),
+         TFM_E_UNSUPPORTED, "a second template"},
+        /* the reference counts ids itself: what the file says only has to be an id */
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[" ADDED("1", "\"a\"") "]"), TFM_OK, ""},
+        {FILE_OF(MODEL("{\"a\":1,\"b\":2,\"c\":3}", "[]", ""), ",\"added_tokens\":[" ADDED("3", "\"x\"") "]"),
+         TFM_E_FORMAT, "the id that it would get is taken"},
         {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":1,\"content\":\"a\"}]"), TFM_E_FORMAT,
-         "not its own"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"content\":\"a\"}]"), TFM_E_FORMAT,
+         "special is missing"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[" ADDED("-1", "\"a\"") "]"), TFM_E_FORMAT,
          "not a token id"},
-        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[{\"id\":3,\"content\":7}]"), TFM_E_FORMAT,
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":[" ADDED("3", "7") "]"), TFM_E_FORMAT,
          "not a string"},
-        {"{\"decoder\":null,\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED, "decoder"},
-        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED,
-         "WordPiece"},
-        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"model\":" MODEL(
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"added_tokens\":7"), TFM_E_FORMAT, "added_tokens: not a list"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"version\":\"2.0\""), TFM_E_UNSUPPORTED, "version"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""),
+                 ",\"truncation\":{\"max_length\":5,\"stride\":0,\"strategy\":\"Odd\"}"),
+         TFM_E_FORMAT, "truncation: strategy is not known"},
+        {FILE_OF(MODEL(VOCAB, "[]", ""), ",\"padding\":{\"strategy\":\"BatchLongest\",\"direction\":\"Up\"}"),
+         TFM_E_FORMAT, "padding: direction is not known"},
+        {"{\"decoder\":null,\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_OK, ""},
+        {"{\"decoder\":{\"type\":\"WordPiece\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_FORMAT,
+         "WordPiece: cleanup is missing"},
+        {"{\"decoder\":{\"type\":\"Odd\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED,
+         "decoder: Odd"},
+        {"{\"decoder\":{\"type\":\"BPEDecoder\",\"suffix\":\"\"},\"model\":" MODEL(VOCAB, "[]", "") "}",
+         TFM_E_UNSUPPORTED, "decoder"},
+        {"{\"decoder\":{\"type\":\"Strip\",\"content\":\"ab\",\"start\":0,\"stop\":0},\"model\":" MODEL(
              VOCAB, "[]", "") "}",
-         TFM_E_UNSUPPORTED, "Whitespace"},
-        {"{\"decoder\":{\"type\":\"ByteLevel\"},\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":"
-         "\"(\\\\d+)x\"},"
-         "\"behavior\":\"Isolated\"},\"model\":" MODEL(VOCAB, "[]", "") "}",
-         TFM_E_UNSUPPORTED, "(\\d+)x"},
+         TFM_E_FORMAT, "content is not one character"},
+        {"{\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Fuse\"},{\"type\":\"ByteFallback\"}]}"
+         ",\"model\":" MODEL(VOCAB, "[]", "") "}",
+         TFM_E_UNSUPPORTED, "ByteFallback behind Fuse"},
+        {"{\"pre_tokenizer\":{\"type\":\"Odd\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_UNSUPPORTED,
+         "pre_tokenizer: Odd"},
+        {"{\"pre_tokenizer\":{\"type\":\"ByteLevel\"},\"model\":" MODEL(VOCAB, "[]", "") "}", TFM_E_FORMAT,
+         "add_prefix_space is missing"},
+        {"{\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Odd\","
+         "\"invert\":false},"
+         "\"model\":" MODEL(VOCAB, "[]", "") "}",
+         TFM_E_FORMAT, "behavior is not known"},
+        {"{\"pre_tokenizer\":{\"type\":\"FixedLength\",\"length\":0},\"model\":" MODEL(VOCAB, "[]", "") "}",
+         TFM_E_FORMAT, "length is 0"},
+        {"{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" BYTES
+         ",{\"type\":\"Whitespace\"}]},\"model\":" MODEL(VOCAB, "[]", "") "}",
+         TFM_E_UNSUPPORTED, "Whitespace behind ByteLevel"},
         {"{\"model\":7}", TFM_E_FORMAT, "model"},
         {"{}", TFM_E_FORMAT, ""},
         {"{", TFM_E_FORMAT, ""},
@@ -183,7 +259,7 @@ static void test_nested_sequences(void **state) {
         int32_t rc;
         strcpy(text, head);
         for (int i = 0; i < depth; i++) n += (size_t)sprintf(text + n, "%s", open);
-        n += (size_t)sprintf(text + n, "{\"type\":\"ByteLevel\"}");
+        n += (size_t)sprintf(text + n, "%s", BYTES);
         for (int i = 0; i < depth; i++) n += (size_t)sprintf(text + n, "]}");
         strcpy(text + n, "}");
         rc = try_text(text, &error);

@@ -1,9 +1,9 @@
 /* decode.c - ids to text, one token at a time. The exported decoder hands out what each token completes;
  * detokenizing is a decoder run over all tokens. Called by api_tokenizer.c and by the layers above.
  *
- * What tokenizer.json asks for beyond bytes is a plan (decode_plan.h). Without one, state between tokens is at
- * most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space that some tokenizers put in
- * front of every text and take off again (enum tfm__strip). A maximal ill-formed part becomes one U+FFFD
+ * What tokenizer.json asks for beyond bytes is a plan (decode_plan.h). Without one, state between tokens is
+ * at most 3 bytes of an unfinished UTF-8 sequence, and what is needed for the space that some tokenizers put
+ * in front of every text and take off again (enum tfm__strip). A maximal ill-formed part becomes one U+FFFD
  * (Unicode Standard, "U+FFFD substitution of maximal subparts"). */
 #include "tokenizer/decode.h"
 
@@ -146,5 +146,6 @@ size_t tfm__decoder_room(const tfm_tokenizer *tokenizer) {
 }
 
 size_t tfm__decoder_bytes(const tfm_tokenizer *tokenizer) {
-    return tfm__decoder_room(tokenizer) + (tokenizer->decode_plan ? tokenizer->decode_plan->scratch_bytes : 0);
+    return tfm__decoder_room(tokenizer) +
+           (tokenizer->decode_plan ? tokenizer->decode_plan->scratch_bytes : 0);
 }

@@ -26,7 +26,8 @@ struct tfm_decoder {
     tfm__decode_state states[TFM__DECODE_STEPS];
 };
 
-/* A decoder in memory of the caller's, with out [tfm__decoder_bytes]; tfm__decoder_new takes both from a heap.
+/* A decoder in memory of the caller's, with out [tfm__decoder_bytes]; tfm__decoder_new takes both from a
+ * heap.
  */
 void tfm__decoder_init(struct tfm_decoder *decoder, const tfm_tokenizer *tokenizer,
                        const tfm_detokenize_options *options, uint8_t *out);

@@ -24,7 +24,8 @@ void tfm__decode_plan_free(tfm__heap *heap, tfm__decode_plan *plan) {
     tfm__free(heap, plan);
 }
 
-static int32_t store(tfm__decode_plan *plan, const void *bytes, size_t length, tfm__slice *out, tfm_error *error) {
+static int32_t store(tfm__decode_plan *plan, const void *bytes, size_t length, tfm__slice *out,
+                     tfm_error *error) {
     if (length > UINT32_MAX - plan->store.size)
         return tfm__fail(error, TFM_E_UNSUPPORTED, "texts of more than 4 GiB");
     *out = (tfm__slice){(uint32_t)plan->store.size, (uint32_t)length};
@@ -41,7 +42,8 @@ int32_t tfm__decode_plan_token(tfm__decode_plan *plan, int32_t id, const void *b
 /* ---- Steps ---- */
 
 /* Appends the borders of a pattern: of its first 0, 1 .. length - 1 bytes. */
-static int32_t store_borders(tfm__decode_plan *plan, const uint8_t *pattern, size_t length, tfm_error *error) {
+static int32_t store_borders(tfm__decode_plan *plan, const uint8_t *pattern, size_t length,
+                             tfm_error *error) {
     uint8_t borders[TFM__DECODE_PATTERN];
     size_t border = 0;
     tfm__slice unused;
@@ -63,10 +65,11 @@ static int32_t put_step(tfm__decode_plan *plan, const tfm__decode_asked *asked, 
     if (plan->count == TFM__DECODE_STEPS)
         return tfm__fail(error, TFM_E_UNSUPPORTED, "decoder: a Sequence this long is not supported");
     if (asked->from_length > TFM__DECODE_PATTERN || (asked->from_length == 0 && !optional))
-        return tfm__fail(error, TFM_E_UNSUPPORTED, "decoder: looking for a text of %zu bytes is not supported",
-                         asked->from_length);
+        return tfm__fail(error, TFM_E_UNSUPPORTED,
+                         "decoder: looking for a text of %zu bytes is not supported", asked->from_length);
     step = &plan->steps[plan->count];
-    *step = (tfm__decode_step){.kind = (uint8_t)asked->kind, .on = asked->on, .start = asked->start, .stop = asked->stop};
+    *step = (tfm__decode_step){
+        .kind = (uint8_t)asked->kind, .on = asked->on, .start = asked->start, .stop = asked->stop};
     if ((rc = store(plan, asked->from, asked->from_length, &step->from, error)) != 0) return rc;
     if (asked->kind == TFM__DECODE_TEXT_REPLACE &&
         (rc = store_borders(plan, asked->from, asked->from_length, error)) != 0)
@@ -90,7 +93,7 @@ static int32_t put_replace(tfm__decode_plan *plan, const void *from, size_t from
 /* WordPiece's clean-up, over the text. */
 static int32_t put_clean_up(tfm__decode_plan *plan, tfm_error *error) {
     static const char *const rules[][2] = {
-        {" .", "."}, {" ?", "?"},   {" !", "!"},           {" ,", ","}, {" ' ", "'"},   {" n't", "n't"},
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
         {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     int32_t rc = TFM_OK;
     for (size_t i = 0; i < TFM__COUNT(rules) && rc == TFM_OK; i++)
@@ -198,7 +201,8 @@ static bool measure(tfm__decode_step *step, sizes *s) {
 int32_t tfm__decode_plan_finish(const tfm_tokenizer *tokenizer, tfm__decode_plan *plan, tfm_error *error) {
     sizes s = {0, 1, 0};
     size_t total = 0;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) s.token = TFM__MAX(s.token, plan->tokens[id].length);
+    for (int32_t id = 0; id < tokenizer->vocab_size; id++)
+        s.token = TFM__MAX(s.token, plan->tokens[id].length);
     s.bytes = s.token;
     for (uint32_t i = 0; i < plan->count; i++) {
         tfm__decode_step *step = &plan->steps[i];

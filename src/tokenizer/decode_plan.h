@@ -24,8 +24,8 @@ enum tfm__decode_kind {
     TFM__DECODE_WORDPIECE, /* the prefix from falls away, or a space comes in front; on: clean-up */
     TFM__DECODE_METASPACE, /* the character from becomes a space; on: in the first token it falls away */
     TFM__DECODE_SUFFIX,    /* from becomes a space, in the last token nothing */
-    TFM__DECODE_CTC,       /* equal neighbours are one; from falls away; on: clean-up, and to becomes a space */
-    TFM__DECODE_BYTES,     /* "<0x41>" are bytes: a run is text, or U+FFFD for each of them */
+    TFM__DECODE_CTC,   /* equal neighbours are one; from falls away; on: clean-up, and to becomes a space */
+    TFM__DECODE_BYTES, /* "<0x41>" are bytes: a run is text, or U+FFFD for each of them */
     /* over the text */
     TFM__DECODE_UTF8,         /* every maximal ill-formed part becomes U+FFFD */
     TFM__DECODE_TEXT_REPLACE, /* as REPLACE */
@@ -44,7 +44,8 @@ typedef struct tfm__decode_asked {
 typedef struct tfm__decode_step {
     uint8_t kind;
     bool on;
-    tfm__slice from, to; /* in the plan's store; behind TEXT_REPLACE's from lie its borders (decode_steps.c) */
+    tfm__slice from,
+        to; /* in the plan's store; behind TEXT_REPLACE's from lie its borders (decode_steps.c) */
     uint32_t start, stop;
     size_t held_at, held_bytes;       /* where a decoder holds back what the step has to remember */
     size_t scratch_at, scratch_bytes; /* and where it writes what the step makes */

@@ -4,9 +4,9 @@
  * the text, and to the caller. A step that releases several tokens at once (a run of bytes) sends each of
  * them on by itself: calls are nested as deep as the plan has steps, whatever the tokens are.
  *
- * TEXT_REPLACE holds back nothing but a number, how much of its pattern the text ends with. Behind the pattern
- * in the store lie its borders: byte h says how long a beginning of the pattern the first h bytes of it end
- * with, themselves left out (Knuth, Morris, Pratt 1977).
+ * TEXT_REPLACE holds back nothing but a number, how much of its pattern the text ends with. Behind the
+ * pattern in the store lie its borders: byte h says how long a beginning of the pattern the first h bytes of
+ * it end with, themselves left out (Knuth, Morris, Pratt 1977).
  *
  * Source: the decoders of Hugging Face's tokenizers. */
 #include "tokenizer/decode.h"
@@ -20,7 +20,9 @@ typedef struct run {
     bool alone; /* one token in the middle of a text: nothing may be held back */
 } run;
 
-static const uint8_t *at(const tfm__decode_plan *plan, tfm__slice slice) { return plan->store.data + slice.offset; }
+static const uint8_t *at(const tfm__decode_plan *plan, tfm__slice slice) {
+    return plan->store.data + slice.offset;
+}
 
 /* ---- Texts ---- */
 
@@ -56,8 +58,9 @@ size_t tfm__decode_strip(const uint8_t *text, size_t length, const uint8_t *cont
 static size_t clean_up(uint8_t *text, size_t length) {
     static const struct {
         const char *from, *to;
-    } rules[] = {{" .", "."},     {" ?", "?"},   {" !", "!"},           {" ,", ","},   {" ' ", "'"},  {" n't", "n't"},
-                 {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+    } rules[] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+                 {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+                 {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
     if (length < 2 || !memchr(text, ' ', length - 1)) return length;
     for (size_t i = 0; i < TFM__COUNT(rules); i++)
         length = tfm__decode_replace(text, length, (const uint8_t *)rules[i].from, strlen(rules[i].from),
@@ -67,8 +70,8 @@ static size_t clean_up(uint8_t *text, size_t length) {
 
 /* ---- Over the text ---- */
 
-static size_t replace_in_text(const tfm__decode_plan *plan, const tfm__decode_step *step, tfm__decode_state *state,
-                              const uint8_t *text, size_t length, uint8_t *out) {
+static size_t replace_in_text(const tfm__decode_plan *plan, const tfm__decode_step *step,
+                              tfm__decode_state *state, const uint8_t *text, size_t length, uint8_t *out) {
     const uint8_t *from = at(plan, step->from), *borders = from + step->from.length;
     size_t held = state->held, n = 0;
     for (size_t i = 0; i < length; i++) {
@@ -152,13 +155,13 @@ static void text_end(run *r) {
 static void token_in(run *r, uint32_t index, const uint8_t *text, size_t length);
 
 /* Metaspace: the mark becomes a space, or falls away. */
-static size_t without_marks(const uint8_t *mark, size_t mark_length, const uint8_t *text, size_t length, bool drop,
-                            uint8_t *out) {
+static size_t without_marks(const uint8_t *mark, size_t mark_length, const uint8_t *text, size_t length,
+                            bool drop, uint8_t *out) {
     return tfm__decode_replace(text, length, mark, mark_length, (const uint8_t *)" ", drop ? 0 : 1, out);
 }
 
-static size_t wordpiece(const run *r, const tfm__decode_step *step, bool first, const uint8_t *text, size_t length,
-                        uint8_t *out) {
+static size_t wordpiece(const run *r, const tfm__decode_step *step, bool first, const uint8_t *text,
+                        size_t length, uint8_t *out) {
     size_t prefix = step->from.length, n = 0;
     if (!first && length >= prefix && memcmp(text, at(r->plan, step->from), prefix) == 0) {
         text += prefix;
@@ -179,8 +182,8 @@ static void release_suffixed(run *r, uint32_t index, bool last) {
     size_t n;
     if (!state->begun) return;
     state->begun = false;
-    n = tfm__decode_replace(held, state->held, at(r->plan, step->from), step->from.length, (const uint8_t *)" ",
-                            last ? 0 : 1, made);
+    n = tfm__decode_replace(held, state->held, at(r->plan, step->from), step->from.length,
+                            (const uint8_t *)" ", last ? 0 : 1, made);
     token_in(r, index + 1, made, n);
 }
 
@@ -199,8 +202,8 @@ static void ctc(run *r, uint32_t index, const uint8_t *text, size_t length) {
     }
     if (step->on) {
         length = clean_up(made, length);
-        length = tfm__decode_replace(made, length, at(r->plan, step->to), step->to.length, (const uint8_t *)" ", 1,
-                                     made);
+        length = tfm__decode_replace(made, length, at(r->plan, step->to), step->to.length,
+                                     (const uint8_t *)" ", 1, made);
     }
     if (length) token_in(r, index + 1, made, length);
 }
@@ -298,13 +301,13 @@ static void token_in(run *r, uint32_t index, const uint8_t *text, size_t length)
     state->taken = 1;
     switch (step->kind) {
     case TFM__DECODE_REPLACE:
-        length = tfm__decode_replace(text, length, at(plan, step->from), step->from.length, at(plan, step->to),
-                                     step->to.length, made);
+        length = tfm__decode_replace(text, length, at(plan, step->from), step->from.length,
+                                     at(plan, step->to), step->to.length, made);
         text = made;
         break;
     case TFM__DECODE_STRIP:
-        length = tfm__decode_strip(text, length, at(plan, step->from), step->from.length, step->start, step->stop,
-                                   &begin);
+        length = tfm__decode_strip(text, length, at(plan, step->from), step->from.length, step->start,
+                                   step->stop, &begin);
         text += begin;
         break;
     case TFM__DECODE_JOIN:
@@ -319,7 +322,8 @@ static void token_in(run *r, uint32_t index, const uint8_t *text, size_t length)
         text = made;
         break;
     case TFM__DECODE_METASPACE:
-        length = without_marks(at(plan, step->from), step->from.length, text, length, first && step->on, made);
+        length =
+            without_marks(at(plan, step->from), step->from.length, text, length, first && step->on, made);
         text = made;
         break;
     case TFM__DECODE_SUFFIX:

@@ -1,5 +1,5 @@
-/* hf.h - tokenizer.json, Hugging Face's one file for a whole tokenizer: what its readers share. load_hf.c reads
- * the file with one reader for each of its members: hf_normalizer.c, hf_pre_tokenizer.c, hf_model.c,
+/* hf.h - tokenizer.json, Hugging Face's one file for a whole tokenizer: what its readers share. load_hf.c
+ * reads the file with one reader for each of its members: hf_normalizer.c, hf_pre_tokenizer.c, hf_model.c,
  * hf_added.c, hf_post_processor.c, hf_decoder.c.
  *
  * Every component is either carried out exactly or refused by name; fields that a component is not known to
@@ -44,7 +44,8 @@ bool tfm__hf_null(const tfm__hf *hf, tfm__json_value value);
 int32_t tfm__hf_unsupported(const tfm__hf *hf, tfm__json_value at, const char *part, const char *what);
 int32_t tfm__hf_malformed(const tfm__hf *hf, tfm__json_value at, const char *part, const char *what);
 /* The same for a member of an object: "PART: KEY WHAT". */
-int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *part, const char *key, const char *what);
+int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *part, const char *key,
+                      const char *what);
 /* Puts the place of a value into an error that something below the file's structure reported. */
 int32_t tfm__hf_placed(const tfm__hf *hf, tfm__json_value at, int32_t rc);
 /* Refuses an object by its type. */
@@ -56,7 +57,8 @@ int32_t tfm__hf_string(tfm__hf *hf, tfm__json_value value, const char *part);
 int32_t tfm__hf_text(tfm__hf *hf, tfm__json_value object, const char *part, const char *key);
 int32_t tfm__hf_character(tfm__hf *hf, tfm__json_value object, const char *part, const char *key);
 /* A truth value; absent: 0 or 1 where it may be missing or null, -1 where it may not. */
-int32_t tfm__hf_flag(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int absent, bool *out);
+int32_t tfm__hf_flag(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int absent,
+                     bool *out);
 /* A number from 0 to most; absent: likewise, -1 where it must be there. */
 int32_t tfm__hf_number(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int64_t most,
                        int64_t absent, int64_t *out);

@@ -1,10 +1,10 @@
 /* hf_added.c - tokenizer.json's added_tokens: what is matched whole. Called by load_hf.c, behind the model.
  *
- * The reference does not look at the ids that the file gives: a token that the model has keeps the model's id,
- * the others are counted on from the size of the model's vocabulary, in the order of the file. (A file written
- * by the reference agrees.) One whose normalized is true is sought in the normalised text, by its own normal
- * form, and decodes to it; and what is left out of decoded text is every token that says what some special
- * token is called, so a special one whose normal form differs stays in. */
+ * The reference does not look at the ids that the file gives: a token that the model has keeps the model's
+ * id, the others are counted on from the size of the model's vocabulary, in the order of the file. (A file
+ * written by the reference agrees.) One whose normalized is true is sought in the normalised text, by its own
+ * normal form, and decodes to it; and what is left out of decoded text is every token that says what some
+ * special token is called, so a special one whose normal form differs stays in. */
 #include "tokenizer/hf.h"
 
 #define PART "added_tokens"
@@ -18,7 +18,8 @@ typedef struct adding {
 
 static int32_t read_flags(tfm__hf *hf, tfm__json_value value, tfm__added *out) {
     int32_t rc;
-    if (tfm__json_kind(hf->json, value) != TFM__JSON_OBJECT) return tfm__hf_malformed(hf, value, PART, "not an object");
+    if (tfm__json_kind(hf->json, value) != TFM__JSON_OBJECT)
+        return tfm__hf_malformed(hf, value, PART, "not an object");
     if ((rc = tfm__hf_flag(hf, value, PART, "special", -1, &out->special)) != 0) return rc;
     if ((rc = tfm__hf_flag(hf, value, PART, "single_word", -1, &out->single_word)) != 0) return rc;
     if ((rc = tfm__hf_flag(hf, value, PART, "lstrip", -1, &out->lstrip)) != 0) return rc;
@@ -78,7 +79,8 @@ static int32_t read_added(tfm__hf *hf, adding *a, tfm__json_value value) {
     added.id = id;
     if ((rc = tfm__vocab_store(t, hf->text.data, hf->text.size, &added.text, hf->error)) != 0) return rc;
     if (!(t->flags[id] & TFM__TOKEN_PRESENT) &&
-        (rc = tfm__vocab_set(t, id, hf->text.data, hf->text.size, NULL, 0, TFM_TOKEN_NORMAL, 0, hf->error)) != 0)
+        (rc = tfm__vocab_set(t, id, hf->text.data, hf->text.size, NULL, 0, TFM_TOKEN_NORMAL, 0, hf->error)) !=
+            0)
         return rc;
     t->kind[id] = !added.special ? TFM_TOKEN_USER : id == t->unknown ? TFM_TOKEN_UNKNOWN : TFM_TOKEN_CONTROL;
     if ((rc = normal_form(hf, a, value, &added, id)) != 0) return rc;
@@ -98,7 +100,8 @@ static void mark_skipped(tfm__hf *hf, const adding *a) {
         const uint8_t *text = tfm__hf_said(hf, id);
         size_t length = hf->said[id].length;
         int32_t value;
-        if (length && a->special.first[text[0]] && tfm__trie_longest(&a->special, text, length, &value) == length)
+        if (length && a->special.first[text[0]] &&
+            tfm__trie_longest(&a->special, text, length, &value) == length)
             t->flags[id] |= TFM__TOKEN_SKIP;
     }
 }

@@ -1,5 +1,5 @@
-/* hf_decoder.c - tokenizer.json's decoder: to a plan (decode_plan.h), and what every token says in the middle of
- * a text. Called by load_hf.c, last of all.
+/* hf_decoder.c - tokenizer.json's decoder: to a plan (decode_plan.h), and what every token says in the middle
+ * of a text. Called by load_hf.c, last of all.
  *
  * ByteLevel alone needs no plan: tokens are bytes. Steps at the front of the chain that change every token by
  * itself (Replace, Strip, and ByteLevel behind them) are done here, once. */
@@ -32,7 +32,9 @@ static int32_t add(tfm__hf *hf, tfm__json_value part, reading *r, const tfm__dec
     return tfm__hf_placed(hf, part, tfm__decode_plan_add(hf->tokenizer->decode_plan, asked, hf->error));
 }
 
-static const uint8_t *stored(const tfm__hf *hf, tfm__slice slice) { return tfm__slice_at(hf->tokenizer, slice); }
+static const uint8_t *stored(const tfm__hf *hf, tfm__slice slice) {
+    return tfm__slice_at(hf->tokenizer, slice);
+}
 
 static int32_t read_replace(tfm__hf *hf, tfm__json_value part, reading *r) {
     tfm__json_value pattern = tfm__hf_get(hf, part, "pattern"), literal = tfm__hf_get(hf, pattern, "String"),
@@ -115,7 +117,8 @@ static int32_t read_bpe(tfm__hf *hf, tfm__json_value part, reading *r) {
     int32_t rc = tfm__hf_text(hf, part, PART " BPEDecoder", "suffix");
     return rc ? rc
               : add(hf, part, r,
-                    &(tfm__decode_asked){.kind = TFM__DECODE_SUFFIX, .from = hf->text.data, .from_length = hf->text.size});
+                    &(tfm__decode_asked){
+                        .kind = TFM__DECODE_SUFFIX, .from = hf->text.data, .from_length = hf->text.size});
 }
 
 static int32_t read_ctc(tfm__hf *hf, tfm__json_value part, reading *r) {
@@ -153,10 +156,14 @@ static int32_t read_part(tfm__hf *hf, tfm__json_value part, reading *r) {
     static const struct {
         const char *type;
         int32_t (*read)(tfm__hf *hf, tfm__json_value part, reading *r);
-    } kinds[] = {{"ByteLevel", read_byte_level}, {"Replace", read_replace},
-                 {"Strip", read_strip},          {"WordPiece", read_wordpiece},
-                 {"Metaspace", read_metaspace},  {"BPEDecoder", read_bpe},
-                 {"CTC", read_ctc},              {"ByteFallback", read_byte_fallback},
+    } kinds[] = {{"ByteLevel", read_byte_level},
+                 {"Replace", read_replace},
+                 {"Strip", read_strip},
+                 {"WordPiece", read_wordpiece},
+                 {"Metaspace", read_metaspace},
+                 {"BPEDecoder", read_bpe},
+                 {"CTC", read_ctc},
+                 {"ByteFallback", read_byte_fallback},
                  {"Fuse", read_fuse}};
     for (size_t i = 0; i < TFM__COUNT(kinds); i++)
         if (tfm__hf_is(hf, part, kinds[i].type)) return kinds[i].read(hf, part, r);
@@ -165,8 +172,8 @@ static int32_t read_part(tfm__hf *hf, tfm__json_value part, reading *r) {
 
 /* ---- Tokens ---- */
 
-/* Replaces the matches of an expression in r->now, written to r->next. A match may be empty, but not where the
- * one before ended. */
+/* Replaces the matches of an expression in r->now, written to r->next. A match may be empty, but not where
+ * the one before ended. */
 static int32_t replace_regex(tfm__hf *hf, reading *r, const change *c) {
     const tfm_tokenizer *t = hf->tokenizer;
     const tfm__buffer *now = &r->now;
@@ -175,8 +182,8 @@ static int32_t replace_regex(tfm__hf *hf, reading *r, const change *c) {
     while (ok && from <= now->size) {
         size_t begin, end;
         bool found;
-        int32_t rc = tfm__regex_find(t->regexes[c->regex], t->heap, &r->scratch, now->data, now->size, from, &begin,
-                                     &end, &found, hf->error);
+        int32_t rc = tfm__regex_find(t->regexes[c->regex], t->heap, &r->scratch, now->data, now->size, from,
+                                     &begin, &end, &found, hf->error);
         if (rc) return rc;
         if (!found) break;
         if (begin == end && end == last) {
@@ -198,8 +205,8 @@ static int32_t do_change(tfm__hf *hf, reading *r, const change *c) {
     int32_t rc = TFM_OK;
     r->next.size = 0;
     if (c->strip) {
-        size_t begin, length = tfm__decode_strip(r->now.data, r->now.size, stored(hf, c->from), c->from.length,
-                                                 c->start, c->stop, &begin);
+        size_t begin, length = tfm__decode_strip(r->now.data, r->now.size, stored(hf, c->from),
+                                                 c->from.length, c->start, c->stop, &begin);
         if (!tfm__buffer_append(&r->next, r->now.data + begin, length))
             rc = tfm__fail_memory(hf->error, r->next.heap, length);
     } else if (c->regex != UINT32_MAX) {
@@ -246,11 +253,13 @@ static int32_t plan_tokens(tfm__hf *hf, reading *r) {
             rc = tfm__decode_plan_token(plan, id, r->now.data, r->now.size, hf->error);
     }
     if (rc || (rc = tfm__decode_plan_finish(t, plan, hf->error)) != 0) return rc;
-    for (uint32_t i = 0; i < plan->count; i++) fallback = fallback || plan->steps[i].kind == TFM__DECODE_BYTES;
+    for (uint32_t i = 0; i < plan->count; i++)
+        fallback = fallback || plan->steps[i].kind == TFM__DECODE_BYTES;
     scratch = tfm__alloc(t->heap, plan->room + plan->scratch_bytes);
     if (!scratch) return tfm__fail_memory(hf->error, t->heap, plan->room + plan->scratch_bytes);
     for (int32_t id = 0; id < t->vocab_size && rc == TFM_OK; id++) {
-        if (!(t->flags[id] & TFM__TOKEN_PRESENT) || (t->kind[id] != TFM_TOKEN_NORMAL && t->flags[id] & TFM__TOKEN_SKIP))
+        if (!(t->flags[id] & TFM__TOKEN_PRESENT) ||
+            (t->kind[id] != TFM_TOKEN_NORMAL && t->flags[id] & TFM__TOKEN_SKIP))
             continue; /* special ones say their name */
         r->now.size = 0;
         if (!tfm__decode_alone(t, id, scratch, &r->now))
@@ -274,13 +283,15 @@ static int32_t byte_tokens(tfm__hf *hf, reading *r) {
             (hf->byte_level && t->flags[id] & TFM__TOKEN_MATCH && !(t->flags[id] & TFM__TOKEN_ADDED)))
             continue;
         if ((rc = start_of(hf, r, id)) != 0) return rc;
-        if (r->now.size != t->text[id].length || memcmp(r->now.data, stored(hf, t->text[id]), r->now.size) != 0)
+        if (r->now.size != t->text[id].length ||
+            memcmp(r->now.data, stored(hf, t->text[id]), r->now.size) != 0)
             rc = tfm__vocab_store(t, r->now.data, r->now.size, &t->text[id], hf->error);
     }
     return rc;
 }
 
-static int32_t read_chain(tfm__hf *hf, tfm__json_value parts[TFM__HF_PARTS], size_t count, reading *r) {
+static int32_t read_chain(tfm__hf *hf, bool none, tfm__json_value parts[TFM__HF_PARTS], size_t count,
+                          reading *r) {
     tfm__decode_plan *plan;
     int32_t rc;
     if (count == 1 && tfm__hf_is(hf, parts[0], "ByteLevel")) {
@@ -289,7 +300,7 @@ static int32_t read_chain(tfm__hf *hf, tfm__json_value parts[TFM__HF_PARTS], siz
     }
     if ((rc = tfm__decode_plan_new(hf->tokenizer, hf->error)) != 0) return rc;
     plan = hf->tokenizer->decode_plan;
-    if (count == 0) /* tokens with a space between them */
+    if (none) /* tokens with a space between them */
         rc = tfm__decode_plan_add(plan, &(tfm__decode_asked){.kind = TFM__DECODE_JOIN}, hf->error);
     for (size_t i = 0; i < count && rc == TFM_OK; i++) rc = read_part(hf, parts[i], r);
     return rc ? rc : plan_tokens(hf, r);
@@ -302,10 +313,9 @@ int32_t tfm__hf_decoder(tfm__hf *hf, tfm__json_value decoder) {
     size_t count;
     int32_t rc = tfm__hf_flatten(hf, decoder, PART, "decoders", parts, &count);
     if (rc) return rc;
-    if (count == 0 && !tfm__hf_null(hf, decoder)) return tfm__hf_unsupported(hf, decoder, PART, "an empty Sequence");
     tfm__buffer_init(&r.now, heap);
     tfm__buffer_init(&r.next, heap);
-    rc = read_chain(hf, parts, count, &r);
+    rc = read_chain(hf, tfm__hf_null(hf, decoder), parts, count, &r);
     tfm__buffer_free(&r.now);
     tfm__buffer_free(&r.next);
     tfm__regex_scratch_free(heap, r.scratch);

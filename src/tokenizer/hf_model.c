@@ -2,6 +2,7 @@
  *
  * A file older than the types' names is told by its fields, as the reference does it. */
 #include "tokenizer/hf.h"
+#include "tokenizer/models.h"
 
 #define PART "model"
 
@@ -19,10 +20,11 @@ static int32_t kind_of(tfm__hf *hf, const model *m, int *kind) {
     if (tfm__json_kind(hf->json, m->model) != TFM__JSON_OBJECT)
         return tfm__hf_malformed(hf, m->model, PART, "not an object");
     if (tfm__hf_get(hf, m->model, "type") == TFM__JSON_NONE) {
-        *kind = m->merges != TFM__JSON_NONE                                                ? TFM__MODEL_BPE
-                : tfm__json_kind(hf->json, m->vocab) == TFM__JSON_ARRAY                    ? TFM__MODEL_UNIGRAM
-                : tfm__hf_get(hf, m->model, "max_input_chars_per_word") != TFM__JSON_NONE ? TFM__MODEL_WORDPIECE
-                                                                                           : TFM__MODEL_WORDLEVEL;
+        *kind = m->merges != TFM__JSON_NONE                             ? TFM__MODEL_BPE
+                : tfm__json_kind(hf->json, m->vocab) == TFM__JSON_ARRAY ? TFM__MODEL_UNIGRAM
+                : tfm__hf_get(hf, m->model, "max_input_chars_per_word") != TFM__JSON_NONE
+                    ? TFM__MODEL_WORDPIECE
+                    : TFM__MODEL_WORDLEVEL;
         return TFM_OK;
     }
     for (size_t i = 0; i < TFM__COUNT(names); i++) {
@@ -122,10 +124,13 @@ static int32_t put_merge(tfm__hf *hf, model *m, tfm__json_value at, merges *list
                          size_t left_length, const uint8_t *right, size_t right_length) {
     tfm_tokenizer *t = hf->tokenizer;
     size_t prefix = t->continuing.length;
-    int32_t a = tfm__hf_vocab_find(hf, left, left_length), b = tfm__hf_vocab_find(hf, right, right_length), made;
+    int32_t a = tfm__hf_vocab_find(hf, left, left_length), b = tfm__hf_vocab_find(hf, right, right_length),
+            made;
     if (left_length == 0 || right_length == 0) return bad_merge(hf, at, list->number, "half of it is empty");
-    if (a < 0 || b < 0) return bad_merge(hf, at, list->number, "names a token that the vocabulary does not have");
-    if (right_length < prefix) return bad_merge(hf, at, list->number, "its right half is shorter than the prefix");
+    if (a < 0 || b < 0)
+        return bad_merge(hf, at, list->number, "names a token that the vocabulary does not have");
+    if (right_length < prefix)
+        return bad_merge(hf, at, list->number, "its right half is shorter than the prefix");
     m->bytes.size = 0;
     if (!tfm__buffer_append(&m->bytes, left, left_length) ||
         (right_length > prefix && !tfm__buffer_append(&m->bytes, right + prefix, right_length - prefix)))
@@ -177,7 +182,8 @@ static int32_t read_merges(tfm__hf *hf, model *m) {
     int32_t rc = TFM_OK;
     if (!tfm__map_reserve(&hf->tokenizer->pairs, hf->tokenizer->heap, count))
         return tfm__fail_memory(hf->error, hf->tokenizer->heap, count * 16);
-    for (tfm__json_value v = first; v != TFM__JSON_NONE && rc == TFM_OK; v = tfm__json_next(hf->json, m->merges, v)) {
+    for (tfm__json_value v = first; v != TFM__JSON_NONE && rc == TFM_OK;
+         v = tfm__json_next(hf->json, m->merges, v)) {
         rc = read_merge(hf, m, v, &list);
         list.number++;
     }
@@ -245,13 +251,96 @@ static int32_t read_bpe(tfm__hf *hf, model *m) {
         return tfm__hf_unsupported(hf, m->model, PART, "byte_fallback with a byte alphabet that has gaps");
     if ((!t->bytes || gaps) && t->unknown < 0 && !tfm__hf_null(hf, tfm__hf_get(hf, m->model, "unk_token")))
         return tfm__hf_wrong(hf, m->model, PART, "unk_token", "is not in the vocabulary");
-    memcpy(t->kind_name, t->bytes ? "byte-level-bpe" : affixed ? "bpe" : "sentencepiece-bpe", t->bytes ? 15 : affixed ? 4 : 18);
+    if (!affixed) memcpy(t->kind_name, t->bytes ? "byte-level-bpe" : "sentencepiece-bpe", t->bytes ? 15 : 18);
     return TFM_OK;
+}
+
+/* ---- Unigram ---- */
+
+/* [["text", score], ...]; a token's id is its place. Of two with the same text the later one counts. */
+static int32_t read_scored(tfm__hf *hf, model *m, tfm__json_value value, int32_t id, double *score) {
+    tfm_tokenizer *t = hf->tokenizer;
+    int32_t before, rc;
+    if (tfm__json_kind(hf->json, value) != TFM__JSON_ARRAY || tfm__json_size(hf->json, value) != 2 ||
+        tfm__json_kind(hf->json, tfm__json_at(hf->json, value, 1)) != TFM__JSON_NUMBER)
+        return tfm__hf_malformed(hf, value, PART " vocab", "not a text with its score");
+    if (!tfm__json_f64(hf->json, tfm__json_at(hf->json, value, 1), score))
+        return tfm__hf_malformed(hf, value, PART " vocab", "a score that is out of range");
+    if ((rc = tfm__hf_string(hf, tfm__json_at(hf->json, value, 0), PART " vocab")) != 0) return rc;
+    before = tfm__hf_vocab_find(hf, hf->text.data, hf->text.size);
+    if (before >= 0) t->flags[before] &= (uint8_t)~TFM__TOKEN_MATCH;
+    if ((rc = tfm__hf_vocab_put(hf, id, hf->text.data, hf->text.size, true)) != 0) return rc;
+    return put_token(hf, m, id);
+}
+
+static int32_t read_scores(tfm__hf *hf, model *m, double *scores) {
+    int32_t id = 0, rc = TFM_OK;
+    for (tfm__json_value v = tfm__json_first(hf->json, m->vocab); v != TFM__JSON_NONE && rc == TFM_OK;
+         v = tfm__json_next(hf->json, m->vocab, v), id++)
+        rc = read_scored(hf, m, v, id, &scores[id]);
+    return rc ? rc : tfm__vocab_index(hf->tokenizer, false, hf->json->file, hf->error);
+}
+
+static int32_t read_unigram(tfm__hf *hf, model *m) {
+    tfm_tokenizer *t = hf->tokenizer;
+    tfm__unigram_settings settings = {.rules = TFM__UNIGRAM_HF, .unknown = -1};
+    tfm__json_value unknown = tfm__hf_get(hf, m->model, "unk_id");
+    size_t count = tfm__json_size(hf->json, m->vocab);
+    double *scores;
+    int64_t id = -1;
+    int32_t rc;
+    if (tfm__json_kind(hf->json, m->vocab) != TFM__JSON_ARRAY)
+        return tfm__hf_wrong(hf, m->model, PART, "vocab", "is not a list");
+    if (hf->byte_level) return tfm__hf_unsupported(hf, m->model, PART, "Unigram behind ByteLevel");
+    if (count == 0) return tfm__hf_malformed(hf, m->model, PART, "an empty vocabulary");
+    if (!tfm__hf_null(hf, unknown) &&
+        (rc = tfm__hf_number(hf, m->model, PART, "unk_id", (int64_t)count - 1, -1, &id)) != 0)
+        return rc;
+    if ((rc = tfm__hf_flag(hf, m->model, PART, "byte_fallback", 0, &t->byte_fallback)) != 0) return rc;
+    hf->model_size = count;
+    if ((rc = tfm__hf_vocab_begin(hf, count + m->added, count)) != 0) return rc;
+    scores = tfm__alloc_array(t->heap, count + m->added, sizeof *scores);
+    if (!scores) return tfm__fail_memory(hf->error, t->heap, (count + m->added) * sizeof *scores);
+    memset(scores, 0, (count + m->added) * sizeof *scores);
+    rc = read_scores(hf, m, scores);
+    t->unknown = settings.unknown = (int32_t)id;
+    settings.scores = scores;
+    if (rc == TFM_OK) rc = tfm__unigram_build(t, &settings, hf->json->file, hf->error);
+    tfm__free(t->heap, scores);
+    return rc;
+}
+
+/* ---- WordPiece and WordLevel ---- */
+
+static int32_t read_wordpiece(tfm__hf *hf, model *m) {
+    tfm_tokenizer *t = hf->tokenizer;
+    int64_t most = 0;
+    int32_t rc;
+    if (hf->byte_level) return tfm__hf_unsupported(hf, m->model, PART, "WordPiece behind ByteLevel");
+    if ((rc = tfm__hf_number(hf, m->model, PART, "max_input_chars_per_word", INT32_MAX, -1, &most)) != 0)
+        return rc;
+    if ((rc = read_vocab(hf, m)) != 0 || (rc = read_unknown(hf, m, true)) != 0) return rc;
+    if ((rc = tfm__hf_text(hf, m->model, PART, "continuing_subword_prefix")) != 0) return rc;
+    return tfm__wordpiece_build(t, hf->text.data, hf->text.size, (size_t)most, t->unknown, hf->json->file,
+                                hf->error);
+}
+
+static int32_t read_wordlevel(tfm__hf *hf, model *m) {
+    int32_t rc = read_vocab(hf, m);
+    return rc ? rc : read_unknown(hf, m, true);
 }
 
 /* ---- All of them ---- */
 
 int32_t tfm__hf_model(tfm__hf *hf, tfm__json_value value, tfm__json_value added) {
+    static const struct {
+        const char *name;
+        int32_t (*read)(tfm__hf *hf, model *m);
+    } kinds[] = {[TFM__MODEL_BPE] = {"bpe", read_bpe},
+                 [TFM__MODEL_UNIGRAM] = {"unigram", read_unigram},
+                 [TFM__MODEL_WORDPIECE] = {"wordpiece", read_wordpiece},
+                 [TFM__MODEL_WORDLEVEL] = {"wordlevel", read_wordlevel}};
+    tfm_tokenizer *t = hf->tokenizer;
     model m = {.model = value,
                .vocab = tfm__hf_get(hf, value, "vocab"),
                .merges = tfm__hf_get(hf, value, "merges"),
@@ -259,10 +348,10 @@ int32_t tfm__hf_model(tfm__hf *hf, tfm__json_value value, tfm__json_value added)
     int kind = TFM__MODEL_BPE;
     int32_t rc = kind_of(hf, &m, &kind);
     if (rc) return rc;
-    if (kind != TFM__MODEL_BPE) return tfm__hf_unknown_type(hf, value, PART);
-    hf->tokenizer->model = (uint8_t)kind;
-    tfm__buffer_init(&m.bytes, hf->tokenizer->heap);
-    rc = read_bpe(hf, &m);
+    t->model = (uint8_t)kind;
+    memcpy(t->kind_name, kinds[kind].name, strlen(kinds[kind].name) + 1);
+    tfm__buffer_init(&m.bytes, t->heap);
+    rc = kinds[kind].read(hf, &m);
     tfm__buffer_free(&m.bytes);
     return rc;
 }

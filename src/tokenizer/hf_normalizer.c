@@ -86,7 +86,8 @@ static int32_t add_step(tfm__hf *hf, tfm__json_value part) {
         tfm__normal_step step = {.kind = kinds[i].kind};
         int32_t rc;
         if (!tfm__hf_is(hf, part, kinds[i].type)) continue;
-        if (t->step_count == TFM__NORMAL_STEPS) return tfm__hf_unsupported(hf, part, PART, "a Sequence this long");
+        if (t->step_count == TFM__NORMAL_STEPS)
+            return tfm__hf_unsupported(hf, part, PART, "a Sequence this long");
         if (kinds[i].read && (rc = kinds[i].read(hf, part, &step)) != 0) return rc;
         t->steps[t->step_count++] = step;
         return TFM_OK;

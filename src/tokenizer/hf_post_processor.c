@@ -1,5 +1,5 @@
-/* hf_post_processor.c - tokenizer.json's post_processor: to tokenizer->frame and frame_pair, and how offsets are
- * trimmed. Called by load_hf.c, behind the added tokens. */
+/* hf_post_processor.c - tokenizer.json's post_processor: to tokenizer->frame and frame_pair, and how offsets
+ * are trimmed. Called by load_hf.c, behind the added tokens. */
 #include "tokenizer/hf.h"
 
 #define PART "post_processor"
@@ -22,7 +22,8 @@ static int32_t put(tfm__hf *hf, tfm__json_value at, frame f, int64_t token, int6
 /* ---- TemplateProcessing ---- */
 
 /* The ids of a special token of a template. */
-static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_value piece, int64_t type, frame f) {
+static int32_t template_token(tfm__hf *hf, tfm__json_value tokens, tfm__json_value piece, int64_t type,
+                              frame f) {
     tfm__json_value ids;
     int32_t rc = tfm__hf_text(hf, piece, PART " SpecialToken", "id");
     if (rc) return rc;
@@ -46,11 +47,11 @@ static int32_t read_template(tfm__hf *hf, tfm__json_value part, const char *key,
         return tfm__hf_wrong(hf, part, PART " TemplateProcessing", "special_tokens", "is not an object");
     for (tfm__json_value v = tfm__json_first(hf->json, list); v != TFM__JSON_NONE;
          v = tfm__json_next(hf->json, list, v)) {
-        tfm__json_value sequence = tfm__hf_get(hf, v, "Sequence"), special = tfm__hf_get(hf, v, "SpecialToken"),
-                        id = tfm__hf_get(hf, sequence, "id");
+        tfm__json_value sequence = tfm__hf_get(hf, v, "Sequence"),
+                        special = tfm__hf_get(hf, v, "SpecialToken"), id = tfm__hf_get(hf, sequence, "id");
         int64_t type;
-        int32_t rc = tfm__hf_number(hf, sequence != TFM__JSON_NONE ? sequence : special, PART " template", "type_id",
-                                    UINT8_MAX, -1, &type);
+        int32_t rc = tfm__hf_number(hf, sequence != TFM__JSON_NONE ? sequence : special, PART " template",
+                                    "type_id", UINT8_MAX, -1, &type);
         if (rc) return rc;
         if (sequence == TFM__JSON_NONE) {
             if ((rc = template_token(hf, tokens, special, type, f)) != 0) return rc;
@@ -65,7 +66,8 @@ static int32_t read_template(tfm__hf *hf, tfm__json_value part, const char *key,
         }
     }
     if (texts != 1 || pairs != (pair ? 1 : 0))
-        return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL, tfm__json_offset(hf->json, list),
+        return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL,
+                            tfm__json_offset(hf->json, list),
                             PART ": a template whose %s does not have each text once is not supported", key);
     return TFM_OK;
 }
@@ -118,7 +120,8 @@ static int32_t read_part(tfm__hf *hf, tfm__json_value part) {
     bool roberta = tfm__hf_is(hf, part, "RobertaProcessing"), bert = tfm__hf_is(hf, part, "BertProcessing");
     int32_t rc;
     if (tfm__hf_is(hf, part, "ByteLevel")) return read_trim(hf, part, PART " ByteLevel");
-    if (!roberta && !bert && !tfm__hf_is(hf, part, "TemplateProcessing")) return tfm__hf_unknown_type(hf, part, PART);
+    if (!roberta && !bert && !tfm__hf_is(hf, part, "TemplateProcessing"))
+        return tfm__hf_unknown_type(hf, part, PART);
     if (t->has_template) return tfm__hf_unsupported(hf, part, PART, "a second template");
     t->has_template = true;
     if (roberta && (rc = read_trim(hf, part, PART " RobertaProcessing")) != 0) return rc;

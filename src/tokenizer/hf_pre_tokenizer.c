@@ -46,10 +46,12 @@ static bool spaces_are_gone(const tfm_tokenizer *t) {
     bool gone = false;
     for (uint32_t i = 0; i < t->step_count; i++) {
         const tfm__normal_step *step = &t->steps[i];
-        bool writes = step->to.length ? memchr(tfm__slice_at(t, step->to), ' ', step->to.length) != NULL
-                                      : step->kind != TFM__NORMAL_REPLACE && step->kind != TFM__NORMAL_PREPEND;
+        bool writes = step->to.length
+                          ? memchr(tfm__slice_at(t, step->to), ' ', step->to.length) != NULL
+                          : step->kind != TFM__NORMAL_REPLACE && step->kind != TFM__NORMAL_PREPEND;
         if (writes) gone = false;
-        if (step->kind == TFM__NORMAL_REPLACE && step->from.length == 1 && *tfm__slice_at(t, step->from) == ' ')
+        if (step->kind == TFM__NORMAL_REPLACE && step->from.length == 1 &&
+            *tfm__slice_at(t, step->from) == ' ')
             gone = !writes;
     }
     return gone;
@@ -61,7 +63,8 @@ static int32_t split_literal(tfm__hf *hf, tfm__json_value part, tfm__json_value 
     if (hf->text.size == 1 && hf->text.data[0] == ' ' && spaces_are_gone(hf->tokenizer))
         return TFM_OK; /* there is nothing to split at */
     if (hf->text.size == 0) return tfm__hf_unsupported(hf, part, PART, "Split at the empty text");
-    if (hf->text.size > sizeof stage->literal) return tfm__hf_unsupported(hf, part, PART, "Split at a text this long");
+    if (hf->text.size > sizeof stage->literal)
+        return tfm__hf_unsupported(hf, part, PART, "Split at a text this long");
     stage->kind = TFM__STAGE_LITERAL;
     stage->literal_length = (uint8_t)hf->text.size;
     memcpy(stage->literal, hf->text.data, hf->text.size);
@@ -76,7 +79,8 @@ static int32_t split_regex(tfm__hf *hf, tfm__json_value part, tfm__json_value re
     if (rc) return rc;
     if (tfm__split_for_regex((const char *)hf->text.data, hf->text.size, &known, &covers, &name)) {
         /* a scanner's pieces are its matches and what lies between them */
-        same = stage->behavior == TFM__ISOLATED || (stage->behavior == TFM__REMOVED && stage->invert && covers);
+        same =
+            stage->behavior == TFM__ISOLATED || (stage->behavior == TFM__REMOVED && stage->invert && covers);
         if (same) return add_stage(hf, part, &known, name);
     }
     stage->kind = TFM__STAGE_REGEX;
@@ -183,7 +187,8 @@ static int32_t read_behind_bytes(tfm__hf *hf, tfm__json_value part) {
     }
     if (tfm__hf_is(hf, part, "Split")) {
         if ((rc = read_split(hf, part)) != 0) return rc;
-        if (splitter->count == before + 1 && splitter->stages[before].kind == TFM__SPLIT_ASCII_DIGITS) return TFM_OK;
+        if (splitter->count == before + 1 && splitter->stages[before].kind == TFM__SPLIT_ASCII_DIGITS)
+            return TFM_OK;
         return tfm__hf_unsupported(hf, part, PART, "such a Split behind ByteLevel");
     }
     if ((rc = tfm__hf_text(hf, part, PART, "type")) != 0) return rc;

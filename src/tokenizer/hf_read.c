@@ -14,15 +14,16 @@ static uint64_t place(const tfm__hf *hf, tfm__json_value at) {
 }
 
 int32_t tfm__hf_unsupported(const tfm__hf *hf, tfm__json_value at, const char *part, const char *what) {
-    return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL, place(hf, at), "%s: %.80s is not supported",
-                        part, what);
+    return tfm__fail_at(hf->error, TFM_E_UNSUPPORTED, hf->json->file, NULL, place(hf, at),
+                        "%s: %.80s is not supported", part, what);
 }
 
 int32_t tfm__hf_malformed(const tfm__hf *hf, tfm__json_value at, const char *part, const char *what) {
     return tfm__fail_at(hf->error, TFM_E_FORMAT, hf->json->file, NULL, place(hf, at), "%s: %s", part, what);
 }
 
-int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *part, const char *key, const char *what) {
+int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *part, const char *key,
+                      const char *what) {
     tfm__json_value value = tfm__hf_get(hf, object, key);
     return tfm__fail_at(hf->error, TFM_E_FORMAT, hf->json->file, NULL,
                         place(hf, value == TFM__JSON_NONE ? object : value), "%s: %s %s", part, key,
@@ -30,7 +31,7 @@ int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *par
 }
 
 int32_t tfm__hf_placed(const tfm__hf *hf, tfm__json_value at, int32_t rc) {
-    char message[sizeof ((tfm_error *)0)->message];
+    char message[sizeof((tfm_error *)0)->message];
     if (rc == TFM_OK || rc == TFM_E_MEMORY || rc == TFM_E_BUDGET || !hf->error) return rc;
     memcpy(message, hf->error->message, sizeof message);
     return tfm__fail_at(hf->error, rc, hf->json->file, NULL, place(hf, at), "%s", message);
@@ -47,7 +48,8 @@ int32_t tfm__hf_string(tfm__hf *hf, tfm__json_value value, const char *part) {
     const char *raw;
     size_t size;
     hf->text.size = 0;
-    if (!tfm__json_raw(hf->json, value, &raw, &size)) return tfm__hf_malformed(hf, value, part, "not a string");
+    if (!tfm__json_raw(hf->json, value, &raw, &size))
+        return tfm__hf_malformed(hf, value, part, "not a string");
     if (!tfm__buffer_reserve(&hf->text, size + 1)) return tfm__fail_memory(hf->error, hf->text.heap, size);
     size = tfm__json_unescape(hf->json, value, (char *)hf->text.data, hf->text.capacity - 1);
     if (size == SIZE_MAX) return tfm__hf_malformed(hf, value, part, "a malformed string");
@@ -68,16 +70,19 @@ int32_t tfm__hf_character(tfm__hf *hf, tfm__json_value object, const char *part,
     uint32_t used = 0;
     if (rc) return rc;
     if (hf->text.size) (void)tfm__utf8_read(hf->text.data, hf->text.size, &used);
-    return hf->text.size && used == hf->text.size ? TFM_OK
-                                                  : tfm__hf_wrong(hf, object, part, key, "is not one character");
+    return hf->text.size && used == hf->text.size
+               ? TFM_OK
+               : tfm__hf_wrong(hf, object, part, key, "is not one character");
 }
 
-int32_t tfm__hf_flag(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int absent, bool *out) {
+int32_t tfm__hf_flag(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int absent,
+                     bool *out) {
     tfm__json_value value = tfm__hf_get(hf, object, key);
     *out = absent > 0;
     if (tfm__hf_null(hf, value) && absent >= 0) return TFM_OK;
-    return tfm__json_bool(hf->json, value, out) ? TFM_OK
-                                                : tfm__hf_wrong(hf, object, part, key, "is not true or false");
+    return tfm__json_bool(hf->json, value, out)
+               ? TFM_OK
+               : tfm__hf_wrong(hf, object, part, key, "is not true or false");
 }
 
 int32_t tfm__hf_number(tfm__hf *hf, tfm__json_value object, const char *part, const char *key, int64_t most,
@@ -85,14 +90,15 @@ int32_t tfm__hf_number(tfm__hf *hf, tfm__json_value object, const char *part, co
     tfm__json_value value = tfm__hf_get(hf, object, key);
     *out = absent;
     if (tfm__hf_null(hf, value) && absent >= 0) return TFM_OK;
-    if (tfm__json_kind(hf->json, value) != TFM__JSON_NUMBER || !tfm__json_i64(hf->json, value, out) || *out < 0)
+    if (tfm__json_kind(hf->json, value) != TFM__JSON_NUMBER || !tfm__json_i64(hf->json, value, out) ||
+        *out < 0)
         return tfm__hf_wrong(hf, object, part, key, "is not a whole number from 0 on");
     return *out <= most ? TFM_OK : tfm__hf_wrong(hf, object, part, key, "is too large");
 }
 
 int32_t tfm__hf_id(const tfm__hf *hf, tfm__json_value value, const char *part, int64_t *id) {
-    if (tfm__json_kind(hf->json, value) != TFM__JSON_NUMBER || !tfm__json_i64(hf->json, value, id) || *id < 0 ||
-        *id > INT32_MAX)
+    if (tfm__json_kind(hf->json, value) != TFM__JSON_NUMBER || !tfm__json_i64(hf->json, value, id) ||
+        *id < 0 || *id > INT32_MAX)
         return tfm__hf_malformed(hf, value, part, "not a token id");
     return TFM_OK;
 }
@@ -136,8 +142,8 @@ int32_t tfm__hf_regex(tfm__hf *hf, tfm__json_value value, const char *part, uint
     tfm__regex **bigger, *made = NULL;
     int32_t rc = tfm__hf_string(hf, value, part);
     if (rc) return rc;
-    rc = tfm__regex_compile(t->heap, (const char *)hf->text.data, hf->text.size, TFM__REGEX_ONIGURUMA, hf->json->file,
-                            &made, hf->error);
+    rc = tfm__regex_compile(t->heap, (const char *)hf->text.data, hf->text.size, TFM__REGEX_ONIGURUMA,
+                            hf->json->file, &made, hf->error);
     if (rc) return tfm__hf_placed(hf, value, rc);
     bigger = tfm__resize(t->heap, t->regexes, ((size_t)t->regex_count + 1) * sizeof *bigger);
     if (!bigger) {

@@ -1,5 +1,5 @@
-/* hf_vocab.c - the vocabulary of a tokenizer.json as the file spells it, for the time of loading: what merges,
- * added tokens and the decoder speak of. Called by hf_model.c, hf_added.c and hf_decoder.c. */
+/* hf_vocab.c - the vocabulary of a tokenizer.json as the file spells it, for the time of loading: what
+ * merges, added tokens and the decoder speak of. Called by hf_model.c, hf_added.c and hf_decoder.c. */
 #include "tokenizer/hf.h"
 
 int32_t tfm__hf_vocab_begin(tfm__hf *hf, size_t size, size_t count) {
@@ -24,8 +24,8 @@ static size_t slot_of(const tfm__hf *hf, const void *bytes, size_t length) {
     size_t at = tfm__hash_bytes(bytes, length) & hf->id_mask;
     for (;; at = (at + 1) & hf->id_mask) {
         int32_t id = hf->ids[at];
-        if (id < 0 ||
-            (hf->said[id].length == length && (length == 0 || memcmp(tfm__hf_said(hf, id), bytes, length) == 0)))
+        if (id < 0 || (hf->said[id].length == length &&
+                       (length == 0 || memcmp(tfm__hf_said(hf, id), bytes, length) == 0)))
             return at;
     }
 }

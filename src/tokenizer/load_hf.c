@@ -1,5 +1,5 @@
-/* load_hf.c - Hugging Face's tokenizer.json: the order in which its members are read. Called by load.c; hf.h says
- * who reads what.
+/* load_hf.c - Hugging Face's tokenizer.json: the order in which its members are read. Called by load.c; hf.h
+ * says who reads what.
  *
  * The ids are those of the tokenizers library, version 0.23; transformers, which reads the same file and may
  * change it by what stands beside it, is not the reference. */
@@ -10,7 +10,8 @@
 static int32_t side(tfm__hf *hf, tfm__json_value object, const char *part, bool optional, bool *left) {
     tfm__json_value value = tfm__hf_get(hf, object, "direction");
     *left = tfm__json_equals(hf->json, value, "Left");
-    if (*left || tfm__json_equals(hf->json, value, "Right") || (value == TFM__JSON_NONE && optional)) return TFM_OK;
+    if (*left || tfm__json_equals(hf->json, value, "Right") || (value == TFM__JSON_NONE && optional))
+        return TFM_OK;
     return tfm__hf_wrong(hf, object, part, "direction", "is not known");
 }
 
@@ -45,9 +46,11 @@ static int32_t padding(tfm__hf *hf, tfm__json_value object) {
     t->pad.fixed = tfm__json_kind(hf->json, strategy) == TFM__JSON_OBJECT;
     if (!t->pad.fixed && !tfm__json_equals(hf->json, strategy, "BatchLongest"))
         return tfm__hf_wrong(hf, object, part, "strategy", "is not known");
-    if (t->pad.fixed && (rc = tfm__hf_number(hf, strategy, part, "Fixed", INT32_MAX, -1, &length)) != 0) return rc;
+    if (t->pad.fixed && (rc = tfm__hf_number(hf, strategy, part, "Fixed", INT32_MAX, -1, &length)) != 0)
+        return rc;
     if ((rc = side(hf, object, part, false, &t->pad.left)) != 0) return rc;
-    if ((rc = tfm__hf_number(hf, object, part, "pad_to_multiple_of", INT32_MAX, 0, &multiple)) != 0) return rc;
+    if ((rc = tfm__hf_number(hf, object, part, "pad_to_multiple_of", INT32_MAX, 0, &multiple)) != 0)
+        return rc;
     if ((rc = tfm__hf_number(hf, object, part, "pad_id", INT32_MAX, -1, &token)) != 0) return rc;
     if ((rc = tfm__hf_number(hf, object, part, "pad_type_id", UINT8_MAX, -1, &type)) != 0) return rc;
     t->pad.on = true;
