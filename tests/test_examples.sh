@@ -31,7 +31,7 @@ check() {
     }
 }
 
-for program in generate next_token chat_session event_loop generate_cpp; do
+for program in generate next_token chat_session event_loop generate_cpp show_tokens; do
     [ -x "$folder/$program" ] || { echo "SKIPPED: $program was not built"; continue; }
     run 2 usage "$folder/$program" </dev/null
     case $program in
@@ -65,5 +65,59 @@ run 0 loop "$folder/event_loop" "$model" <"$work/lines"
 check "the event loop writes" test -s "$work/loop"
 run 0 silence "$folder/event_loop" "$model" </dev/null
 check "and without input nothing" test ! -s "$work/silence"
+
+# A text with its tokens: ids below the pieces, invisible things made visible, a page that needs nothing else.
+if [ -x "$folder/show_tokens" ]; then
+    printf 'moon & <b>\t\357\273\277|\n%s\360\237\214\225' "$text" >"$work/moon"
+    run 0 plain "$folder/show_tokens" "$model" <"$work/moon"
+    check "counts" grep -Eqx '[0-9]+ tokens, 20 characters, 35 bytes' "$work/plain"
+    for sign in '⇥' '⏎' '‹U+FEFF›' '\\xF0'; do
+        check "shows $sign" grep -q "$sign" "$work/plain"
+    done
+    check "no colours in a pipe" sh -c '! grep -q "$(printf "\033")" "$1"' - "$work/plain"
+    run 0 colors "$folder/show_tokens" "$model" --color <"$work/moon"
+    check "colours when asked for" grep -q "$(printf '\033\\[48;5;')" "$work/colors"
+    check "and the same ids" test "$(sed 's/.\[[0-9;]*m//g' "$work/colors" | grep -Eo '^[0-9 ]+$' | tr -s ' \n' ' ')" = \
+        "$(grep -Eo '^[0-9 ]+$' "$work/plain" | tr -s ' \n' ' ')"
+    run 0 html "$folder/show_tokens" "$model" --html "$work/page.html" <"$work/moon"
+    check "the page fetches nothing" sh -c '! grep -Eiq "https?:|src=|url\(|@import|<script" "$1"' - "$work/page.html"
+    run 0 narrow env COLUMNS=40 "$folder/show_tokens" "$model" "$text$text$text$text"
+    check "lines as long as the screen" test "$(sed 's/[^0-9 ]//g' "$work/narrow" | awk '{ if (length > n) n = length } END { print n }')" -le 40
+    run 0 empty "$folder/show_tokens" "$model" </dev/null
+    run 1 nowhere "$folder/show_tokens" "$model" --html "$work/nowhere/page.html" </dev/null
+    if python3 -c 'import html.parser' 2>/dev/null; then
+        check "the page holds the text and the ids" python3 - "$work/page.html" "$work/plain" <<'END'
+import html.parser, re, sys
+
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open, self.ids, self.text, self.name = [], [], "", False
+    def handle_starttag(self, tag, attributes):
+        if tag == "span":
+            self.name = dict(attributes)["class"].endswith(" n")  # bytes that the next token completes, or a special token
+        if tag not in ("meta", "input", "br"):
+            self.open.append(tag)
+        elif tag == "br" and "b" in self.open:
+            self.text += "\n"
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+    def handle_data(self, data):
+        if "main" not in self.open or "u" in self.open:
+            return
+        if "i" in self.open:
+            self.ids.append(data)
+        elif not self.name:
+            self.text += data
+
+page = Page()
+page.feed(open(sys.argv[1], encoding="utf-8").read())
+assert not page.open, page.open
+assert page.text == "moon & <b>\t|\n床前明月光🌕", page.text
+plain = open(sys.argv[2], encoding="utf-8").read()
+assert page.ids == re.findall("[0-9]+", " ".join(re.findall("^[0-9 ]+$", plain, re.M))), page.ids
+END
+    fi
+fi
 
 [ $failures -eq 0 ] && echo "all examples run"
