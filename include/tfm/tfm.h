@@ -4,6 +4,7 @@
  *
  *   base.h        version, errors, memory, cancel flags, files that are not files, threads (tfm_pool)
  *   tokenizer.h   text to tokens and back: tfm_tokenize, tfm_detokenize, a streaming decoder
+ *   tokenizer_train.h  a tokenizer learnt from text: tfm_tokenizer_train; saving tokenizers
  *   model.h       a parameter file, opened: tfm_model_load
  *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
@@ -24,6 +25,7 @@
 
 #include "tfm/base.h"
 #include "tfm/tokenizer.h"
+#include "tfm/tokenizer_train.h"
 #include "tfm/model.h"
 #include "tfm/session.h"
 #include "tfm/sampler.h"

@@ -165,6 +165,7 @@ struct tfm_tokenizer {
     uint8_t mark[4], mark_length; /* what stands for a space: U+2581, or the space itself */
     tfm__splitter splitter;
 
+    char *pattern; /* trained: the regular expression that splits, if it has no stage of its own; NULL: none */
     struct tfm__regex **regexes; /* [regex_count] compiled expressions of stages and steps (split_pcre.c) */
     uint32_t regex_count;
 
@@ -279,6 +280,8 @@ void tfm__trie_free(tfm__heap *heap, tfm__trie *trie);
 uint32_t tfm__alphabet_code(uint8_t byte);
 /* Turns a text in the byte alphabet into bytes; false (and nothing appended) if a character is outside it. */
 bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused);
+/* The code point that stands for a byte. */
+uint32_t tfm__alphabet_code(uint8_t byte);
 /* The value of "<0x41>", or -1. */
 int tfm__byte_token(const char *text, size_t length);
 /* Decodes strict base64 into out, which has room for length bytes (and may be text); SIZE_MAX if it is not base64. */

@@ -147,6 +147,9 @@ static const regex_row regex_rows[] = {
      &gpt2, true},
     {CI_HF "|" CL100K_HF("\\p{N}{1,3}"), "llama3", &llama3, true},
     {CL100K_OLD("\\p{N}{1,3}"), "llama3", &llama3, true},
+    {CI_HF "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s+\\z|\\s*[\\r\\n]+"
+           "|\\s+(?!\\S)|\\s+",
+     "cl100k", &cl100k, true},
     {CI_HF "|" CL100K_HF("\\p{N}"), "qwen2", &qwen2, true},
     {CI_HF "|" CL100K_HF("\\p{N}{1}"), "qwen2", &qwen2, true},
     {CL100K_OLD("\\p{N}"), "qwen2", &qwen2, true},
@@ -196,11 +199,31 @@ bool tfm__split_for_name(const char *name, tfm__splitter *out) {
     static const struct {
         const char *name;
         const tfm__stage *stage;
-    } names[] = {{"gpt2", &gpt2}, {"cl100k", &cl100k}, {"o200k", &o200k}, {"llama3", &llama3}};
+    } names[] = {{"gpt2", &gpt2}, {"cl100k", &cl100k}, {"o200k", &o200k}, {"llama3", &llama3}, {"qwen2", &qwen2}};
     for (size_t i = 0; i < TFM__COUNT(names); i++) {
         if (strcmp(name, names[i].name) != 0) continue;
         put(out, names[i].name, &names[i].stage, 1);
         return true;
     }
     return false;
+}
+
+static bool same_stage(const tfm__stage *a, const tfm__stage *b) {
+    return a->kind == b->kind && a->digits == b->digits && a->contractions == b->contractions &&
+           a->marks == b->marks && a->whole_tail == b->whole_tail;
+}
+
+const char *tfm__split_spelling(const tfm__stage *stage) {
+    for (size_t i = 0; i < TFM__COUNT(regex_rows); i++)
+        if (same_stage(stage, regex_rows[i].stage)) return regex_rows[i].regex;
+    return NULL;
+}
+
+const char *tfm__split_pre_name(const tfm__stage *stage, bool ignore_merges, bool nfc) {
+    for (size_t i = 0; i < TFM__COUNT(pre_rows); i++) {
+        const pre_row *row = &pre_rows[i];
+        if (row->stages[1] || !same_stage(stage, row->stages[0])) continue;
+        if (((row->flags & IGNORE_MERGES) != 0) == ignore_merges && ((row->flags & NFC) != 0) == nfc) return row->pre;
+    }
+    return NULL;
 }

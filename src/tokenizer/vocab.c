@@ -51,6 +51,7 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer->spm.replacements);
     for (uint32_t i = 0; i < tokenizer->regex_count; i++) tfm__regex_free(heap, tokenizer->regexes[i]);
     tfm__free(heap, tokenizer->regexes);
+    tfm__free(heap, tokenizer->pattern);
     for (size_t i = 0; i < TFM__IDLE_WORKS; i++) tfm__work_free(tokenizer->idle[i]);
     tfm__free(heap, tokenizer);
 }
