@@ -51,13 +51,13 @@ int32_t tfm_tokenizer_train_text(tfm_text_fn next, void *user, const tfm_tokeniz
 /* The file's content in out, which is initialised here. */
 static int32_t content_of(const tfm_tokenizer *tokenizer, int32_t format, tfm__buffer *out,
                           tfm_error *error) {
-    tfm__form form;
+    tfm__saved form;
     int32_t rc;
     tfm__buffer_init(out, tokenizer->heap);
-    tfm__form_init(&form, tokenizer->heap, error);
-    rc = tfm__form_of(tokenizer, format, &form);
+    tfm__saved_init(&form, tokenizer->heap, error);
+    rc = tfm__saved_of(tokenizer, format, &form);
     if (rc == TFM_OK) rc = tfm__save(&form, format, out);
-    tfm__form_free(&form);
+    tfm__saved_free(&form);
     if (rc) tfm__buffer_free(out);
     return rc;
 }

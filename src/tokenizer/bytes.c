@@ -44,11 +44,6 @@ bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, b
     return true;
 }
 
-uint32_t tfm__alphabet_code(uint8_t byte) {
-    if (is_plain(byte)) return byte;
-    return byte <= 0x20 ? 0x100u + byte : byte <= 0xa0 ? 0x121u + byte - 0x7f : 0x143u;
-}
-
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;

@@ -276,8 +276,6 @@ void tfm__trie_free(tfm__heap *heap, tfm__trie *trie);
 
 /* ---- Bytes written as text (bytes.c) ---- */
 
-/* The code point that stands for a byte. */
-uint32_t tfm__alphabet_code(uint8_t byte);
 /* Turns a text in the byte alphabet into bytes; false (and nothing appended) if a character is outside it. */
 bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, bool *refused);
 /* The code point that stands for a byte. */

@@ -15,7 +15,7 @@
 
 /* ---- Building a form ---- */
 
-void tfm__form_init(tfm__form *form, tfm__heap *heap, tfm_error *error) {
+void tfm__saved_init(tfm__saved *form, tfm__heap *heap, tfm_error *error) {
     memset(form, 0, sizeof *form);
     form->heap = heap;
     form->error = error;
@@ -26,24 +26,24 @@ void tfm__form_init(tfm__form *form, tfm__heap *heap, tfm_error *error) {
     tfm__buffer_init(&form->added, heap);
 }
 
-void tfm__form_free(tfm__form *form) {
+void tfm__saved_free(tfm__saved *form) {
     tfm__buffer_free(&form->blob);
     tfm__buffer_free(&form->tokens);
     tfm__buffer_free(&form->merges);
     tfm__buffer_free(&form->added);
 }
 
-static int32_t refused(const tfm__form *form, size_t bytes) {
+static int32_t refused(const tfm__saved *form, size_t bytes) {
     return tfm__fail_memory(form->error, form->heap, bytes);
 }
 
-static int32_t cannot(const tfm__form *form, const char *what) {
+static int32_t cannot(const tfm__saved *form, const char *what) {
     return tfm__fail(form->error, TFM_E_UNSUPPORTED, "the tokenizer cannot be saved in this format: %s",
                      what);
 }
 
-int32_t tfm__form_token_add(tfm__form *form, const void *name, size_t length, int kind, float score) {
-    tfm__form_token token = {{(uint32_t)form->blob.size, (uint32_t)length}, score, (uint8_t)kind};
+int32_t tfm__saved_token_add(tfm__saved *form, const void *name, size_t length, int kind, float score) {
+    tfm__saved_token token = {{(uint32_t)form->blob.size, (uint32_t)length}, score, (uint8_t)kind};
     if (length > UINT32_MAX - form->blob.size) return cannot(form, "token texts of more than 4 GiB");
     if ((name && !tfm__buffer_append(&form->blob, name, length)) ||
         !tfm__buffer_append(&form->tokens, &token, sizeof token))
@@ -51,9 +51,9 @@ int32_t tfm__form_token_add(tfm__form *form, const void *name, size_t length, in
     return TFM_OK;
 }
 
-int32_t tfm__form_special(tfm__form *form, int32_t id) {
+int32_t tfm__saved_special(tfm__saved *form, int32_t id) {
     tfm__added added = {.id = id, .special = true};
-    tfm__form_token token = tfm__form_at(form, (size_t)id);
+    tfm__saved_token token = tfm__saved_at(form, (size_t)id);
     added.text = added.match = token.name;
     token.kind = TFM_TOKEN_CONTROL;
     memcpy(form->tokens.data + (size_t)id * sizeof token, &token, sizeof token);
@@ -63,21 +63,21 @@ int32_t tfm__form_special(tfm__form *form, int32_t id) {
 /* ---- Byte-level tokenizers ---- */
 
 /* Adds a token's name: its bytes in the byte alphabet, or as they stand if no text leads to it. */
-static int32_t add_byte_token(const tfm_tokenizer *t, tfm__form *form, int32_t id, tfm__buffer *name) {
+static int32_t add_byte_token(const tfm_tokenizer *t, tfm__saved *form, int32_t id, tfm__buffer *name) {
     const uint8_t *bytes = tfm__slice_at(t, t->key[id]);
-    if (!(t->flags[id] & TFM__TOKEN_PRESENT)) return tfm__form_token_add(form, NULL, 0, 0, 0);
+    if (!(t->flags[id] & TFM__TOKEN_PRESENT)) return tfm__saved_token_add(form, NULL, 0, 0, 0);
     name->size = 0;
     if (!(t->flags[id] & TFM__TOKEN_MATCH))
-        return tfm__form_token_add(form, bytes, t->key[id].length, t->kind[id], 0);
+        return tfm__saved_token_add(form, bytes, t->key[id].length, t->kind[id], 0);
     for (uint32_t i = 0; i < t->key[id].length; i++) {
         uint8_t sign[4];
         if (!tfm__buffer_append(name, sign, tfm__utf8_write(tfm__alphabet_code(bytes[i]), sign)))
             return refused(form, 4);
     }
-    return tfm__form_token_add(form, name->data, name->size, t->kind[id], 0);
+    return tfm__saved_token_add(form, name->data, name->size, t->kind[id], 0);
 }
 
-static int32_t add_added(const tfm_tokenizer *t, tfm__form *form) {
+static int32_t add_added(const tfm_tokenizer *t, tfm__saved *form) {
     for (size_t i = 0; i < t->added_count; i++) {
         tfm__added added = t->added[i];
         const uint8_t *text = tfm__slice_at(t, added.text);
@@ -101,7 +101,7 @@ static bool rank_before(const void *a, const void *b, const void *arg) {
 }
 
 /* The merges of a listed tokenizer in their order. */
-static int32_t listed_merges(const tfm_tokenizer *t, tfm__form *form) {
+static int32_t listed_merges(const tfm_tokenizer *t, tfm__saved *form) {
     size_t count = 0;
     ranked *list = tfm__alloc_array(form->heap, t->pairs.count ? t->pairs.count : 1, sizeof *list);
     bool ok = list != NULL && tfm__buffer_reserve(&form->merges, t->pairs.count * sizeof(uint64_t));
@@ -140,7 +140,7 @@ static bool parts_of(const tfm_tokenizer *t, int32_t id, int32_t parts[2]) {
     return parts[0] >= 0 && parts[1] >= 0;
 }
 
-static int32_t no_merge(const tfm__form *form, int32_t id) {
+static int32_t no_merge(const tfm__saved *form, int32_t id) {
     return tfm__fail(
         form->error, TFM_E_UNSUPPORTED,
         "the tokenizer cannot be saved in this format: ranks and a list of merges would give other ids, for "
@@ -148,7 +148,7 @@ static int32_t no_merge(const tfm__form *form, int32_t id) {
         (int)id);
 }
 
-static int32_t ranked_merges(const tfm_tokenizer *t, tfm__form *form) {
+static int32_t ranked_merges(const tfm_tokenizer *t, tfm__saved *form) {
     for (int32_t id = 0; id < t->vocab_size; id++) {
         int32_t parts[2];
         uint64_t merge;
@@ -161,14 +161,14 @@ static int32_t ranked_merges(const tfm_tokenizer *t, tfm__form *form) {
 }
 
 /* For rank files: the list of merges says the same as the ranks do. */
-static int32_t check_ranks(const tfm_tokenizer *t, const tfm__form *form) {
+static int32_t check_ranks(const tfm_tokenizer *t, const tfm__saved *form) {
     size_t at = 0, count = form->merges.size / sizeof(uint64_t);
     for (int32_t id = 0; id < t->vocab_size; id++) {
         int32_t parts[2];
         if (!(t->flags[id] & TFM__TOKEN_MATCH) || t->flags[id] & TFM__TOKEN_ADDED || t->key[id].length < 2)
             continue;
         if (t->key[id].length > LONGEST_NAME || at == count || !parts_of(t, id, parts) ||
-            tfm__form_merge(form, at) != ((uint64_t)(uint32_t)parts[0] << 32 | (uint32_t)parts[1]))
+            tfm__saved_merge(form, at) != ((uint64_t)(uint32_t)parts[0] << 32 | (uint32_t)parts[1]))
             return no_merge(form, id);
         at++;
     }
@@ -179,7 +179,7 @@ static int32_t check_ranks(const tfm_tokenizer *t, const tfm__form *form) {
 }
 
 /* The frame around a text, if it is what begins and ends it and no more. */
-static int32_t take_frame(const tfm_tokenizer *t, tfm__form *form) {
+static int32_t take_frame(const tfm_tokenizer *t, tfm__saved *form) {
     int32_t before = -1, behind = -1;
     bool text = false, other = false;
     form->bos = t->bos;
@@ -203,7 +203,7 @@ static int32_t take_frame(const tfm_tokenizer *t, tfm__form *form) {
     return other ? cannot(form, "more than one token in front of a text or behind it") : TFM_OK;
 }
 
-static int32_t take_stages(const tfm_tokenizer *t, tfm__form *form) {
+static int32_t take_stages(const tfm_tokenizer *t, tfm__saved *form) {
     form->splitter = t->splitter;
     if (form->splitter.count && form->splitter.stages[0].kind == TFM__STAGE_PREFIX_SPACE) {
         form->prefix_space = true;
@@ -221,7 +221,7 @@ static int32_t take_stages(const tfm_tokenizer *t, tfm__form *form) {
     return TFM_OK;
 }
 
-static int32_t byte_level_form(const tfm_tokenizer *t, int32_t format, tfm__form *form) {
+static int32_t byte_level_form(const tfm_tokenizer *t, int32_t format, tfm__saved *form) {
     tfm__buffer name;
     int32_t rc;
     if (t->step_count > 1 || (t->step_count == 1 && t->steps[0].kind != TFM__NORMAL_NFC))
@@ -260,7 +260,7 @@ static float score_of(uint32_t order) {
     return score;
 }
 
-static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__form *form) {
+static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__saved *form) {
     int32_t rc = TFM_OK;
     if (t->order_kind != TFM__MERGE_SCORES || t->step_count != 1 || t->steps[0].kind != TFM__NORMAL_SPM)
         return cannot(form, "only byte-level BPE and SentencePiece's BPE can be saved");
@@ -281,14 +281,14 @@ static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__form *form)
     for (int32_t id = 0; id < t->vocab_size && rc == TFM_OK; id++) {
         float score = t->order[id] == UINT32_MAX ? 0.0f : score_of(t->order[id]);
         if (!(t->flags[id] & TFM__TOKEN_PRESENT)) return cannot(form, "ids without tokens");
-        rc = tfm__form_token_add(form, tfm__slice_at(t, t->key[id]), t->key[id].length, t->kind[id], score);
+        rc = tfm__saved_token_add(form, tfm__slice_at(t, t->key[id]), t->key[id].length, t->kind[id], score);
     }
     return rc;
 }
 
 /* ---- All ---- */
 
-int32_t tfm__form_of(const tfm_tokenizer *t, int32_t format, tfm__form *form) {
+int32_t tfm__saved_of(const tfm_tokenizer *t, int32_t format, tfm__saved *form) {
     form->byte_level = t->model == TFM__MODEL_BPE && t->bytes;
     if (form->byte_level && format == TFM_SAVE_SENTENCEPIECE)
         return cannot(form, "it is not SentencePiece's");
@@ -298,7 +298,7 @@ int32_t tfm__form_of(const tfm_tokenizer *t, int32_t format, tfm__form *form) {
     return spm_form(t, format, form);
 }
 
-int32_t tfm__save(const tfm__form *form, int32_t format, tfm__buffer *out) {
+int32_t tfm__save(const tfm__saved *form, int32_t format, tfm__buffer *out) {
     switch (format) {
     case TFM_SAVE_TOKENIZER_JSON:
         return tfm__save_json(form, out);

@@ -9,7 +9,7 @@
 enum { GGUF_UINT32 = 4, GGUF_INT32 = 5, GGUF_FLOAT32 = 6, GGUF_BOOL = 7, GGUF_STRING = 8, GGUF_ARRAY = 9 };
 
 typedef struct writer {
-    const tfm__form *form;
+    const tfm__saved *form;
     tfm__buffer *out;
     uint64_t values;
     bool ok;
@@ -78,33 +78,33 @@ static void put_hole(writer *w, size_t id) {
 }
 
 static void put_tokens(writer *w) {
-    const tfm__form *form = w->form;
-    size_t count = tfm__form_count(form);
+    const tfm__saved *form = w->form;
+    size_t count = tfm__saved_count(form);
     put_array(w, "tokenizer.ggml.tokens", GGUF_STRING, count);
     for (size_t id = 0; id < count; id++) {
         size_t length;
-        const char *name = tfm__form_name(form, id, &length);
-        if (tfm__form_at(form, id).kind)
+        const char *name = tfm__saved_name(form, id, &length);
+        if (tfm__saved_at(form, id).kind)
             put_text(w, name, length);
         else
             put_hole(w, id);
     }
     put_array(w, "tokenizer.ggml.token_type", GGUF_INT32, count);
     for (size_t id = 0; id < count; id++) {
-        uint8_t kind = tfm__form_at(form, id).kind;
+        uint8_t kind = tfm__saved_at(form, id).kind;
         put_u32(w, kind ? kind : TFM_TOKEN_UNUSED);
     }
 }
 
 static void put_merges(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     size_t count = form->merges.size / sizeof(uint64_t);
     put_array(w, "tokenizer.ggml.merges", GGUF_STRING, count);
     for (size_t i = 0; i < count; i++) {
-        uint64_t merge = tfm__form_merge(form, i);
+        uint64_t merge = tfm__saved_merge(form, i);
         size_t left_length, right_length;
-        const char *left = tfm__form_name(form, (size_t)(merge >> 32), &left_length);
-        const char *right = tfm__form_name(form, (size_t)(uint32_t)merge, &right_length);
+        const char *left = tfm__saved_name(form, (size_t)(merge >> 32), &left_length);
+        const char *right = tfm__saved_name(form, (size_t)(uint32_t)merge, &right_length);
         put_u64(w, left_length + right_length + 1);
         put(w, left, left_length);
         put(w, " ", 1);
@@ -113,10 +113,10 @@ static void put_merges(writer *w) {
 }
 
 static void put_scores(writer *w) {
-    const tfm__form *form = w->form;
-    put_array(w, "tokenizer.ggml.scores", GGUF_FLOAT32, tfm__form_count(form));
-    for (size_t id = 0; id < tfm__form_count(form); id++) {
-        float score = tfm__form_at(form, id).score;
+    const tfm__saved *form = w->form;
+    put_array(w, "tokenizer.ggml.scores", GGUF_FLOAT32, tfm__saved_count(form));
+    for (size_t id = 0; id < tfm__saved_count(form); id++) {
+        float score = tfm__saved_at(form, id).score;
         uint32_t bits;
         memcpy(&bits, &score, sizeof bits);
         put_u32(w, bits);
@@ -124,7 +124,7 @@ static void put_scores(writer *w) {
 }
 
 /* What llama.cpp does with tokens that are matched whole is one thing only. */
-static int32_t check_added(const tfm__form *form) {
+static int32_t check_added(const tfm__saved *form) {
     for (size_t i = 0; i < form->added.size / sizeof(tfm__added); i++) {
         tfm__added added;
         memcpy(&added, form->added.data + i * sizeof added, sizeof added);
@@ -138,7 +138,7 @@ static int32_t check_added(const tfm__form *form) {
     return TFM_OK;
 }
 
-int32_t tfm__save_gguf(const tfm__form *form, tfm__buffer *out) {
+int32_t tfm__save_gguf(const tfm__saved *form, tfm__buffer *out) {
     writer w = {form, out, 0, true};
     size_t start = out->size;
     const char *pre = NULL;

@@ -7,7 +7,7 @@
 #include "tokenizer/save.h"
 
 typedef struct writer {
-    const tfm__form *form;
+    const tfm__saved *form;
     tfm__buffer *out;
     bool ok;
 } writer;
@@ -54,7 +54,7 @@ static void put_bool(writer *w, const char *key, bool value) {
 }
 
 static void put_added(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     put(w, "\"added_tokens\":[");
     for (size_t i = 0; i < form->added.size / sizeof(tfm__added); i++) {
         tfm__added added;
@@ -82,7 +82,7 @@ static void put_byte_level(writer *w, bool prefix_space, bool use_regex) {
 }
 
 static void put_pre_tokenizer(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     bool gpt2 = form->splitter.count == 1 && form->splitter.stages[0].kind == TFM__SPLIT_GPT2;
     put(w, "\"pre_tokenizer\":");
     if (form->pattern && !gpt2) {
@@ -100,7 +100,7 @@ static void put_pre_tokenizer(writer *w) {
 /* One end of a template. */
 static void put_template_part(writer *w, int32_t id, bool *first) {
     size_t length;
-    const char *name = tfm__form_name(w->form, (size_t)id, &length);
+    const char *name = tfm__saved_name(w->form, (size_t)id, &length);
     put(w, *first ? "{\"SpecialToken\":{\"id\":" : ",{\"SpecialToken\":{\"id\":");
     put_string(w, name, length);
     put(w, ",\"type_id\":0}}");
@@ -116,7 +116,7 @@ static void put_sequence(writer *w, const char *id, int type, bool *first) {
 
 static void put_template_token(writer *w, int32_t id, bool *first) {
     size_t length;
-    const char *name = tfm__form_name(w->form, (size_t)id, &length);
+    const char *name = tfm__saved_name(w->form, (size_t)id, &length);
     if (!*first) put(w, ",");
     put_string(w, name, length);
     put(w, ":{\"id\":");
@@ -130,7 +130,7 @@ static void put_template_token(writer *w, int32_t id, bool *first) {
 }
 
 static void put_template(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     put(w, "{\"type\":\"TemplateProcessing\"");
     for (int pair = 0; pair < 2; pair++) {
         bool first = true;
@@ -150,7 +150,7 @@ static void put_template(writer *w) {
 }
 
 static void put_post_processor(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     bool framed = form->adds_bos || form->adds_eos, trims = form->trim_offsets;
     put(w, "\"post_processor\":");
     if (trims && framed) put(w, "{\"type\":\"Sequence\",\"processors\":[");
@@ -163,13 +163,13 @@ static void put_post_processor(writer *w) {
 }
 
 static void put_vocab(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     bool first = true;
     put(w, "\"vocab\":{");
-    for (size_t id = 0; id < tfm__form_count(form); id++) {
+    for (size_t id = 0; id < tfm__saved_count(form); id++) {
         size_t length;
-        const char *name = tfm__form_name(form, id, &length);
-        if (tfm__form_at(form, id).kind == 0) continue;
+        const char *name = tfm__saved_name(form, id, &length);
+        if (tfm__saved_at(form, id).kind == 0) continue;
         put(w, first ? "\n" : ",\n");
         put_string(w, name, length);
         put(w, ":");
@@ -180,23 +180,23 @@ static void put_vocab(writer *w) {
 }
 
 static void put_merges(writer *w) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     put(w, "\"merges\":[");
     for (size_t i = 0; i < form->merges.size / sizeof(uint64_t); i++) {
-        uint64_t merge = tfm__form_merge(form, i);
+        uint64_t merge = tfm__saved_merge(form, i);
         size_t length;
-        const char *name = tfm__form_name(form, (size_t)(merge >> 32), &length);
+        const char *name = tfm__saved_name(form, (size_t)(merge >> 32), &length);
         put(w, i ? ",\n[" : "\n[");
         put_string(w, name, length);
         put(w, ",");
-        name = tfm__form_name(form, (size_t)(uint32_t)merge, &length);
+        name = tfm__saved_name(form, (size_t)(uint32_t)merge, &length);
         put_string(w, name, length);
         put(w, "]");
     }
     put(w, "]}\n}\n");
 }
 
-int32_t tfm__save_json(const tfm__form *form, tfm__buffer *out) {
+int32_t tfm__save_json(const tfm__saved *form, tfm__buffer *out) {
     writer w = {form, out, true};
     if (!form->byte_level)
         return tfm__fail(

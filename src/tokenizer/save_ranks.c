@@ -28,12 +28,12 @@ static bool put_rank(tfm__buffer *out, size_t rank) {
     return tfm__buffer_append(out, line + at, sizeof line - at);
 }
 
-static bool is_added(const tfm__form *form, const bool *added, size_t id) {
-    return tfm__form_at(form, id).kind == 0 || added[id];
+static bool is_added(const tfm__saved *form, const bool *added, size_t id) {
+    return tfm__saved_at(form, id).kind == 0 || added[id];
 }
 
-int32_t tfm__save_ranks(const tfm__form *form, tfm__buffer *out) {
-    size_t count = tfm__form_count(form);
+int32_t tfm__save_ranks(const tfm__saved *form, tfm__buffer *out) {
+    size_t count = tfm__saved_count(form);
     bool *added, ok = true, outside = false;
     tfm__buffer bytes;
     if (!form->byte_level || form->nfc || form->prefix_space || form->adds_bos || form->adds_eos)
@@ -51,7 +51,7 @@ int32_t tfm__save_ranks(const tfm__form *form, tfm__buffer *out) {
     tfm__buffer_init(&bytes, form->heap);
     for (size_t id = 0; id < count && ok && !outside; id++) {
         size_t length;
-        const char *name = tfm__form_name(form, id, &length);
+        const char *name = tfm__saved_name(form, id, &length);
         bool refused = false;
         if (is_added(form, added, id)) continue;
         bytes.size = 0;

@@ -6,7 +6,7 @@
 #include "tokenizer/save.h"
 
 typedef struct writer {
-    const tfm__form *form;
+    const tfm__saved *form;
     tfm__buffer *out;
     bool ok;
 } writer;
@@ -40,11 +40,11 @@ static void put_message(writer *w, uint32_t field, writer *inner) {
 }
 
 static void put_pieces(writer *w, writer *inner) {
-    const tfm__form *form = w->form;
-    for (size_t id = 0; id < tfm__form_count(form); id++) {
-        tfm__form_token token = tfm__form_at(form, id);
+    const tfm__saved *form = w->form;
+    for (size_t id = 0; id < tfm__saved_count(form); id++) {
+        tfm__saved_token token = tfm__saved_at(form, id);
         size_t length;
-        const char *name = tfm__form_name(form, id, &length);
+        const char *name = tfm__saved_name(form, id, &length);
         uint32_t bits;
         memcpy(&bits, &token.score, sizeof bits);
         put_bytes(inner, 1, name, length);
@@ -56,9 +56,9 @@ static void put_pieces(writer *w, writer *inner) {
 }
 
 static void put_trainer(writer *w, writer *inner) {
-    const tfm__form *form = w->form;
+    const tfm__saved *form = w->form;
     put_number(inner, 3, 2); /* BPE */
-    put_number(inner, 4, (int64_t)tfm__form_count(form));
+    put_number(inner, 4, (int64_t)tfm__saved_count(form));
     put_number(inner, 24, form->rules.suffix);
     put_number(inner, 35, form->byte_fallback);
     put_number(inner, 40, form->unknown);
@@ -93,7 +93,7 @@ static void put_normalizer(writer *w, writer *inner) {
     put_message(w, 3, inner);
 }
 
-int32_t tfm__save_spm(const tfm__form *form, tfm__buffer *out) {
+int32_t tfm__save_spm(const tfm__saved *form, tfm__buffer *out) {
     tfm__buffer scratch;
     writer w = {form, out, true}, inner = {form, &scratch, true};
     tfm__buffer_init(&scratch, form->heap);

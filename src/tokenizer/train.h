@@ -168,12 +168,6 @@ int32_t tfm__merger_run(tfm__merger *merger);
 /* Reports how far merging is: part of whole. */
 int32_t tfm__train_poll_merging(tfm__trainer *trainer, uint64_t part, uint64_t whole);
 
-/* ---- train_scripts.c ---- */
-
-#define TFM__SCRIPT_INHERITED 1
-/* A number for the script of a code point, as sentencepiece's trainer tells them apart. */
-int tfm__train_script(uint32_t code);
-
 /* ---- The kinds ---- */
 
 int32_t tfm__train_bytes(tfm__trainer *trainer, const tfm__train_source *source, tfm_tokenizer **out);

@@ -79,7 +79,7 @@ static bool known_pattern(const char *pattern, tfm__stage *stage) {
 }
 
 /* Sets the splitter and, in the form, the spelling of what it does. */
-static int32_t take_pattern(tfm__trainer *trainer, splitting *s, tfm__form *form) {
+static int32_t take_pattern(tfm__trainer *trainer, splitting *s, tfm__saved *form) {
     const char *pattern = trainer->options.pattern;
     tfm__stage stage = {0};
     tfm_tokenizer *t = s->splitter;
@@ -198,7 +198,7 @@ static int32_t add_words(tfm__trainer *trainer, const tfm__piece_table *table, t
 /* ---- The result ---- */
 
 /* Merges that stand twice count where they stand last. */
-static int32_t form_merges(const tfm__merger *merger, tfm__form *form) {
+static int32_t form_merges(const tfm__merger *merger, tfm__saved *form) {
     size_t count = merger->merges.size / sizeof(uint64_t);
     tfm__map last = {0};
     bool ok =
@@ -217,26 +217,26 @@ static int32_t form_merges(const tfm__merger *merger, tfm__form *form) {
     return ok ? TFM_OK : tfm__fail_memory(form->error, form->heap, count * sizeof(uint64_t));
 }
 
-static int32_t fill_form(tfm__trainer *trainer, const tfm__merger *merger, tfm__form *form) {
+static int32_t fill_form(tfm__trainer *trainer, const tfm__merger *merger, tfm__saved *form) {
     const tfm_tokenizer_train_options *o = &trainer->options;
     int32_t rc = TFM_OK;
     for (size_t id = 0; id < tfm__merger_symbols(merger) && rc == TFM_OK; id++) {
         size_t size;
         const uint8_t *text = tfm__merger_text(merger, (uint32_t)id, &size);
-        rc = tfm__form_token_add(form, text, size, TFM_TOKEN_NORMAL, 0);
+        rc = tfm__saved_token_add(form, text, size, TFM_TOKEN_NORMAL, 0);
     }
     for (size_t i = 0; i < o->special_count && rc == TFM_OK; i++) {
         const char *text = o->special_tokens[i];
         bool before = false;
         for (size_t j = 0; j < i; j++) before = before || strcmp(o->special_tokens[j], text) == 0;
-        if (!before) rc = tfm__form_special(form, (int32_t)tfm__merger_find(merger, text, strlen(text)));
+        if (!before) rc = tfm__saved_special(form, (int32_t)tfm__merger_find(merger, text, strlen(text)));
     }
     return rc ? rc : form_merges(merger, form);
 }
 
 /* Writes the form as tokenizer.json and reads that, so that it and the file that is saved later cannot
  * differ. */
-static int32_t tokenizer_of(tfm__trainer *trainer, const tfm__form *form, tfm_tokenizer **out) {
+static int32_t tokenizer_of(tfm__trainer *trainer, const tfm__saved *form, tfm_tokenizer **out) {
     tfm__loaded_text file = {NULL, 0, "trained tokenizer"};
     tfm_tokenizer *t = NULL;
     tfm__buffer json;
@@ -295,9 +295,9 @@ int32_t tfm__train_bytes(tfm__trainer *trainer, const tfm__train_source *source,
     splitting s = {NULL, trainer->options.add_prefix_space == TFM_YES};
     tfm__piece_table table = {0};
     tfm__merger merger;
-    tfm__form form;
+    tfm__saved form;
     int32_t rc;
-    tfm__form_init(&form, trainer->heap, trainer->error);
+    tfm__saved_init(&form, trainer->heap, trainer->error);
     tfm__merger_init(&merger, trainer);
     form.byte_level = true;
     form.prefix_space = s.prefix_space;
@@ -314,6 +314,6 @@ int32_t tfm__train_bytes(tfm__trainer *trainer, const tfm__train_source *source,
     tfm__merger_free(&merger);
     if (rc == TFM_OK) rc = tokenizer_of(trainer, &form, out);
     tfm__tokenizer_free(s.splitter);
-    tfm__form_free(&form);
+    tfm__saved_free(&form);
     return rc;
 }

@@ -12,6 +12,7 @@
  * Byte-level order (Hugging Face's BpeTrainer): count, then the smaller left symbol, then the smaller right
  * one. A text that is a symbol already is that symbol. A pair that is queued a second time, which takes such
  * a text, has a list of its own, and the counts of merged pairs are never set back: so does the original (but
+ * in 32 bits).
  * SentencePiece's order: count, then fewer characters, then the text, byte by byte; a text is made once.
  * Pairs that no longer occur are merged all the same when nothing else is left. Sources: tokenizers 0.23
  * (models/bpe/trainer.rs), sentencepiece 0.2.3 (bpe_model_trainer.cc), read for what they do. */

@@ -126,29 +126,29 @@ static int32_t slot_init(tfm__trainer *trainer, tfm__train_slot *slot, void *arg
 
 /* ---- Meta pieces ---- */
 
-static int32_t add_meta(spm *s, tfm__form *form, const char *text, int kind) {
+static int32_t add_meta(spm *s, tfm__saved *form, const char *text, int kind) {
     size_t length = strlen(text);
     int32_t other;
     if (tfm__trie_longest(&s->meta, (const uint8_t *)text, length, &other) == length)
         return tfm__fail(s->trainer->error, TFM_E_ARGUMENT, "the symbol '%.100s' is defined twice", text);
     if (!tfm__trie_put(&s->meta, s->trainer->heap, (const uint8_t *)text, length,
-                       (int32_t)tfm__form_count(form)))
+                       (int32_t)tfm__saved_count(form)))
         return refused(s);
-    return tfm__form_token_add(form, text, length, kind, 0);
+    return tfm__saved_token_add(form, text, length, kind, 0);
 }
 
 /* <s> and </s> keep their ids, whatever list names them. */
-static int32_t add_symbol(spm *s, tfm__form *form, const char *text, int kind) {
+static int32_t add_symbol(spm *s, tfm__saved *form, const char *text, int kind) {
     int32_t id = strcmp(text, "<s>") == 0 ? 1 : strcmp(text, "</s>") == 0 ? 2 : -1;
-    tfm__form_token token;
+    tfm__saved_token token;
     if (id < 0) return add_meta(s, form, text, kind);
-    token = tfm__form_at(form, (size_t)id);
+    token = tfm__saved_at(form, (size_t)id);
     token.kind = (uint8_t)kind;
     memcpy(form->tokens.data + (size_t)id * sizeof token, &token, sizeof token);
     return TFM_OK;
 }
 
-static int32_t add_all_meta(spm *s, tfm__form *form) {
+static int32_t add_all_meta(spm *s, tfm__saved *form) {
     static const char hex[] = "0123456789ABCDEF";
     const tfm_tokenizer_train_options *o = &s->trainer->options;
     int32_t rc = add_meta(s, form, "<unk>", TFM_TOKEN_UNKNOWN);
@@ -264,7 +264,8 @@ static bool char_allowed(const spm *s, look *l, uint32_t code) {
     int script;
     if (code == UNKNOWN || code == 0 || code == BORDER || code == ' ' || code == TFM__NO_CODE) return false;
     if (code == MARK_CODE) return mark_allowed(s, l);
-    script = tfm__train_script(code);
+    script = (int)tfm__unicode_script(code);
+    if (script == TFM__SCRIPT_ANY) script = TFM__SCRIPT_COMMON;
     if (script == TFM__SCRIPT_INHERITED) script = l->before;
     if (is_digit(code)) {
         if (!s->numbers) script = -1;
@@ -380,7 +381,7 @@ static int32_t add_words(spm *s, const tfm__piece_table *table, tfm__merger *mer
 
 /* ---- The result ---- */
 
-static int32_t fill_form(spm *s, const tfm__merger *merger, tfm__form *form, size_t wanted) {
+static int32_t fill_form(spm *s, const tfm__merger *merger, tfm__saved *form, size_t wanted) {
     const tfm_tokenizer_train_options *o = &s->trainer->options;
     const char_count *list = (const char_count *)(const void *)s->chars.data;
     size_t made = merger->made.size / sizeof(uint32_t);
@@ -396,18 +397,18 @@ static int32_t fill_form(spm *s, const tfm__merger *merger, tfm__form *form, siz
         const uint8_t *text;
         memcpy(&symbol, merger->made.data + i * sizeof symbol, sizeof symbol);
         text = tfm__merger_text(merger, symbol, &size);
-        rc = tfm__form_token_add(form, text, size, TFM_TOKEN_NORMAL, score);
+        rc = tfm__saved_token_add(form, text, size, TFM_TOKEN_NORMAL, score);
     }
     for (size_t i = 0; i < s->kept && rc == TFM_OK; i++, score -= 1) {
         uint8_t text[4];
-        rc = tfm__form_token_add(form, text, tfm__utf8_write(list[i].code, text), TFM_TOKEN_NORMAL, score);
+        rc = tfm__saved_token_add(form, text, tfm__utf8_write(list[i].code, text), TFM_TOKEN_NORMAL, score);
     }
     return rc;
 }
 
 /* Writes the form as a .model file and reads that, so that it and the file that is saved later cannot differ.
  */
-static int32_t tokenizer_of(spm *s, const tfm__form *form, tfm_tokenizer **out) {
+static int32_t tokenizer_of(spm *s, const tfm__saved *form, tfm_tokenizer **out) {
     tfm__loaded_text file = {NULL, 0, "trained tokenizer"};
     tfm_tokenizer *t = NULL;
     tfm__buffer model;
@@ -427,7 +428,7 @@ static int32_t tokenizer_of(spm *s, const tfm__form *form, tfm_tokenizer **out) 
     return rc;
 }
 
-static int32_t count_and_merge(spm *s, const tfm__train_source *source, tfm__form *form, tfm__merger *merger,
+static int32_t count_and_merge(spm *s, const tfm__train_source *source, tfm__saved *form, tfm__merger *merger,
                                tfm__piece_table *table) {
     tfm__trainer *trainer = s->trainer;
     const tfm_tokenizer_train_options *o = &trainer->options;
@@ -443,7 +444,7 @@ static int32_t count_and_merge(spm *s, const tfm__train_source *source, tfm__for
     if ((rc = add_all_meta(s, form)) != 0 || (rc = tfm__train_read(trainer, &plan, table)) != 0 ||
         (rc = choose_chars(s, table)) != 0)
         return rc;
-    taken = tfm__form_count(form) + s->kept;
+    taken = tfm__saved_count(form) + s->kept;
     if (taken > o->vocab_size)
         return tfm__fail(
             trainer->error, TFM_E_ARGUMENT,
@@ -461,7 +462,7 @@ static int32_t count_and_merge(spm *s, const tfm__train_source *source, tfm__for
     return fill_form(s, merger, form, wanted);
 }
 
-static void take_choices(spm *s, tfm__form *form) {
+static void take_choices(spm *s, tfm__saved *form) {
     const tfm_tokenizer_train_options *o = &s->trainer->options;
     tfm__spm_rules *rules = &s->rules->spm;
     s->digits = chosen(o->split_digits, false);
@@ -484,9 +485,9 @@ int32_t tfm__train_spm(tfm__trainer *trainer, const tfm__train_source *source, t
     spm s = {.trainer = trainer};
     tfm__piece_table table = {0};
     tfm__merger merger;
-    tfm__form form;
+    tfm__saved form;
     int32_t rc;
-    tfm__form_init(&form, trainer->heap, trainer->error);
+    tfm__saved_init(&form, trainer->heap, trainer->error);
     tfm__merger_init(&merger, trainer);
     tfm__buffer_init(&s.chars, trainer->heap);
     rc = tfm__tokenizer_new(trainer->heap, &s.rules, trainer->error);
@@ -503,6 +504,6 @@ int32_t tfm__train_spm(tfm__trainer *trainer, const tfm__train_source *source, t
     tfm__free(trainer->heap, s.meta.value);
     if (rc == TFM_OK) rc = tokenizer_of(&s, &form, out);
     tfm__tokenizer_free(s.rules);
-    tfm__form_free(&form);
+    tfm__saved_free(&form);
     return rc;
 }
