@@ -16,7 +16,8 @@ static bool has_avx2(void) {
     unsigned eax, ebx, ecx, edx;
     __builtin_cpu_init();
     /* clang 14 does not know "f16c" as a feature's name, so that bit is read directly */
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+           __builtin_cpu_supports("popcnt") &&
            __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 static bool has_avx512(void) {

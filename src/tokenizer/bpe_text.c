@@ -54,6 +54,20 @@ static int32_t take_other(const tfm_tokenizer *tokenizer, tfm__work *work, tfm__
             return tfm__fail_memory(error, sink->ids->heap, (size_t)count * sizeof *known);
         return TFM_OK;
     }
+    if (tokenizer->byte_pairs && length <= TFM__PIECE_KEY) {
+        int32_t ids[TFM__PIECE_KEY], whole = -1;
+        size_t n = 1;
+        if (tokenizer->whole != TFM__WHOLE_NEVER)
+            whole = tfm__model_whole(tokenizer, tfm__key_find(tokenizer, key));
+        if (whole >= 0)
+            ids[0] = whole;
+        else
+            n = tfm__merge_bytes(tokenizer, piece, length, ids);
+        if (!tfm__buffer_append(sink->ids, ids, n * sizeof *ids))
+            return tfm__fail_memory(error, sink->ids->heap, n * sizeof *ids);
+        tfm__pieces_put(work->pieces, key, piece, length, ids, n);
+        return TFM_OK;
+    }
     if ((rc = tfm__model_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
     tfm__pieces_put(work->pieces, key, piece, length,
                     (const int32_t *)(const void *)(sink->ids->data + before),

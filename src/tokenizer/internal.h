@@ -124,7 +124,10 @@ struct tfm_tokenizer {
     uint8_t *flags;   /* TFM__TOKEN_* */
     uint32_t *order;  /* SCORES: 0 is the best; UINT32_MAX never merges */
     uint32_t longest_key, longest_text, longest_match; /* longest_match: of added tokens */
-    tfm__key_slot *keys;                               /* [key_mask + 1] key -> id */
+    struct tfm__key_line *short_keys; /* keys of 1 to 15 bytes -> id (keys.h) */
+    uint16_t *short_filter; /* of each line: which sixteenths of it are some key's */
+    unsigned short_shift;
+    tfm__key_slot *keys; /* [key_mask + 1] all others -> id */
     size_t key_mask;
     int32_t *finds; /* [find_mask + 1] text -> id, for tfm_token_find; -1: empty */
     size_t find_mask;
@@ -141,6 +144,7 @@ struct tfm_tokenizer {
     uint8_t order_kind, whole;
     bool bytes;            /* initial symbols are bytes */
     int32_t byte_id[256];  /* -1: none */
+    uint64_t *byte_pairs;  /* [65536] what two bytes merge to, with bytes_complete (merge_bytes.c), or NULL */
     bool bytes_complete;   /* bytes, and every one has a token: ids are the text, and nothing is unknown */
     int32_t stand_in;      /* what a character without a token becomes; -1: nothing */
     bool byte_fallback;    /* characters without a token become byte tokens */
@@ -225,12 +229,19 @@ int32_t tfm__vocab_store(tfm_tokenizer *tokenizer, const void *bytes, size_t len
 int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, size_t key_length,
                        const void *text, size_t text_length, int kind, int flags, tfm_error *error);
 
+/* ---- keys.c ---- */
+
+/* Slots for n entries, at most half full, a power of two; 0 on overflow. */
+size_t tfm__slots_for(size_t n);
+
 /* Puts every token with TFM__TOKEN_MATCH into the key table. Two tokens of one key: TFM_E_FORMAT, or the
  * lower id where first_counts. */
 int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char *file, tfm_error *error);
 
 /* The token whose key these bytes are, or -1. */
 int32_t tfm__vocab_find(const tfm_tokenizer *tokenizer, const uint8_t *bytes, size_t length);
+
+/* ---- vocab.c, continued ---- */
 
 /* Adds the pair (left, right) to the list; of equal pairs the later counts. */
 int32_t tfm__vocab_pair(tfm_tokenizer *tokenizer, int32_t left, int32_t right, uint32_t rank, int32_t merged,
@@ -352,6 +363,10 @@ void tfm__work_free(tfm__work *work); /* NULL is fine */
 int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                          tfm__sink *sink, tfm_error *error);
 
+/* An id that a whole piece may become without merging, given the token with the piece's key (-1: none), or -1. Where
+ * tokenizer->whole is not TFM__WHOLE_NEVER. */
+int32_t tfm__model_whole(const tfm_tokenizer *tokenizer, int32_t id);
+
 /* The same for byte-level BPE and a piece that is not remembered: without a look at what is. */
 int32_t tfm__model_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
                              size_t length, tfm__sink *sink, tfm_error *error);
@@ -367,6 +382,17 @@ int32_t tfm__model_text(const tfm_tokenizer *tokenizer, tfm__work *work, const u
 /* Merges one piece and appends its ids. */
 int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                    tfm__sink *sink, tfm_error *error);
+
+/* ---- merge_bytes.c: BPE over bytes ---- */
+
+#define TFM__MERGE_BYTES 32
+
+/* Tables for what follows, where the tokenizer is such. */
+int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error);
+
+/* Merges a piece of 1 to TFM__MERGE_BYTES bytes, with tokenizer->byte_pairs; writes its ids, at most length, and returns
+ * how many. */
+size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
 
 /* ---- split.c: a text to pieces ---- */
 

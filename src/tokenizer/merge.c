@@ -338,6 +338,16 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_
             !(work->unused_cut = tfm__alloc_array(work->heap, count, sizeof *work->unused_cut)))
             return tfm__fail_memory(error, work->heap, count * sizeof *work->unused_cut);
     }
+    if (tokenizer->byte_pairs && length && length <= TFM__MERGE_BYTES) {
+        int32_t ids[TFM__MERGE_BYTES];
+        uint32_t end = 0;
+        n = tfm__merge_bytes(tokenizer, piece, length, ids);
+        for (size_t i = 0; i < n && ok; i++) {
+            end += tokenizer->key[ids[i]].length;
+            ok = tfm__sink_put(sink, ids[i], end);
+        }
+        return ok ? TFM_OK : tfm__fail_memory(error, work->heap, 0);
+    }
     n = first_symbols(tokenizer, work, piece, (uint32_t)length);
     if (n == 0) return TFM_OK;
     if (n <= SHORT_PIECE) {

@@ -6,12 +6,19 @@
 
 /* ---- BPE ---- */
 
+int32_t tfm__model_whole(const tfm_tokenizer *tokenizer, int32_t id) {
+    if (id < 0) return -1;
+    return (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
+                                                  : tokenizer->flags[id] & TFM__TOKEN_SELF)
+               ? id
+               : -1;
+}
+
 int32_t tfm__model_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,
                              size_t length, tfm__sink *sink, tfm_error *error) {
     if (tokenizer->whole != TFM__WHOLE_NEVER && length <= tokenizer->longest_key && !work->at_front) {
-        int32_t id = tfm__vocab_find(tokenizer, piece, length);
-        if (id >= 0 && (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
-                                                              : tokenizer->flags[id] & TFM__TOKEN_SELF)) {
+        int32_t id = tfm__model_whole(tokenizer, tfm__vocab_find(tokenizer, piece, length));
+        if (id >= 0) {
             work->after_unknown = false;
             if (!tfm__sink_put(sink, id, (uint32_t)length))
                 return tfm__fail_memory(error, work->heap, sizeof id);

@@ -8,14 +8,6 @@
 
 #define FIRST_SLOTS ((size_t)1 << 11)
 #define FIRST_STORE ((size_t)1 << 10)
-#define M(n) (n) >= 8 ? UINT64_MAX : ((uint64_t)1 << (n) % 8 * 8) - 1
-#define MASKS(n)                                                                                             \
-    { M(n), (n) > 8 ? ((uint64_t)1 << ((n)-8) % 8 * 8) - 1 : 0 }
-
-const uint64_t tfm__piece_masks[TFM__PIECE_KEY + 1][2] = {
-    MASKS(0), MASKS(1), MASKS(2),  MASKS(3),  MASKS(4),  MASKS(5),  MASKS(6),  MASKS(7),
-    MASKS(8), MASKS(9), MASKS(10), MASKS(11), MASKS(12), MASKS(13), MASKS(14), MASKS(15)};
-
 tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
     tfm__pieces *pieces;
     size_t most = FIRST_SLOTS;
@@ -41,33 +33,14 @@ void tfm__pieces_free(tfm__pieces *pieces) {
     tfm__free(pieces->heap, pieces);
 }
 
-tfm__piece_key tfm__piece_key_of(const uint8_t *piece, size_t length) {
-    uint8_t bytes[16] = {0};
-    uint64_t hash = length, word;
-    size_t i = 0;
-    if (length <= TFM__PIECE_KEY) {
-        memcpy(bytes, piece, length);
-        return tfm__piece_key_fast(bytes, length);
-    }
-    for (; i + 8 <= length; i += 8) {
-        memcpy(&word, piece + i, 8);
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
-        hash ^= hash >> 29;
-    }
-    memcpy(&word, piece + length - 8, 8);
-    hash = (hash ^ word) * 0xbf58476d1ce4e5b9u;
-    return (tfm__piece_key){hash ^ hash >> 32, TFM__KEY_HASHED | length};
-}
-
-static bool same(tfm__piece_key a, tfm__piece_key b) { return ((a.low ^ b.low) | (a.high ^ b.high)) == 0; }
-
 int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
                         const int32_t **ids) {
     const size_t slot = tfm__piece_slot(pieces, key);
     const tfm__piece_entry *e = &pieces->entries[slot];
-    if (!same(e->key, key) && !same((++e)->key, key)) {
+    if (!tfm__same_key(e->key, key) && !tfm__same_key((++e)->key, key)) {
+        if (e->key.high == 0) return -1; /* a bucket that is not full has nothing beside it */
         e = &pieces->entries[slot ^ 2];
-        if (!same(e->key, key) && !same((++e)->key, key)) return -1;
+        if (!tfm__same_key(e->key, key) && !tfm__same_key((++e)->key, key)) return -1;
     }
     if (e->count != TFM__PIECE_FAR) {
         *ids = e->ids;

@@ -11,17 +11,12 @@
 #ifndef TFM__PIECES_H
 #define TFM__PIECES_H
 
-#include "tokenizer/internal.h"
+#include "tokenizer/keys.h"
 
-#define TFM__PIECE_KEY 15   /* bytes of a piece that is its own key */
 #define TFM__PIECE_LONG 512 /* longer ones are not remembered */
 #define TFM__PIECE_IDS 3
 #define TFM__PIECE_FAR                                                                                       \
     UINT32_MAX /* count of an entry whose ids lie in the store: ids[0] says where, ids[1] how many */
-
-typedef struct tfm__piece_key {
-    uint64_t low, high;
-} tfm__piece_key;
 
 typedef struct tfm__piece_entry {
     tfm__piece_key key; /* high 0: empty */
@@ -43,25 +38,9 @@ typedef struct tfm__pieces {
 #define TFM__KEY_NEVER ((uint64_t)0xfe << 56)  /* of no entry */
 #define TFM__KEY_PART ((uint64_t)0x80 << 56)   /* part of a piece: merged, never looked up as a whole */
 
-/* Ands bytes of a 16-byte load with what belongs to a piece of this length. */
-extern const uint64_t tfm__piece_masks[TFM__PIECE_KEY + 1][2];
-
-/* The key of a piece of 1 to 15 bytes, of which 16 can be read. */
-static inline tfm__piece_key tfm__piece_key_fast(const uint8_t *piece, size_t length) {
-    tfm__piece_key key;
-    memcpy(&key.low, piece, 8);
-    memcpy(&key.high, piece + 8, 8);
-    key.low &= tfm__piece_masks[length][0];
-    key.high = (key.high & tfm__piece_masks[length][1]) | (uint64_t)length << 56;
-    return key;
-}
-
-/* The key of any piece that is remembered. */
-tfm__piece_key tfm__piece_key_of(const uint8_t *piece, size_t length);
-
 /* Index of the first of the two entries that may hold a key. */
 static inline size_t tfm__piece_slot(const tfm__pieces *pieces, tfm__piece_key key) {
-    return (size_t)(((key.low ^ key.high * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu) >> pieces->shift) * 2;
+    return (size_t)(tfm__key_hash(key) >> pieces->shift) * 2;
 }
 
 /* NULL: memory refused, or cache_bytes does not allow any. */

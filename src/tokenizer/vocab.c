@@ -2,8 +2,7 @@
  * merge.c and the exported functions.
  *
  * All texts lie in one blob; a token has a key (what merging compares) and a text (what it decodes to),
- * mostly the same slice. keys: open addressing, at most half full, the hash beside the id so that most misses
- * cost no compare. */
+ * mostly the same slice. keys.c finds tokens by their keys. */
 #include "base/cpu.h"
 #include "tokenizer/decode_plan.h"
 #include "tokenizer/models.h"
@@ -38,6 +37,9 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer->flags);
     tfm__free(heap, tokenizer->order);
     tfm__free(heap, tokenizer->keys);
+    tfm__free(heap, tokenizer->short_keys);
+    tfm__free(heap, tokenizer->short_filter);
+    tfm__free(heap, tokenizer->byte_pairs);
     tfm__free(heap, tokenizer->finds);
     tfm__free(heap, tokenizer->pairs.slots);
     tfm__free(heap, tokenizer->added);
@@ -93,65 +95,6 @@ int32_t tfm__vocab_set(tfm_tokenizer *tokenizer, int32_t id, const void *key, si
     tokenizer->kind[id] = (uint8_t)kind;
     tokenizer->flags[id] = (uint8_t)(flags | TFM__TOKEN_PRESENT);
     return TFM_OK;
-}
-
-/* ---- Keys ---- */
-
-/* Slots for n entries, at most half full; 0 on overflow. */
-static size_t slots_for(size_t n) {
-    size_t slots = 16;
-    while (slots / 2 < n) {
-        if (slots > SIZE_MAX / 4) return 0;
-        slots *= 2;
-    }
-    return slots;
-}
-
-int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char *file, tfm_error *error) {
-    size_t matchable = 0, slots, bytes;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++)
-        if (tokenizer->flags[id] & TFM__TOKEN_MATCH) matchable++;
-    slots = slots_for(matchable);
-    if (slots == 0 || !tfm__mul_size(slots, sizeof *tokenizer->keys, &bytes))
-        return tfm__fail_memory(error, tokenizer->heap, 0);
-    tokenizer->keys = tfm__alloc(tokenizer->heap, bytes);
-    if (!tokenizer->keys) return tfm__fail_memory(error, tokenizer->heap, bytes);
-    tokenizer->key_mask = slots - 1;
-    for (size_t i = 0; i < slots; i++) tokenizer->keys[i] = (tfm__key_slot){0, -1, {0, 0}};
-    tokenizer->longest_key = 0;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        tfm__slice key = tokenizer->key[id];
-        const uint8_t *bytes_of = tfm__slice_at(tokenizer, key);
-        uint32_t hash;
-        size_t at;
-        if (!(tokenizer->flags[id] & TFM__TOKEN_MATCH)) continue;
-        if (tfm__vocab_find(tokenizer, bytes_of, key.length) >= 0) {
-            if (!first_counts)
-                return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
-                                    "the tokens %d and %d are the same: '%.*s'",
-                                    (int)tfm__vocab_find(tokenizer, bytes_of, key.length), (int)id,
-                                    (int)TFM__MIN(key.length, 64u), (const char *)bytes_of);
-            tokenizer->flags[id] &= (uint8_t)~TFM__TOKEN_MATCH;
-            continue;
-        }
-        hash = tfm__hash_bytes(bytes_of, key.length);
-        for (at = hash & tokenizer->key_mask; tokenizer->keys[at].id >= 0;)
-            at = (at + 1) & tokenizer->key_mask;
-        tokenizer->keys[at] = (tfm__key_slot){hash, id, key};
-        tokenizer->longest_key = TFM__MAX(tokenizer->longest_key, key.length);
-    }
-    return TFM_OK;
-}
-
-int32_t tfm__vocab_find(const tfm_tokenizer *tokenizer, const uint8_t *bytes, size_t length) {
-    uint32_t hash = tfm__hash_bytes(bytes, length);
-    for (size_t at = hash & tokenizer->key_mask;; at = (at + 1) & tokenizer->key_mask) {
-        const tfm__key_slot *slot = &tokenizer->keys[at];
-        if (slot->id < 0) return -1;
-        if (slot->hash == hash && slot->key.length == length &&
-            memcmp(tfm__slice_at(tokenizer, slot->key), bytes, length) == 0)
-            return slot->id;
-    }
 }
 
 int32_t tfm__vocab_pair(tfm_tokenizer *tokenizer, int32_t left, int32_t right, uint32_t rank, int32_t merged,
@@ -316,7 +259,7 @@ int32_t tfm__vocab_find_text(const tfm_tokenizer *tokenizer, const char *bytes, 
 }
 
 static int32_t build_finds(tfm_tokenizer *tokenizer, tfm_error *error) {
-    size_t slots = slots_for((size_t)tokenizer->vocab_size), bytes;
+    size_t slots = tfm__slots_for((size_t)tokenizer->vocab_size), bytes;
     if (slots == 0 || !tfm__mul_size(slots, sizeof *tokenizer->finds, &bytes))
         return tfm__fail_memory(error, tokenizer->heap, 0);
     tokenizer->finds = tfm__alloc(tokenizer->heap, bytes);
@@ -412,6 +355,7 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
         memcpy(marks.literal, tokenizer->mark, tokenizer->mark_length);
         tokenizer->splitter.stages[tokenizer->splitter.count++] = marks;
     }
+    if ((rc = tfm__merge_prepare(tokenizer, error)) != 0) return rc;
     if (tokenizer->whole == TFM__WHOLE_SELF && (rc = mark_self(tokenizer, error)) != 0) return rc;
     mark_ends(tokenizer);
     return build_finds(tokenizer, error);
