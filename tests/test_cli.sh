@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize logits info bench; do
+for command in run top tokens detokenize train-tokenizer logits info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -284,6 +284,32 @@ if [ -c /dev/full ]; then
     "$tfm" run "$model" -p "$text" -n 5 >/dev/full 2>"$err"
     [ $? -eq 1 ] || complain "a full disk is an error"
 fi
+
+# ---- train-tokenizer -------------------------------------------------------------------------------------------------
+
+i=0
+while [ $i -lt 200 ]; do
+    echo "the cat sat on the mat $i and the dog sat on the cat"
+    i=$((i + 1))
+done >"$work/corpus"
+expect 2 train-tokenizer "$work/corpus"
+expect 2 train-tokenizer "$work/corpus" -o "$work/t.json" --kind unknown
+expect 1 train-tokenizer "$work/no-such-file" -o "$work/t.json"
+expect 1 train-tokenizer "$work/corpus" -o "$work/no/such/folder/t.json" --vocab-size 280
+for ending in json gguf tiktoken; do
+    expect 0 train-tokenizer "$work/corpus" "$work/corpus" -o "$work/t.$ending" --vocab-size 280 --special '<s>'
+    holds "says how many" grep -Fqx "$work/t.$ending: 280 tokens" "$out"
+    expect 0 tokens "$work/t.$ending" -p "the cat 12" --ids --pattern gpt2 --no-special
+    [ $ending = json ] && cp "$out" "$work/expected"
+    holds "$ending gives the same ids" cmp "$out" "$work/expected"
+done
+"$tfm" train-tokenizer - -o "$work/u.json" --vocab-size 280 --special '<s>' -t 2 >/dev/null <"$work/corpus"
+"$tfm" train-tokenizer "$work/corpus" -o "$work/v.json" --vocab-size 280 --special '<s>' -t 1 >/dev/null
+holds "standard input and threads change nothing" cmp "$work/u.json" "$work/v.json"
+expect 0 train-tokenizer "$work/corpus" -o "$work/t.model" --kind sentencepiece --vocab-size 50
+expect 0 tokens "$work/t.model" -p "the cat 12"
+expect 1 train-tokenizer "$work/corpus" -o "$work/u.model" --vocab-size 280
+holds "no file is left" [ ! -e "$work/u.model" ]
 
 # ---- logits ----------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ int cmd_run(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_tokens(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
+int cmd_train_tokenizer(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_bench(int argc, char **argv);

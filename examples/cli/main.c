@@ -16,6 +16,7 @@ static const cli_command commands[] = {
     {"top", cmd_top, "the table of the next token's probabilities"},
     {"tokens", cmd_tokens, "a text as tokens"},
     {"detokenize", cmd_detokenize, "tokens as a text"},
+    {"train-tokenizer", cmd_train_tokenizer, "learn a tokenizer from text"},
     {"logits", cmd_logits, "write the logits of a row of tokens to a file"},
     {"info", cmd_info, "what is in a model's file"},
     {"bench", cmd_bench, "measure the speed"},
@@ -31,8 +32,8 @@ static void overview(FILE *out) {
     fprintf(out, "tfm runs transformers from the files that people have.\n\n"
                  "  tfm run MODEL -p \"Once upon a time\"\n\nCommands:\n");
     for (size_t i = 0; i < ARG_COUNT(commands); i++)
-        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "  %-12s %s\n", "help", "the options of a command: tfm help run");
+        fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "  %-16s %s\n", "help", "the options of a command: tfm help run");
     fprintf(
         out,
         "\nMODEL is a GGUF file, a Hugging Face folder (config.json and safetensors) or a llama2.c file.\n");
