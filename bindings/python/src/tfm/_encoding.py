@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._tokenizer import Tokenizer
 
 _SIZES = {4: "I", 8: "Q"}  # of size_t
-_FORMATS = {c_int32: "i", c_uint32: "I", c_uint8: "B", c_size_t: _SIZES[ctypes.sizeof(c_size_t)]}
+_FORMATS: Any = {c_int32: "i", c_uint32: "I", c_uint8: "B", c_size_t: _SIZES[ctypes.sizeof(c_size_t)]}
 
 # name: field of tfm_encoding_view, type of its elements
 _FIELDS = {

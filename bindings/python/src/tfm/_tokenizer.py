@@ -168,12 +168,34 @@ class Tokenizer(Owner):
 
     @overload
     def encode(
-        self, text: Text, pair: Optional[Text] = None, *, offsets: Literal[False] = False, **options: Any
+        self,
+        text: Text,
+        pair: Optional[Text] = None,
+        *,
+        offsets: Literal[False] = False,
+        add_special: Optional[bool] = None,
+        add_bos: Optional[bool] = None,
+        add_eos: Optional[bool] = None,
+        parse_special: Union[bool, str] = False,
+        allowed_special: Optional[Specials] = None,
+        disallowed_special: Optional[Specials] = None,
+        invalid_utf8: Optional[str] = None,
     ) -> List[int]: ...
 
     @overload
     def encode(
-        self, text: Text, pair: Optional[Text] = None, *, offsets: Literal[True, "bytes", "chars"], **options: Any
+        self,
+        text: Text,
+        pair: Optional[Text] = None,
+        *,
+        offsets: Literal[True, "bytes", "chars"],
+        add_special: Optional[bool] = None,
+        add_bos: Optional[bool] = None,
+        add_eos: Optional[bool] = None,
+        parse_special: Union[bool, str] = False,
+        allowed_special: Optional[Specials] = None,
+        disallowed_special: Optional[Specials] = None,
+        invalid_utf8: Optional[str] = None,
     ) -> EncodingRow: ...
 
     def encode(
