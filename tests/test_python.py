@@ -505,6 +505,10 @@ class Encodings(unittest.TestCase):
                 self.assertEqual("".join(row.tokens) if text.isascii() else text, text)
                 for (begin, end), (first, last) in zip(row.byte_offsets, row.offsets):
                     self.assertLessEqual(data[begin:end].decode("utf-8", "ignore"), text[first:last])
+        # What is put in front comes from where the first character does, as in the original.
+        for name in ("bl-prefix.json", "marks-first.json", "marks-split.json"):
+            row = tfm.Tokenizer.load(FIXTURES / name).encode("éa", offsets=True, add_special=False)
+            self.assertEqual((row.offsets[0], row.byte_offsets[0]), ((0, 1), (0, 2)))
         row = self.ranks.encode("é中", offsets="bytes")
         with self.assertRaises(AttributeError):
             row.offsets

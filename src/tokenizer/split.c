@@ -357,6 +357,14 @@ static int32_t cut_at_marks(const cutter *c, uint32_t index, const tfm__aligned 
     return cut(c, index + 1, &part, false);
 }
 
+/* Where the first character of a text came from: what is put in front of it comes from there too, as in the
+ * original, which puts it into that character's place and the character behind it. */
+static tfm__span first_span(const tfm__aligned *text) {
+    uint32_t used;
+    (void)tfm__utf8_read(text->data, text->length, &used);
+    return tfm__aligned_span(text, 0, used);
+}
+
 /* Metaspace: spaces become marks, perhaps one more in front. */
 static int32_t metaspace(const cutter *c, uint32_t index, const tfm__aligned *text, bool first) {
     const tfm__stage *stage = &c->tokenizer->splitter.stages[index];
@@ -365,7 +373,7 @@ static int32_t metaspace(const cutter *c, uint32_t index, const tfm__aligned *te
     bool ok = true;
     if ((stage->prepend == TFM__PREPEND_ALWAYS || (stage->prepend == TFM__PREPEND_FIRST && first)) &&
         text->data[0] != ' ' && !begins_with(text, 0, stage))
-        ok = tfm__rewrite_put(&out, stage->literal, stage->literal_length, tfm__aligned_span(text, 0, 0));
+        ok = tfm__rewrite_put(&out, stage->literal, stage->literal_length, first_span(text));
     for (size_t i = 0; i < text->length && ok;) {
         size_t end = i;
         while (end < text->length && text->data[end] != ' ') end++;
@@ -384,8 +392,7 @@ static int32_t prefix_space(const cutter *c, uint32_t index, const tfm__aligned 
     tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
     tfm__aligned spaced;
     if (text->data[0] == ' ') return cut(c, index + 1, text, false);
-    if (!tfm__rewrite_put(&out, " ", 1, tfm__aligned_span(text, 0, 0)) ||
-        !tfm__rewrite_copy(&out, text, 0, text->length))
+    if (!tfm__rewrite_put(&out, " ", 1, first_span(text)) || !tfm__rewrite_copy(&out, text, 0, text->length))
         return tfm__fail_memory(c->error, c->work->heap, text->length);
     spaced = tfm__rewrite_close(&out, text);
     return cut(c, index + 1, &spaced, false);
