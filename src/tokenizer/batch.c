@@ -50,14 +50,40 @@ static const tfm__row *row_at(const batch *b, size_t i) {
 
 /* White space at the edges of a token is left out of its range, as a byte-level post-processor does it: what
  * the prefix put in front of the first token was never in the text. */
-static void trim_spans(const tfm_tokenizer *t, const tfm_token *ids, tfm__span *spans, size_t count) {
+/* White space in front of a token's text, or behind it: bytes, and characters. The byte alphabet's space
+ * counts. */
+static uint32_t blank(const uint8_t *text, uint32_t length, bool behind, uint32_t *characters) {
+    uint32_t bytes = 0;
+    *characters = 0;
+    while (bytes < length) {
+        uint32_t at = behind ? length - bytes - 1 : bytes, used, code;
+        while (behind && at > 0 && length - bytes - at < 4 && (text[at] & 0xc0u) == 0x80) at--;
+        code = tfm__utf8_read(text + at, (behind ? length - bytes : length) - at, &used);
+        if (code != 0x120 && (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE))) break;
+        bytes += used;
+        ++*characters;
+    }
+    return bytes;
+}
+
+static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, const tfm_token *ids, tfm__span *spans,
+                       size_t count) {
     for (size_t i = 0; i < count; i++) {
-        tfm__slice key = t->flags[ids[i]] & TFM__TOKEN_ADDED ? t->text[ids[i]] : t->key[ids[i]];
-        const uint8_t *bytes = tfm__slice_at(t, key);
-        uint32_t front = 0, behind = 0;
-        while (front < key.length && bytes[front] == ' ') front++;
-        while (behind < key.length && bytes[key.length - 1 - behind] == ' ') behind++;
-        if (front && t->trim_prefix_space && (i == 0 || spans[i].begin == 0)) front--;
+        /* a token that was matched whole may have taken white space with it */
+        bool whole = t->flags[ids[i]] & TFM__TOKEN_ADDED;
+        tfm__slice key = t->key[ids[i]];
+        const uint8_t *bytes = whole ? text + spans[i].begin : tfm__slice_at(t, key);
+        uint32_t length = whole ? spans[i].end - spans[i].begin : key.length, characters, unused, front,
+                 behind;
+        if (t->bytes && !whole) { /* of the byte alphabet's signs only one is white space */
+            for (front = 0; front < length && bytes[front] == ' ';) front++;
+            for (behind = 0; behind < length && bytes[length - 1 - behind] == ' ';) behind++;
+            characters = front;
+        } else {
+            front = blank(bytes, length, false, &characters);
+            behind = blank(bytes, length, true, &unused);
+        }
+        if (characters == 1 && t->trim_prefix_space && (i == 0 || spans[i].begin == 0)) front = 0;
         spans[i].begin = TFM__MIN(spans[i].begin + front, spans[i].end);
         if (spans[i].end >= behind) spans[i].end = TFM__MAX(spans[i].end - behind, spans[i].begin);
     }
@@ -71,7 +97,7 @@ static int32_t encode_one(const batch *b, chunk *c, tfm__work *work, const char 
     if (rc) return rc;
     *count = c->ids.size / sizeof(tfm_token) - before;
     if (wants_spans(b) && b->tokenizer->trim_offsets && *count)
-        trim_spans(b->tokenizer, (const tfm_token *)(const void *)c->ids.data + before,
+        trim_spans(b->tokenizer, (const uint8_t *)text, (const tfm_token *)(const void *)c->ids.data + before,
                    (tfm__span *)(void *)(c->spans.data + spans_before), *count);
     return TFM_OK;
 }

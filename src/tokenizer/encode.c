@@ -57,12 +57,19 @@ static int32_t encode_piece(void *arg, const tfm__aligned *piece) {
     return rc || !j->spans ? rc : put_spans(j, piece);
 }
 
+/* Whether characters without a token leave nothing behind: then a token's beginning is not the end of the one
+ * before. */
+static bool drops(const tfm_tokenizer *t) {
+    return t->model == TFM__MODEL_BPE && t->order_kind == TFM__MERGE_LISTED && !t->bytes_complete &&
+           t->stand_in < 0;
+}
+
 static int32_t encode_plain(job *j, const tfm__aligned *text, bool first) {
     tfm__sink sink = {j->ids, j->spans ? &j->work->ends : NULL, 0};
     int32_t rc;
     if (text->length >= UINT32_MAX && j->spans)
         return tfm__fail(j->error, TFM_E_ARGUMENT, "offsets in a text of %zu bytes", text->length);
-    if (j->spans && tfm__stages_rewrite(j->tokenizer))
+    if (j->spans && (tfm__stages_rewrite(j->tokenizer) || drops(j->tokenizer)))
         return tfm__split(j->tokenizer, j->work, text, first, encode_piece, j, j->error);
     j->work->ends.size = 0;
     rc = tfm__model_text(j->tokenizer, j->work, text->data, text->length, first, &sink, j->error);

@@ -127,6 +127,10 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, con
         i += used;
     }
     put_unknown(tokenizer, &b);
+    if (tokenizer->order_kind == TFM__MERGE_LISTED && !tokenizer->bytes_complete) {
+        /* places as the reference counts them: what has no symbol takes no room */
+        for (uint32_t i = 0, at = 0; i < b.count; at += b.symbols[i++].length) b.symbols[i].start = at;
+    }
     return b.count;
 }
 
@@ -181,8 +185,8 @@ static size_t merge_short(const tfm_tokenizer *tokenizer, tfm__work *work, const
             id[i] = id[i + 1];
         }
         n--;
-        if (best > 0 && !find_pair(tokenizer, work, text, &symbols[best - 1], &symbols[best],
-                                   &rank[best - 1], &id[best - 1]))
+        if (best > 0 && !find_pair(tokenizer, work, text, &symbols[best - 1], &symbols[best], &rank[best - 1],
+                                   &id[best - 1]))
             rank[best - 1] = UINT32_MAX;
         if (best + 1 < n &&
             !find_pair(tokenizer, work, text, &symbols[best], &symbols[best + 1], &rank[best], &id[best]))
@@ -198,9 +202,8 @@ static bool push(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t 
     tfm__symbol *symbol = &work->symbols[left];
     uint64_t made, *heap;
     size_t i;
-    if (symbol->next == NO_SYMBOL ||
-        !find_pair(tokenizer, work, text, symbol, &work->symbols[symbol->next], &symbol->rank,
-                   &symbol->merged)) {
+    if (symbol->next == NO_SYMBOL || !find_pair(tokenizer, work, text, symbol, &work->symbols[symbol->next],
+                                                &symbol->rank, &symbol->merged)) {
         symbol->rank = UINT32_MAX;
         return true;
     }
