@@ -221,30 +221,10 @@ static size_t next_numbers(const uint8_t *text, size_t length, uint32_t most) {
     return run_of(text, used, length, ~TFM__SET_N);
 }
 
-/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII
- * punctuation. */
+/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII punctuation. */
 static bool is_punctuation(const uint8_t *text, size_t length, uint32_t *used) {
-    static const uint32_t later[][2] = {
-        {0x61d, 0x61d},     {0x9fd, 0x9fd},     {0xa76, 0xa76},     {0xc77, 0xc77},     {0xc84, 0xc84},
-        {0x1b4e, 0x1b4f},   {0x1b7d, 0x1b7f},   {0x2e43, 0x2e4f},   {0x2e52, 0x2e5d},   {0x10d6e, 0x10d6e},
-        {0x10ead, 0x10ead}, {0x10f55, 0x10f59}, {0x10f86, 0x10f89}, {0x113d4, 0x113d5}, {0x113d7, 0x113d8},
-        {0x1144b, 0x1144f}, {0x1145a, 0x1145b}, {0x1145d, 0x1145d}, {0x11660, 0x1166c}, {0x116b9, 0x116b9},
-        {0x1183b, 0x1183b}, {0x11944, 0x11946}, {0x119e2, 0x119e2}, {0x11a3f, 0x11a46}, {0x11a9a, 0x11a9c},
-        {0x11a9e, 0x11aa2}, {0x11b00, 0x11b09}, {0x11be1, 0x11be1}, {0x11c41, 0x11c45}, {0x11c70, 0x11c71},
-        {0x11ef7, 0x11ef8}, {0x11f43, 0x11f4f}, {0x11fff, 0x11fff}, {0x12ff1, 0x12ff2}, {0x16d6d, 0x16d6f},
-        {0x16e97, 0x16e9a}, {0x16fe2, 0x16fe2}, {0x1e5ff, 0x1e5ff}, {0x1e95e, 0x1e95f}};
-    uint32_t code;
-    if (text[0] < 0x80) {
-        *used = 1;
-        return ascii_punctuation(text[0]);
-    }
-    code = tfm__utf8_read(text, length, used);
-    if (code == TFM__NO_CODE) return false;
-    if (code == 0x166d || code == 0x111c9) return true; /* no longer punctuation */
-    if (!(tfm__entry_set(tfm__unicode_entry(code)) & TFM__SET_P)) return false;
-    for (size_t i = 0; i < TFM__COUNT(later); i++)
-        if (code >= later[i][0] && code <= later[i][1]) return false;
-    return true;
+    uint32_t code = tfm__utf8_read(text, length, used);
+    return code != TFM__NO_CODE && tfm__unicode_entry(code) & TFM__ENTRY_PUNCTUATION;
 }
 
 /* Category P and ASCII punctuation but U+0060. */
