@@ -48,24 +48,37 @@ static const tfm__row *row_at(const batch *b, size_t i) {
 
 /* ---- Pass 1: encoding ---- */
 
-/* White space at the edges of a token is left out of its range, as a byte-level post-processor does it: what
- * the prefix put in front of the first token was never in the text. */
-/* White space in front of a token's text, or behind it: bytes, and characters. The byte alphabet's space
- * counts. */
-static uint32_t blank(const uint8_t *text, uint32_t length, bool behind, uint32_t *characters) {
-    uint32_t bytes = 0;
-    *characters = 0;
-    while (bytes < length) {
-        uint32_t at = behind ? length - bytes - 1 : bytes, used, code;
+/* Characters of white space in front of a token, or behind it. The byte alphabet's space counts. */
+static size_t blank(const uint8_t *text, size_t length, bool behind) {
+    size_t bytes = 0, characters = 0;
+    for (; bytes < length; characters++) {
+        size_t at = behind ? length - bytes - 1 : bytes;
+        uint32_t used, code;
         while (behind && at > 0 && length - bytes - at < 4 && (text[at] & 0xc0u) == 0x80) at--;
         code = tfm__utf8_read(text + at, (behind ? length - bytes : length) - at, &used);
         if (code != 0x120 && (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE))) break;
         bytes += used;
-        ++*characters;
     }
-    return bytes;
+    return characters;
 }
 
+/* The place *left characters behind another one of the text, or, back, before it; *left says how many there
+ * were not. */
+static uint32_t walk(const uint8_t *text, uint32_t at, uint32_t end, bool back, size_t *left) {
+    for (; *left && (back ? at > 0 : at < end); --*left) {
+        if (back) do
+                at--;
+            while (at > 0 && (text[at] & 0xc0u) == 0x80);
+        else
+            do at++;
+            while (at < end && (text[at] & 0xc0u) == 0x80);
+    }
+    return at;
+}
+
+/* White space at the edges of a token is left out of its range, as a byte-level post-processor does it: as
+ * many characters of the text as the token has signs for white space, whatever they stand for. What the
+ * prefix put in front of the first token was never in the text. */
 static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, const tfm_token *ids, tfm__span *spans,
                        size_t count) {
     for (size_t i = 0; i < count; i++) {
@@ -73,19 +86,19 @@ static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, const tfm_to
         bool whole = t->flags[ids[i]] & TFM__TOKEN_ADDED;
         tfm__slice key = t->key[ids[i]];
         const uint8_t *bytes = whole ? text + spans[i].begin : tfm__slice_at(t, key);
-        uint32_t length = whole ? spans[i].end - spans[i].begin : key.length, characters, unused, front,
-                 behind;
+        size_t length = whole ? spans[i].end - spans[i].begin : key.length, front = 0, behind = 0;
+        uint32_t end;
         if (t->bytes && !whole) { /* of the byte alphabet's signs only one is white space */
-            for (front = 0; front < length && bytes[front] == ' ';) front++;
-            for (behind = 0; behind < length && bytes[length - 1 - behind] == ' ';) behind++;
-            characters = front;
+            while (front < length && bytes[front] == ' ') front++;
+            while (behind < length && bytes[length - 1 - behind] == ' ') behind++;
         } else {
-            front = blank(bytes, length, false, &characters);
-            behind = blank(bytes, length, true, &unused);
+            front = blank(bytes, length, false);
+            behind = blank(bytes, length, true);
         }
-        if (characters == 1 && t->trim_prefix_space && (i == 0 || spans[i].begin == 0)) front = 0;
-        spans[i].begin = TFM__MIN(spans[i].begin + front, spans[i].end);
-        if (spans[i].end >= behind) spans[i].end = TFM__MAX(spans[i].end - behind, spans[i].begin);
+        if (front == 1 && t->trim_prefix_space && (i == 0 || spans[i].begin == 0)) front = 0;
+        spans[i].begin = walk(text, spans[i].begin, spans[i].end, false, &front);
+        end = walk(text, spans[i].end, spans[i].end, true, &behind);
+        if (behind == 0) spans[i].end = TFM__MAX(end, spans[i].begin);
     }
 }
 

@@ -32,15 +32,17 @@ static int32_t put(job *j, int32_t id, tfm__span span) {
 
 /* ---- A text in normal form ---- */
 
-/* Turns the ends in work->ends of the ids written since into ranges of the original text. */
+/* Turns the ends in work->ends of the ids written since into ranges of the original text. A token that ends
+ * where the one before does shares its range. */
 static int32_t put_spans(job *j, const tfm__aligned *text) {
     const tfm__buffer *ends = &j->work->ends;
-    size_t begin = 0;
+    size_t begin = 0, before = 0;
     for (size_t i = 0; i < ends->size; i += sizeof(uint32_t)) {
         uint32_t end;
         tfm__span span;
         memcpy(&end, ends->data + i, sizeof end);
-        span = tfm__aligned_span(text, begin, end - begin);
+        if (end > begin) before = begin;
+        span = tfm__aligned_span(text, before, end - before);
         if (!tfm__buffer_append(j->spans, &span, sizeof span)) return refused(j);
         begin = end;
     }

@@ -32,8 +32,15 @@ int32_t tfm__hf_wrong(const tfm__hf *hf, tfm__json_value object, const char *par
 
 int32_t tfm__hf_placed(const tfm__hf *hf, tfm__json_value at, int32_t rc) {
     char message[sizeof((tfm_error *)0)->message];
+    size_t name;
     if (rc == TFM_OK || rc == TFM_E_MEMORY || rc == TFM_E_BUDGET || !hf->error) return rc;
-    memcpy(message, hf->error->message, sizeof message);
+    name = strlen(hf->json->file);
+    if (strncmp(hf->error->message, hf->json->file, name) != 0 ||
+        strncmp(hf->error->message + name, ": ", 2) != 0)
+        name = 0; /* it does not say which file */
+    else
+        name += 2;
+    memmove(message, hf->error->message + name, sizeof message - name);
     return tfm__fail_at(hf->error, rc, hf->json->file, NULL, place(hf, at), "%s", message);
 }
 

@@ -47,7 +47,7 @@ enum tfm__strip {
     TFM__STRIP_MARK,      /* one mark of the first pieces that say anything (SentencePiece) */
     TFM__STRIP_MARK_EACH, /* the same, but of every piece until something was said (remove_extra_whitespaces)
                            */
-    TFM__STRIP_AFTER_BOS    /* one space of the first token and of any that follows bos (run.c) */
+    TFM__STRIP_AFTER_BOS  /* one space of the first token and of any that follows bos (run.c) */
 };
 
 /* A token that is looked for whole, before anything else is done to the text. */
@@ -124,7 +124,7 @@ struct tfm_tokenizer {
     uint8_t *flags;   /* TFM__TOKEN_* */
     uint32_t *order;  /* SCORES: 0 is the best; UINT32_MAX never merges */
     uint32_t longest_key, longest_text, longest_match; /* longest_match: of added tokens */
-    struct tfm__key_line *short_keys; /* keys of 1 to 15 bytes -> id (keys.h) */
+    struct tfm__key_line *short_keys;                  /* keys of 1 to 15 bytes -> id (keys.h) */
     uint16_t *short_filter; /* of each line: which sixteenths of it are some key's */
     unsigned short_shift;
     tfm__key_slot *keys; /* [key_mask + 1] all others -> id */
@@ -169,7 +169,8 @@ struct tfm_tokenizer {
     uint8_t mark[4], mark_length; /* what stands for a space: U+2581, or the space itself */
     tfm__splitter splitter;
 
-    char *pattern; /* trained: the regular expression that splits, if it has no stage of its own; NULL: none */
+    char
+        *pattern; /* trained: the regular expression that splits, if it has no stage of its own; NULL: none */
     struct tfm__regex **regexes; /* [regex_count] compiled expressions of stages and steps (split_pcre.c) */
     uint32_t regex_count;
 
@@ -293,7 +294,8 @@ bool tfm__alphabet_to_bytes(const char *text, size_t length, tfm__buffer *out, b
 uint32_t tfm__alphabet_code(uint8_t byte);
 /* The value of "<0x41>", or -1. */
 int tfm__byte_token(const char *text, size_t length);
-/* Decodes strict base64 into out, which has room for length bytes (and may be text); SIZE_MAX if it is not base64. */
+/* Decodes strict base64 into out, which has room for length bytes (and may be text); SIZE_MAX if it is not
+ * base64. */
 size_t tfm__base64(const uint8_t *text, size_t length, uint8_t *out);
 int tfm__base64_digit(uint8_t c); /* its value, or -1 */
 
@@ -309,8 +311,8 @@ typedef struct tfm__symbol {
 } tfm__symbol;
 
 /* Where ids go. ends, where offsets are wanted: for each id, where it ends in the text that the model was
- * given, as uint32_t; each begins where the one before ends. An unknown that melts into the one before moves
- * that one's end. */
+ * given, as uint32_t; each begins where the one before ends, or shares its range if both end there. An
+ * unknown that melts into the one before moves that one's end. */
 typedef struct tfm__sink {
     tfm__buffer *ids;  /* int32_t */
     tfm__buffer *ends; /* uint32_t, or NULL */
@@ -340,7 +342,7 @@ typedef struct tfm__work {
     size_t candidate_count, candidate_capacity;
     struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
     tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
-    tfm__buffer normal[2]; /* normalising: characters of a stretch, their parts */
+    tfm__buffer normal[2];          /* normalising: characters of a stretch, their parts */
     tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
     tfm__buffer ids, ends;                                         /* output of one run */
     tfm__buffer lattice;              /* Unigram: best paths; WordPiece: candidates */
@@ -363,8 +365,8 @@ void tfm__work_free(tfm__work *work); /* NULL is fine */
 int32_t tfm__model_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece, size_t length,
                          tfm__sink *sink, tfm_error *error);
 
-/* An id that a whole piece may become without merging, given the token with the piece's key (-1: none), or -1. Where
- * tokenizer->whole is not TFM__WHOLE_NEVER. */
+/* An id that a whole piece may become without merging, given the token with the piece's key (-1: none), or
+ * -1. Where tokenizer->whole is not TFM__WHOLE_NEVER. */
 int32_t tfm__model_whole(const tfm_tokenizer *tokenizer, int32_t id);
 
 /* The same for byte-level BPE and a piece that is not remembered: without a look at what is. */
@@ -390,8 +392,8 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_
 /* Tables for what follows, where the tokenizer is such. */
 int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error);
 
-/* Merges a piece of 1 to TFM__MERGE_BYTES bytes, with tokenizer->byte_pairs; writes its ids, at most length, and returns
- * how many. */
+/* Merges a piece of 1 to TFM__MERGE_BYTES bytes, with tokenizer->byte_pairs; writes its ids, at most length,
+ * and returns how many. */
 size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
 
 /* ---- split.c: a text to pieces ---- */

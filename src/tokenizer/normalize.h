@@ -35,15 +35,17 @@ int32_t tfm__normal_step_run(const tfm_tokenizer *tokenizer, tfm__work *work, co
 /* SentencePiece's rules (normalize_spm.c). False: memory refused. */
 bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *text, tfm__rewriter *out);
 
-/* Place of the replacement of a key of the character map, the longest or the shortest one that the text begins with;
- * *used: the key's length, 0 if there is none. */
-size_t tfm__spm_map(const tfm__spm_rules *rules, const uint8_t *text, size_t length, bool shortest, size_t *used);
+/* Place of the replacement of a key of the character map, the longest or the shortest one that the text
+ * begins with; *used: the key's length, 0 if there is none. */
+size_t tfm__spm_map(const tfm__spm_rules *rules, const uint8_t *text, size_t length, bool shortest,
+                    size_t *used);
 
 /* Hugging Face's (normalize_hf.c). False: memory refused. */
 bool tfm__hf_precompiled(const tfm__spm_rules *rules, const tfm__aligned *text, tfm__rewriter *out);
 bool tfm__hf_bert(uint32_t flags, const tfm__aligned *text, tfm__rewriter *out, tfm__buffer scratch[2]);
 bool tfm__hf_strip(uint32_t flags, const tfm__aligned *text, tfm__rewriter *out);
-bool tfm__hf_each(uint32_t kind, const tfm__aligned *text, tfm__rewriter *out); /* STRIP_ACCENTS, LOWERCASE, NMT */
+bool tfm__hf_each(uint32_t kind, const tfm__aligned *text,
+                  tfm__rewriter *out); /* STRIP_ACCENTS, LOWERCASE, NMT */
 bool tfm__hf_byte_level(const tfm__aligned *text, tfm__rewriter *out);
 bool tfm__hf_prepend(const uint8_t *what, size_t count, const tfm__aligned *text, tfm__rewriter *out);
 

@@ -88,7 +88,8 @@ bool tfm__split_for_regex(const char *regex, size_t length, tfm__stage *stage, b
 /* The spelling in tokenizer.json of the regular expression that a stage equals; NULL: none is known. */
 const char *tfm__split_spelling(const tfm__stage *stage);
 
-/* The name in tokenizer.ggml.pre of a splitter of this one stage, which implies these two; NULL: there is none. */
+/* The name in tokenizer.ggml.pre of a splitter of this one stage, which implies these two; NULL: there is
+ * none. */
 const char *tfm__split_pre_name(const tfm__stage *stage, bool ignore_merges, bool nfc);
 
 /* The splitter named "gpt2", "cl100k", "o200k", "llama3" or "qwen2" (rank files, training). */

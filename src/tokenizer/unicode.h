@@ -1,8 +1,9 @@
 /* unicode.h - reading UTF-8 and asking what a code point is; used by every part of the tokenizer.
  *
- * The tables are generated (tools/unicode) for stated versions of Unicode, because which code points are letters, and
- * what they are normalised to, decides which ids a text has: unicode_tables.c has categories, unicode_normal_tables.c
- * the rest. docs/decisions/0010-normal-forms-from-our-own-tables.md says which version each speaks of and why. */
+ * The tables are generated (tools/unicode) for stated versions of Unicode, because which code points are
+ * letters, and what they are normalised to, decides which ids a text has: unicode_tables.c has categories,
+ * unicode_normal_tables.c the rest. docs/decisions/0010-normal-forms-from-our-own-tables.md says which
+ * version each speaks of and why. */
 #ifndef TFM__UNICODE_H
 #define TFM__UNICODE_H
 
@@ -129,8 +130,8 @@ uint32_t tfm__utf8_write(uint32_t code, uint8_t out[4]);
 /* Length of the longest well-formed beginning of a text. */
 size_t tfm__utf8_valid(const uint8_t *text, size_t length);
 
-/* Length of the maximal ill-formed part at the front of a text that does not begin with a well-formed character; length >
- * 0. (Unicode Standard, section 3.9: what U+FFFD takes the place of.) */
+/* Length of the maximal ill-formed part at the front of a text that does not begin with a well-formed
+ * character; length > 0. (Unicode Standard, section 3.9: what U+FFFD takes the place of.) */
 size_t tfm__utf8_ill_formed(const uint8_t *text, size_t length);
 
 /* ---- Normal forms (Unicode 9; unicode_normal.c turns texts into them) ---- */
@@ -139,10 +140,10 @@ enum tfm__form { TFM__FORM_NFC, TFM__FORM_NFD, TFM__FORM_NFKC, TFM__FORM_NFKD };
 
 /* A code point's part in normal forms. Hangul syllables have no decomposition here: it is computed. */
 typedef struct tfm__normal_record {
-    uint16_t canonical, compatible;             /* full decomposition in tfm__normal_pool */
-    uint8_t canonical_count, compatible_count;  /* its length; 0: none */
-    uint8_t combining; /* combining class */
-    uint8_t flags;     /* TFM__NORMAL_OTHER, TFM__NORMAL_APART */
+    uint16_t canonical, compatible;            /* full decomposition in tfm__normal_pool */
+    uint8_t canonical_count, compatible_count; /* its length; 0: none */
+    uint8_t combining;                         /* combining class */
+    uint8_t flags;                             /* TFM__NORMAL_OTHER, TFM__NORMAL_APART */
 } tfm__normal_record;
 
 #define TFM__NORMAL_OTHER(form) (1u << (form))  /* a text that holds it may not be in this form */
@@ -156,7 +157,8 @@ extern const uint32_t tfm__normal_pairs[][3]; /* first, second, what they compos
 extern const size_t tfm__normal_pair_count;
 
 static inline const tfm__normal_record *tfm__normal_record_of(uint32_t code) {
-    return &tfm__normal_records[tfm__normal_blocks[(uint32_t)tfm__normal_index[code >> 7] << 7 | (code & 127u)]];
+    return &tfm__normal_records[tfm__normal_blocks[(uint32_t)tfm__normal_index[code >> 7] << 7 |
+                                                   (code & 127u)]];
 }
 
 /* What two code points compose to, or TFM__NO_CODE. */
@@ -194,8 +196,8 @@ static inline uint32_t tfm__unicode_class(uint32_t code) {
     return tfm__class_blocks[(uint32_t)tfm__class_index[code >> 7] << 7 | (code & 127u)];
 }
 
-/* Length (1 .. length) of the extended grapheme cluster at the front of a text, length > 0. An ill-formed byte is one of
- * its own. */
+/* Length (1 .. length) of the extended grapheme cluster at the front of a text, length > 0. An ill-formed
+ * byte is one of its own. */
 size_t tfm__unicode_cluster(const uint8_t *text, size_t length);
 
 /* ---- Lower case (Unicode 17) and scripts (Unicode 9) ---- */
@@ -203,8 +205,8 @@ size_t tfm__unicode_cluster(const uint8_t *text, size_t length);
 extern const uint8_t tfm__lower_index[8704], tfm__lower_blocks[];
 extern const int32_t tfm__lower_deltas[];
 
-/* The lower case of a code point, as far as it is a single one: of U+0130, whose lower case is U+0069 U+0307, the code
- * point itself. */
+/* The lower case of a code point, as far as it is a single one: of U+0130, whose lower case is U+0069 U+0307,
+ * the code point itself. */
 static inline uint32_t tfm__unicode_lower(uint32_t code) {
     uint32_t delta = tfm__lower_blocks[(uint32_t)tfm__lower_index[code >> 7] << 7 | (code & 127u)];
     return (uint32_t)((int32_t)code + tfm__lower_deltas[delta]);
@@ -217,14 +219,14 @@ static inline uint32_t tfm__unicode_lower(uint32_t code) {
 extern const uint8_t tfm__script_index[8704], tfm__script_blocks[];
 extern const uint8_t tfm__script_han[3]; /* Han, Hiragana, Katakana */
 
-/* A number for the script of a code point, as Hugging Face's script table has it: Common and Inherited are scripts of
- * their own there. */
+/* A number for the script of a code point, as Hugging Face's script table has it: Common and Inherited are
+ * scripts of their own there. */
 static inline uint32_t tfm__unicode_raw_script(uint32_t code) {
     return tfm__script_blocks[(uint32_t)tfm__script_index[code >> 7] << 7 | (code & 127u)];
 }
 
-/* The same as its UnicodeScripts pre-tokenizer uses it: Hiragana, Katakana and U+30FC count as Han, and the space as
- * TFM__SCRIPT_ANY, which changes no script. */
+/* The same as its UnicodeScripts pre-tokenizer uses it: Hiragana, Katakana and U+30FC count as Han, and the
+ * space as TFM__SCRIPT_ANY, which changes no script. */
 uint32_t tfm__unicode_script(uint32_t code);
 
 #endif

@@ -13,13 +13,13 @@ typedef struct tfm__normal_char {
 /* Takes one character of the result. False: memory refused. */
 typedef bool (*tfm__normal_fn)(void *arg, uint32_t code, tfm__span span);
 
-/* The form (enum tfm__form) of a stretch: characters that nothing in front of them or behind them acts on; count > 0.
- * parts: scratch. False: memory refused, or fn's false. */
-bool tfm__normal_stretch(int form, const tfm__normal_char *chars, size_t count, tfm__buffer *parts, tfm__normal_fn fn,
-                         void *arg);
+/* The form (enum tfm__form) of a stretch: characters that nothing in front of them or behind them acts on;
+ * count > 0. parts: scratch. False: memory refused, or fn's false. */
+bool tfm__normal_stretch(int form, const tfm__normal_char *chars, size_t count, tfm__buffer *parts,
+                         tfm__normal_fn fn, void *arg);
 
-/* Writes the form of a text. Ill-formed bytes stay where they are and nothing composes across them. False: memory
- * refused. */
+/* Writes the form of a text. Ill-formed bytes stay where they are and nothing composes across them. False:
+ * memory refused. */
 bool tfm__normal_text(int form, const tfm__aligned *from, tfm__rewriter *out, tfm__buffer scratch[2]);
 
 #endif

@@ -148,7 +148,8 @@ static int32_t put_unknown(const tfm_tokenizer *t, tfm__work *work, const uint8_
         id = tfm__vocab_find(t, text + start, end - start); /* a run may be a token */
     for (uint32_t i = start; i < end && bytes; i++) bytes = t->byte_id[text[i]] >= 0;
     if (id < 0 && bytes) {
-        for (uint32_t i = start; i < end && ok; i++) ok = tfm__sink_put(sink, t->byte_id[text[i]], i + 1);
+        for (uint32_t i = start; i < end && ok; i++) /* Hugging Face's all have the range of the run */
+            ok = tfm__sink_put(sink, t->byte_id[text[i]], u->rules == TFM__UNIGRAM_HF ? end : i + 1);
     } else if (id < 0 && u->unknown < 0) {
         return tfm__no_unknown(text + start, end - start, error);
     } else {
