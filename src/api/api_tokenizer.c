@@ -209,12 +209,6 @@ static int32_t take_detokenize(const tfm_detokenize_options *options, tfm_detoke
     return TFM_OK;
 }
 
-/* Adds a piece of text to what has been counted; copies it while it fits. */
-static void hand_out(const uint8_t *piece, size_t n, char *text, size_t capacity, size_t *length) {
-    if (n && *length <= capacity && n <= capacity - *length) memcpy(text + *length, piece, n);
-    *length += n;
-}
-
 int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, size_t count,
                        const tfm_detokenize_options *options, char *text, size_t capacity, size_t *length,
                        tfm_error *error) {
@@ -230,9 +224,7 @@ int32_t tfm_detokenize(const tfm_tokenizer *tokenizer, const tfm_token *ids, siz
     uint8_t *out = tfm__alloc(tokenizer->heap, tfm__decoder_bytes(tokenizer));
     if (!out) return tfm__fail_memory(error, tokenizer->heap, tfm__decoder_bytes(tokenizer));
     tfm__decoder_init(&decoder, tokenizer, &taken, out);
-    for (size_t i = 0; i < count; i++)
-        hand_out(decoder.out, tfm__decoder_step(&decoder, ids[i], decoder.out), text, capacity, length);
-    hand_out(decoder.out, tfm__decoder_end(&decoder, decoder.out), text, capacity, length);
+    *length = tfm__decode_all(&decoder, ids, count, (uint8_t *)text, capacity);
     tfm__free(tokenizer->heap, decoder.out);
     if (capacity && *length > capacity)
         return tfm__fail(error, TFM_E_BUFFER, "%zu bytes of text do not fit in %zu", *length, capacity);

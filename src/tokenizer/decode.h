@@ -41,7 +41,12 @@ size_t tfm__decoder_end(struct tfm_decoder *decoder, uint8_t *out);
 /* Passes bytes through the check for UTF-8; returns how many were written: at most 3 per byte and 3 more. */
 size_t tfm__decoder_put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t length, uint8_t *out);
 
-/* decode_steps.c: the same for a plan. */
+/* decode_many.c: all tokens (in the vocabulary), and what was held back; the text is written while it fits
+ * into text [capacity]. Returns its length. */
+size_t tfm__decode_all(struct tfm_decoder *decoder, const tfm_token *ids, size_t count, uint8_t *text,
+                       size_t capacity);
+
+/* decode_steps.c: a step, the end and the beginning with a plan. */
 void tfm__decode_reset(struct tfm_decoder *decoder);
 size_t tfm__decode_step_in(struct tfm_decoder *decoder, tfm_token token, uint8_t *out);
 size_t tfm__decode_end(struct tfm_decoder *decoder, uint8_t *out);
