@@ -42,10 +42,12 @@ void tfm__decoder_free(tfm_decoder *decoder) {
     if (decoder) tfm__free(decoder->heap, decoder);
 }
 
-/* One ill-formed part. */
-static size_t put_replacement(uint8_t *out) {
-    memcpy(out, "\xef\xbf\xbd", 3);
-    return 3;
+/* One ill-formed part, or each byte of it. */
+static size_t put_replacement(struct tfm_decoder *decoder, uint8_t *out) {
+    size_t n = 0, count = decoder->tokenizer->replaces_bytes && decoder->needed ? decoder->pending : 1;
+    for (; count; count--, n += 3) memcpy(out + n, "\xef\xbf\xbd", 3);
+    decoder->pending = decoder->needed = 0;
+    return n;
 }
 
 size_t tfm__decoder_put_text(struct tfm_decoder *decoder, const uint8_t *bytes, size_t length, uint8_t *out) {
@@ -64,15 +66,14 @@ size_t tfm__decoder_put_text(struct tfm_decoder *decoder, const uint8_t *bytes, 
                 }
                 continue;
             }
-            n += put_replacement(out + n);
-            decoder->pending = decoder->needed = 0;
+            n += put_replacement(decoder, out + n);
         }
         if (b < 0x80) {
             out[n++] = b;
             continue;
         }
         if (b < 0xc2 || b > 0xf4) {
-            n += put_replacement(out + n);
+            n += put_replacement(decoder, out + n);
             continue;
         }
         decoder->bytes[0] = b;
@@ -91,10 +92,6 @@ static size_t stripped(struct tfm_decoder *decoder, tfm_token token, const uint8
     const uint8_t kind = tokenizer->kind[token];
     bool space = length > 0 && text[0] == ' ', piece = kind != TFM_TOKEN_CONTROL && kind != TFM_TOKEN_UNKNOWN;
     switch (tokenizer->strip) {
-    case TFM__STRIP_SPACE:
-        if (decoder->said || !space) return 0;
-        decoder->said = true; /* even if nothing is left of the token */
-        return 1;
     case TFM__STRIP_MARK:
     case TFM__STRIP_MARK_EACH:
         if (decoder->said || decoder->mark_taken || !piece || kind == TFM_TOKEN_BYTE) return 0;
@@ -111,9 +108,11 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
     const tfm_tokenizer *tokenizer = decoder->tokenizer;
     const uint8_t *text = tfm__slice_at(tokenizer, tokenizer->text[token]);
     size_t length = tokenizer->text[token].length, front, n = 0;
+    if (tokenizer->replaces_bytes && decoder->needed && tokenizer->kind[token] != TFM_TOKEN_BYTE)
+        n = put_replacement(decoder, out); /* whatever the token is, it ends a run of bytes */
     if (tokenizer->flags[token] & TFM__TOKEN_SKIP && !decoder->special) {
         decoder->after_bos = token == tokenizer->bos;
-        return 0;
+        return n;
     }
     if (tokenizer->decode_plan) return tfm__decode_step_in(decoder, token, out);
     front = stripped(decoder, token, text, length);
@@ -126,7 +125,7 @@ size_t tfm__decoder_step(struct tfm_decoder *decoder, tfm_token token, uint8_t *
         memmove(out, text, length);
         n = length;
     } else {
-        n = tfm__decoder_put_text(decoder, text, length, out);
+        n += tfm__decoder_put_text(decoder, text, length, out + n);
     }
     return n;
 }
@@ -136,7 +135,7 @@ size_t tfm__decoder_end(struct tfm_decoder *decoder, uint8_t *out) {
     if (decoder->tokenizer->decode_plan)
         n = tfm__decode_end(decoder, out);
     else if (decoder->needed)
-        n = put_replacement(out);
+        n = put_replacement(decoder, out);
     reset(decoder);
     return n;
 }

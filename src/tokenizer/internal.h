@@ -43,7 +43,6 @@ enum tfm__whole_piece { TFM__WHOLE_NEVER, TFM__WHOLE_ALWAYS, TFM__WHOLE_SELF };
 /* What decoding takes off the front of a text. */
 enum tfm__strip {
     TFM__STRIP_NONE,
-    TFM__STRIP_SPACE,     /* one space, if the text begins with it */
     TFM__STRIP_MARK,      /* one mark of the first pieces that say anything (SentencePiece) */
     TFM__STRIP_MARK_EACH, /* the same, but of every piece until something was said (remove_extra_whitespaces)
                            */
@@ -194,6 +193,7 @@ struct tfm_tokenizer {
     bool has_template; /* the file says what stands around a text: frame counts even if it is empty */
     int32_t bos, eos, unknown, padding, end_of_turn;
 
+    bool replaces_bytes; /* decoding puts U+FFFD for each ill-formed byte, not for each maximal part */
     uint8_t strip;
     tfm__slice joint; /* WordPiece's continuing prefix in decoding; decoders' other settings: see decode.h */
     struct tfm__decode_plan

@@ -214,6 +214,7 @@ static int32_t load_spm(const source *s) {
     t->cut_at_marks = true;
     t->merge_unknown = true;
     t->steps[t->step_count++].kind = TFM__NORMAL_SPM;
+    t->replaces_bytes = true;
     t->strip = t->spm.remove_extra   ? TFM__STRIP_MARK_EACH
                : t->spm.dummy_prefix ? TFM__STRIP_MARK
                                      : TFM__STRIP_NONE;

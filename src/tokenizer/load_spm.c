@@ -364,6 +364,7 @@ int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tf
     tfm__free(tokenizer->heap, s.scores);
     if (rc) return rc;
     tokenizer->steps[tokenizer->step_count++].kind = TFM__NORMAL_SPM;
+    tokenizer->replaces_bytes = true;
     tokenizer->strip = tokenizer->spm.remove_extra   ? TFM__STRIP_MARK_EACH
                        : tokenizer->spm.dummy_prefix ? TFM__STRIP_MARK
                                                      : TFM__STRIP_NONE;
