@@ -24,12 +24,10 @@ static void hand_out(sink *out, const uint8_t *bytes, size_t n) {
 
 /* Whether the bytes of the tokens that come now depend on nothing. */
 static bool is_plain(const struct tfm_decoder *decoder) {
-    if (decoder->tokenizer->decode_plan) return false;
+    if (decoder->tokenizer->decode_plan || decoder->tokenizer->replaces_bytes) return false;
     switch (decoder->tokenizer->strip) {
     case TFM__STRIP_NONE:
         return true;
-    case TFM__STRIP_SPACE:
-        return decoder->said;
     case TFM__STRIP_MARK:
     case TFM__STRIP_MARK_EACH:
         return decoder->said || decoder->mark_taken;
