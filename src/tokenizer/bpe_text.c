@@ -7,6 +7,7 @@
  * remembered. The ids are those of taking the pieces one by one. Sources of the idea: the gigatoken project.
  */
 #include "tokenizer/bpe_text.h"
+#include "tokenizer/compose.h"
 #include "tokenizer/pieces.h"
 #include "tokenizer/scan.h"
 
@@ -26,11 +27,17 @@ typedef struct batch {
 
 /* Keys and slots of the pieces first .. n - 1 of the batch at text. Of the last bytes of a text no 16 can be
  * read. */
-static void make_keys(const tfm__pieces *pieces, batch *b, const uint8_t *text, size_t length, size_t n) {
+static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const uint8_t *text, size_t length, size_t n) {
     uint32_t start = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t size = b->ends[i] - start;
-        tfm__piece_key key = TFM__LIKELY(size <= TFM__PIECE_KEY && length - start >= 16)
+        const uint32_t size = b->ends[i] - start;
+        if (TFM__UNLIKELY(text[start] >= 0xe2) && compose && tfm__compose_suits(text + start, size)) {
+            b->keys[i] = (tfm__piece_key){0, TFM__KEY_NEVER};
+            b->slots[i] = 0;
+            start = b->ends[i];
+            continue;
+        }
+        const tfm__piece_key key = TFM__LIKELY(size <= TFM__PIECE_KEY && length - start >= 16)
                                  ? tfm__piece_key_fast(text + start, size)
                              : size <= TFM__PIECE_LONG ? tfm__piece_key_of(text + start, size)
                                                        : (tfm__piece_key){0, TFM__KEY_NEVER};
@@ -46,9 +53,21 @@ static void make_keys(const tfm__pieces *pieces, batch *b, const uint8_t *text, 
 static int32_t take_other(const tfm_tokenizer *tokenizer, tfm__work *work, tfm__piece_key key,
                           const uint8_t *piece, size_t length, tfm__sink *sink, tfm_error *error) {
     const int32_t *known;
-    int64_t count = tfm__pieces_get(work->pieces, key, piece, length, &known);
+    int64_t count;
     size_t before = sink->ids->size;
     int32_t rc;
+    if (key.high == TFM__KEY_NEVER && work->compose && tfm__compose_suits(piece, length)) {
+        if (!tfm__buffer_reserve(sink->ids, (length + 3) * sizeof(int32_t)))
+            return tfm__fail_memory(error, sink->ids->heap, length * sizeof(int32_t));
+        count = tfm__compose_piece(tokenizer, work->compose, work->pieces, piece, length,
+                                   (int32_t *)(void *)(sink->ids->data + before));
+        if (count >= 0) {
+            sink->ids->size += (size_t)count * sizeof(int32_t);
+            return TFM_OK;
+        }
+        if (length <= TFM__PIECE_LONG) key = tfm__piece_key_of(piece, length);
+    }
+    count = tfm__pieces_get(work->pieces, key, piece, length, &known);
     if (count >= 0) {
         if (!tfm__buffer_append(sink->ids, known, (size_t)count * sizeof *known))
             return tfm__fail_memory(error, sink->ids->heap, (size_t)count * sizeof *known);
@@ -142,6 +161,7 @@ int32_t tfm__bpe_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uin
     tfm__sink inner = {sink->ids, NULL, 0};
     uint32_t end = sink->base;
     batch b;
+    if (tokenizer->byte_pairs && !work->compose) work->compose = tfm__compose_new(tokenizer, work->heap);
     while (length) {
         size_t from = sink->ids->size, n = scan(stage, text, length, b.ends, BATCH), taken = b.ends[n - 1];
         int32_t rc;
@@ -149,7 +169,7 @@ int32_t tfm__bpe_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uin
             taken = tfm__split_next(stage, text, length);
             rc = tfm__model_new_piece(tokenizer, work, text, taken, &inner, error);
         } else {
-            make_keys(work->pieces, &b, text, length, n);
+            make_keys(work->pieces, work->compose != NULL, &b, text, length, n);
             rc = take_pieces(tokenizer, work, &b, text, n, &inner, error);
         }
         if (rc) return rc;

@@ -143,6 +143,7 @@ struct tfm_tokenizer {
     uint8_t order_kind, whole;
     bool bytes;            /* initial symbols are bytes */
     int32_t byte_id[256];  /* -1: none */
+    struct tfm__wide *wide; /* with byte_pairs: what tokens say about three-byte characters (compose.c) */
     uint64_t *byte_pairs;  /* [65536] what two bytes merge to, with bytes_complete (merge_bytes.c), or NULL */
     bool bytes_complete;   /* bytes, and every one has a token: ids are the text, and nothing is unknown */
     int32_t stand_in;      /* what a character without a token becomes; -1: nothing */
@@ -340,6 +341,7 @@ typedef struct tfm__work {
     size_t symbol_capacity;
     uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
+    struct tfm__compose *compose; /* characters and pairs of tokens (compose.c), or NULL */
     struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
     tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
     tfm__buffer normal[2];          /* normalising: characters of a stretch, their parts */

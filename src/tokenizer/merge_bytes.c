@@ -5,6 +5,7 @@
  * symbol at i, so that the least of a few numbers is the pair to be merged next, the leftmost of equals. What
  * two bytes merge to lies in a table; what two longer symbols merge to is asked of the keys (RANKS: the
  * joined bytes, which lie side by side) or of the list of pairs. */
+#include "tokenizer/compose.h"
 #include "tokenizer/keys.h"
 
 #define NO_PAIR UINT32_MAX
@@ -58,11 +59,12 @@ int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error) {
         tokenizer->order_kind == TFM__MERGE_SCORES || (uint32_t)tokenizer->vocab_size >= MOST_RANKS)
         return TFM_OK;
     if (!(table = tfm__alloc(tokenizer->heap, bytes))) return tfm__fail_memory(error, tokenizer->heap, bytes);
-    if (fill_byte_pairs(tokenizer, table))
-        tokenizer->byte_pairs = table;
-    else
+    if (!fill_byte_pairs(tokenizer, table)) {
         tfm__free(tokenizer->heap, table);
-    return TFM_OK;
+        return TFM_OK;
+    }
+    tokenizer->byte_pairs = table;
+    return tfm__compose_prepare(tokenizer, error);
 }
 
 size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids) {

@@ -40,6 +40,13 @@ static inline void classify(const uint8_t *text, bool cases, sets *s) {
     s->slash = cases ? equal(v, '/') : 0;
 }
 
+static inline void classify_han(const uint8_t *text, sets *s) {
+    const window v = {_mm256_loadu_si256((const __m256i *)(const void *)text),
+                      _mm256_loadu_si256((const __m256i *)(const void *)(text + 32))};
+    put_han(s, between(v, 0xe5, 0xe8), equal(v, (char)0xe4), equal(v, (char)0xe9), between(v, 0x80, 0xbf),
+            between(v, 0xb8, 0xbf), equal(v, (char)0xbf));
+}
+
 tfm__scan_fn *tfm__scan_for_avx2(const tfm__stage *stage) { return scanner_of(stage); }
 
 /* ---- UTF-8 ---- */

@@ -24,4 +24,10 @@ static inline void classify(const uint8_t *text, bool cases, sets *s) {
     s->slash = cases ? equal(v, '/') : 0;
 }
 
+static inline void classify_han(const uint8_t *text, sets *s) {
+    const __m512i v = _mm512_loadu_si512(text);
+    put_han(s, between(v, 0xe5, 0xe8), equal(v, (char)0xe4), equal(v, (char)0xe9), between(v, 0x80, 0xbf),
+            between(v, 0xb8, 0xbf), equal(v, (char)0xbf));
+}
+
 tfm__scan_fn *tfm__scan_for_avx512(const tfm__stage *stage) { return scanner_of(stage); }

@@ -34,17 +34,32 @@ typedef struct sets {
 /* Sets of ASCII: letter, number, blank, white, newline, apostrophe, wide; with cases also upper and slash. */
 static inline void classify(const uint8_t *text, bool cases, sets *s);
 
+/* Takes what is certainly of U+4E00 to U+9FBF out of wide and puts it among the letters without case. */
+static inline void classify_han(const uint8_t *text, sets *s);
+
 static inline unsigned lowest(uint64_t set) { return (unsigned)__builtin_ctzll(set); }
 static inline unsigned highest(uint64_t set) { return 63u ^ (unsigned)__builtin_clzll(set); }
 static inline uint64_t bit(unsigned i) { return (uint64_t)1 << i; }
 static inline uint64_t below(unsigned i) { return i >= 64 ? UINT64_MAX : bit(i) - 1; }
 
+/* classify_han, given the bytes E5-E8, E4, E9, 80-BF, B8-BF and BF. */
+static inline void put_han(sets *s, uint64_t most, uint64_t e4, uint64_t e9, uint64_t tail, uint64_t high, uint64_t bf) {
+    const uint64_t leads = (most | (e4 & high >> 1) | (e9 & ~(bf >> 1))) & tail >> 1 & tail >> 2;
+    const uint64_t tails = leads << 1 | leads << 2;
+    s->letter |= leads | tails;
+    s->caseless |= leads | tails;
+    s->follow |= tails;
+    s->wide &= ~(leads | tails);
+}
+
 /* Puts the characters outside ASCII into the sets. Returns where the window ends: before the first that is
  * unusual. */
 static unsigned classify_wide(const tfm__stage *stage, bool cases, const uint8_t *text, size_t length,
                               sets *s) {
-    uint64_t left = s->wide;
+    uint64_t left;
     const uint32_t letters = stage->marks ? TFM__SET_L | TFM__SET_M : TFM__SET_L;
+    classify_han(text, s);
+    left = s->wide;
     while (left) {
         unsigned i = lowest(left);
         uint32_t used, code, set;
@@ -54,11 +69,6 @@ static unsigned classify_wide(const tfm__stage *stage, bool cases, const uint8_t
         bytes = below(i + used) & ~below(i);
         left &= ~bytes;
         s->follow |= bytes & ~bit(i);
-        if (code >= 0x4e00 && code < 0x9ffd) { /* most of Chinese: Lo */
-            s->letter |= bytes;
-            s->caseless |= bytes;
-            continue;
-        }
         set = code == TFM__NO_CODE ? TFM__SET(TFM__CN) : tfm__entry_set(tfm__unicode_entry(code));
         if (set & (TFM__SET_N | TFM__SET_SPACE)) return i;
         if (cases && set & TFM__SET_M) return i;

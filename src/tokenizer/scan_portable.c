@@ -48,4 +48,18 @@ static inline void classify(const uint8_t *text, bool cases, sets *s) {
     }
 }
 
+static inline void classify_han(const uint8_t *text, sets *s) {
+    uint64_t most = 0, e4 = 0, e9 = 0, tail = 0, high = 0, bf = 0;
+    for (unsigned i = 0; i < WINDOW; i++) {
+        const uint8_t c = text[i];
+        most |= (uint64_t)(c >= 0xe5 && c <= 0xe8) << i;
+        e4 |= (uint64_t)(c == 0xe4) << i;
+        e9 |= (uint64_t)(c == 0xe9) << i;
+        tail |= (uint64_t)((c & 0xc0) == 0x80) << i;
+        high |= (uint64_t)(c >= 0xb8 && c <= 0xbf) << i;
+        bf |= (uint64_t)(c == 0xbf) << i;
+    }
+    put_han(s, most, e4, e9, tail, high, bf);
+}
+
 tfm__scan_fn *tfm__scan_for_portable(const tfm__stage *stage) { return scanner_of(stage); }

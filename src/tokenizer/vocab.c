@@ -40,6 +40,7 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer->short_keys);
     tfm__free(heap, tokenizer->short_filter);
     tfm__free(heap, tokenizer->byte_pairs);
+    tfm__free(heap, tokenizer->wide);
     tfm__free(heap, tokenizer->finds);
     tfm__free(heap, tokenizer->pairs.slots);
     tfm__free(heap, tokenizer->added);

@@ -4,6 +4,7 @@
  * A tokenizer never changes, but what a call needs (buffers, remembered pieces) is worth keeping.
  * tokenizer->idle has a few slots; taking is an exchange with NULL, giving a compare-and-exchange from NULL,
  * so threads never wait. */
+#include "tokenizer/compose.h"
 #include "tokenizer/pieces.h"
 
 static tfm__work *work_new(tfm__heap *heap) {
@@ -32,6 +33,7 @@ void tfm__work_free(tfm__work *work) {
     tfm__free(work->heap, work->candidates);
     tfm__free(work->heap, work->unused_cut);
     tfm__pieces_free(work->pieces);
+    tfm__compose_free(work->compose);
     tfm__regex_scratch_free(work->heap, work->regex);
     for (size_t i = 0; i < TFM__COUNT(work->texts); i++) {
         tfm__buffer_free(&work->texts[i]);
