@@ -27,7 +27,8 @@ typedef struct batch {
 
 /* Keys and slots of the pieces first .. n - 1 of the batch at text. Of the last bytes of a text no 16 can be
  * read. */
-static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const uint8_t *text, size_t length, size_t n) {
+static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const uint8_t *text, size_t length,
+                      size_t n) {
     uint32_t start = 0;
     for (size_t i = 0; i < n; i++) {
         const uint32_t size = b->ends[i] - start;
@@ -38,9 +39,9 @@ static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const u
             continue;
         }
         const tfm__piece_key key = TFM__LIKELY(size <= TFM__PIECE_KEY && length - start >= 16)
-                                 ? tfm__piece_key_fast(text + start, size)
-                             : size <= TFM__PIECE_LONG ? tfm__piece_key_of(text + start, size)
-                                                       : (tfm__piece_key){0, TFM__KEY_NEVER};
+                                       ? tfm__piece_key_fast(text + start, size)
+                                   : size <= TFM__PIECE_LONG ? tfm__piece_key_of(text + start, size)
+                                                             : (tfm__piece_key){0, TFM__KEY_NEVER};
         size_t slot = tfm__piece_slot(pieces, key);
         PREFETCH(&pieces->entries[slot]);
         b->keys[i] = key;

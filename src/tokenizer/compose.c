@@ -1,19 +1,20 @@
 /* compose.c - Chinese and Japanese without merging. Called by bpe_text.c.
  *
- * Their pieces are long and seldom the same, so that remembering pieces is no use. But a piece's ids mostly are those of
- * its characters, one behind the other: exactly if every two neighbouring tokens, merged on their own, stay the two that
- * they are. For suppose that they do, and look at the first merge across the border of two of the tokens: all merges
- * before it were inside tokens, so, seen from those two alone, merging has gone as it goes when they stand alone (the
- * same order, the same leftmost of equals); it would have merged them there. Hence there is none, and inside its borders
- * each token comes about as it does alone. The other way round, neighbours in ids that came of merging stay what they
- * are, by the same argument.
+ * Their pieces are long and seldom the same, so that remembering pieces is no use. But a piece's ids mostly
+ * are those of its characters, one behind the other: exactly if every two neighbouring tokens, merged on
+ * their own, stay the two that they are. For suppose that they do, and look at the first merge across the
+ * border of two of the tokens: all merges before it were inside tokens, so, seen from those two alone,
+ * merging has gone as it goes when they stand alone (the same order, the same leftmost of equals); it would
+ * have merged them there. Hence there is none, and inside its borders each token comes about as it does
+ * alone. The other way round, neighbours in ids that came of merging stay what they are, by the same
+ * argument.
  *
- * A merge across the border of two characters makes a token of an end of one and a beginning of the other; there are
- * few such tokens, and two small filters tell for nearly all neighbours that there is none. The others are tried, and
- * the outcome is remembered. Where two tokens do not stay apart, the characters around them are merged together
- * (remembered as parts of pieces), and the new borders are looked at; too many of them, and the piece is merged as a
- * whole. Source of the theorem: Berglund and van der Merwe, Formalizing BPE tokenization, 2023; of looking at pairs: the
- * bpe crate of github/rust-gems. */
+ * A merge across the border of two characters makes a token of an end of one and a beginning of the other;
+ * there are few such tokens, and two small filters tell for nearly all neighbours that there is none. The
+ * others are tried, and the outcome is remembered. Where two tokens do not stay apart, the characters around
+ * them are merged together (remembered as parts of pieces), and the new borders are looked at; too many of
+ * them, and the piece is merged as a whole. Source of the theorem: Berglund and van der Merwe, Formalizing
+ * BPE tokenization, 2023; of looking at pairs: the bpe crate of github/rust-gems. */
 #include "tokenizer/compose.h"
 
 #define ID_BITS 20 /* ids of larger vocabularies do not fit into the table of pairs */
@@ -21,15 +22,18 @@
 #define MOST_BITS 18
 #define RING 16 /* segments that can be taken back */
 
-/* A character is three bytes, a lead from E0 on and two continuing ones, be they well-formed or not; its code is the 16
- * bits that they carry. */
+/* A character is three bytes, a lead from E0 on and two continuing ones, be they well-formed or not; its code
+ * is the 16 bits that they carry. */
 struct tfm__wide {
     uint64_t begins[2048]; /* bit: hash of two characters that may begin a token */
-    uint64_t parts[1024];  /* bit: last six bits of a character, first ten of the next one's: a token may be made of ends */
+    uint64_t parts[1024];  /* bit: last six bits of a character, first ten of the next one's: a token may be
+                              made of ends */
     uint64_t wholes[2048]; /* bit: hash of two characters that may be a token */
 };
 
-static inline uint32_t code_of(uint32_t word) { return (word & 15) << 12 | (word >> 2 & 0xfc0) | (word >> 16 & 63); }
+static inline uint32_t code_of(uint32_t word) {
+    return (word & 15) << 12 | (word >> 2 & 0xfc0) | (word >> 16 & 63);
+}
 static inline uint32_t hash_two(uint32_t a, uint32_t b) { return ((a << 16 | b) * 0x9e3779b1u) >> 15; }
 
 static inline bool has(const uint64_t *filter, uint32_t bit) { return filter[bit / 64] >> bit % 64 & 1; }
@@ -49,8 +53,8 @@ struct tfm__compose {
 
 static bool continues(uint8_t c) { return (c & 0xc0) == 0x80; }
 
-/* Puts a token of 2 to 6 bytes into the filters, if it may be made of an end of one character and a beginning of another
- * when cut at this place. */
+/* Puts a token of 2 to 6 bytes into the filters, if it may be made of an end of one character and a beginning
+ * of another when cut at this place. */
 static void put_cut(struct tfm__wide *wide, const uint8_t *key, size_t length, size_t cut) {
     const size_t left = cut, right = length - cut;
     uint32_t first, last = key[cut - 1] & 63u;
@@ -170,7 +174,8 @@ static inline int stay_apart(const tfm_tokenizer *tokenizer, tfm__compose *compo
     const uint64_t x = pair_of(a, b);
     const unsigned rest = 2 * ID_BITS - compose->bits;
     const uint32_t entry = compose->pairs[x >> rest];
-    if (TFM__LIKELY((entry | 2) == ((uint32_t)(x & (((uint64_t)1 << rest) - 1)) << 2 | 3))) return entry >> 1 & 1;
+    if (TFM__LIKELY((entry | 2) == ((uint32_t)(x & (((uint64_t)1 << rest) - 1)) << 2 | 3)))
+        return entry >> 1 & 1;
     return try_pair(tokenizer, compose, a, b);
 }
 
@@ -192,8 +197,8 @@ static character *new_character(const tfm_tokenizer *tokenizer, tfm__compose *co
 }
 
 /* The ids of a part of a piece, up to 15 bytes, merged on its own. */
-static int64_t merge_part(const tfm_tokenizer *tokenizer, tfm__pieces *pieces, const uint8_t *part, size_t length,
-                          int32_t *ids) {
+static int64_t merge_part(const tfm_tokenizer *tokenizer, tfm__pieces *pieces, const uint8_t *part,
+                          size_t length, int32_t *ids) {
     tfm__piece_key key = tfm__piece_key_of(part, length);
     const int32_t *known;
     int64_t count;
@@ -217,15 +222,16 @@ static inline bool may_merge(const struct tfm__wide *wide, uint32_t a, uint32_t 
 
 int64_t tfm__compose_piece(const tfm_tokenizer *tokenizer, tfm__compose *compose, tfm__pieces *pieces,
                            const uint8_t *piece, size_t length, int32_t *out) {
-    /* the last segments, each a character or some that were merged together: where they begin in the piece and in out */
+    /* the last segments, each a character or some that were merged together: where they begin in the piece
+     * and in out */
     struct {
         size_t start, out;
     } ring[RING];
     size_t segments = 0, peak = 0, n = 0;
     const struct tfm__wide *wide = tokenizer->wide;
     int32_t last = -1;
-    uint32_t before = 0;  /* the character in front */
-    bool joint = false; /* the last segment is more than that character */
+    uint32_t before = 0; /* the character in front */
+    bool joint = false;  /* the last segment is more than that character */
     for (size_t i = 0; i < length; i += 3) {
         const character *page, *c;
         uint32_t word = 0, code;
@@ -238,12 +244,14 @@ int64_t tfm__compose_piece(const tfm_tokenizer *tokenizer, tfm__compose *compose
         code = code_of(word);
         page = compose->pages[code >> 6];
         c = page ? &page[code & 63] : NULL;
-        if (TFM__UNLIKELY(!c || c->count == 0) && !(c = new_character(tokenizer, compose, code, piece + i))) return -1;
+        if (TFM__UNLIKELY(!c || c->count == 0) && !(c = new_character(tokenizer, compose, code, piece + i)))
+            return -1;
         if (TFM__LIKELY(last >= 0)) {
             if (TFM__UNLIKELY(joint || may_merge(wide, before, code)))
                 apart = stay_apart(tokenizer, compose, last, c->ids[0]);
         }
-        if (TFM__UNLIKELY(i == 3) && has(wide->begins, hash_two(before, code)) && tokenizer->whole != TFM__WHOLE_NEVER) {
+        if (TFM__UNLIKELY(i == 3) && has(wide->begins, hash_two(before, code)) &&
+            tokenizer->whole != TFM__WHOLE_NEVER) {
             const int32_t whole = tfm__model_whole(tokenizer, tfm__vocab_find(tokenizer, piece, length));
             if (whole >= 0) {
                 out[0] = whole;

@@ -43,7 +43,8 @@ static inline uint64_t bit(unsigned i) { return (uint64_t)1 << i; }
 static inline uint64_t below(unsigned i) { return i >= 64 ? UINT64_MAX : bit(i) - 1; }
 
 /* classify_han, given the bytes E5-E8, E4, E9, 80-BF, B8-BF and BF. */
-static inline void put_han(sets *s, uint64_t most, uint64_t e4, uint64_t e9, uint64_t tail, uint64_t high, uint64_t bf) {
+static inline void put_han(sets *s, uint64_t most, uint64_t e4, uint64_t e9, uint64_t tail, uint64_t high,
+                           uint64_t bf) {
     const uint64_t leads = (most | (e4 & high >> 1) | (e9 & ~(bf >> 1))) & tail >> 1 & tail >> 2;
     const uint64_t tails = leads << 1 | leads << 2;
     s->letter |= leads | tails;
