@@ -31,5 +31,5 @@ macro(tfm_optional_part switch package target definition use)
     endif()
 endmacro()
 
-tfm_optional_part(TFM_WITH_PCRE2 Pcre2 pcre2::pcre2_8 TFM_HAVE_PCRE2 WAITING)
+tfm_optional_part(TFM_WITH_PCRE2 Pcre2 pcre2::pcre2_8 TFM_HAVE_PCRE2 USED)
 tfm_optional_part(TFM_WITH_OPENBLAS OpenBlas openblas::openblas TFM_HAVE_OPENBLAS WAITING)
