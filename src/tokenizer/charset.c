@@ -4,6 +4,8 @@
  * version of the engine that runs it. Scripts: Scripts.txt of Unicode 16, as far as tokenizers ask for them. */
 #include "tokenizer/charset.h"
 
+#include "tokenizer/sort.h"
+
 #define LAST_CODE 0x10ffffu
 
 void tfm__charset_init(tfm__charset *set, tfm__heap *heap) { tfm__buffer_init(&set->ranges, heap); }
@@ -34,33 +36,16 @@ bool tfm__charset_add_set(tfm__charset *set, const tfm__charset *other) {
     return tfm__buffer_append(&set->ranges, other->ranges.data, other->ranges.size);
 }
 
-/* Lets the range at i sink to its place in a heap whose greatest first is on top. */
-static void sink(tfm__range32 *ranges, size_t i, size_t n) {
-    tfm__range32 moved = ranges[i];
-    for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && ranges[child + 1].first > ranges[child].first) child++;
-        if (ranges[child].first <= moved.first) break;
-        ranges[i] = ranges[child];
-    }
-    ranges[i] = moved;
-}
-
-/* By first, in place (heap sort: the C library's qsort may take memory). */
-static void sort(tfm__range32 *ranges, size_t n) {
-    for (size_t i = n / 2; i-- > 0;) sink(ranges, i, n);
-    for (size_t end = n; end-- > 1;) {
-        tfm__range32 greatest = ranges[0];
-        ranges[0] = ranges[end];
-        ranges[end] = greatest;
-        sink(ranges, 0, end);
-    }
+static bool before(const void *a, const void *b, const void *arg) {
+    (void)arg;
+    return ((const tfm__range32 *)a)->first < ((const tfm__range32 *)b)->first;
 }
 
 bool tfm__charset_settle(tfm__charset *set) {
     size_t n, kept = 0;
     tfm__range32 *ranges = ranges_of(set, &n);
     if (n == 0) return true;
-    sort(ranges, n);
+    tfm__sort_items(ranges, n, sizeof *ranges, before, NULL);
     for (size_t i = 1; i < n; i++) {
         if (ranges[i].first <= ranges[kept].last + 1)
             ranges[kept].last = TFM__MAX(ranges[kept].last, ranges[i].last);
@@ -118,7 +103,17 @@ static bool add_where(tfm__charset *set, uint32_t categories, uint32_t flags) {
 
 bool tfm__charset_space(tfm__charset *set) { return add_where(set, 0, TFM__ENTRY_SPACE); }
 bool tfm__charset_digit(tfm__charset *set) { return add_where(set, TFM__SET(TFM__ND), 0); }
-bool tfm__charset_word(tfm__charset *set) { return add_where(set, 0, TFM__ENTRY_WORD); }
+
+bool tfm__charset_word(tfm__charset *set, bool oniguruma) {
+    bool ok = add_where(set, 0, TFM__ENTRY_WORD);
+    if (!oniguruma || !ok) return ok;
+    /* without the joiners, which lie alone among no word characters; and with some signs of Latin-1 */
+    for (size_t i = 0; i < set->ranges.size / sizeof(tfm__range32); i++) {
+        tfm__range32 *range = (tfm__range32 *)(void *)set->ranges.data + i;
+        if (range->first == 0x200c && range->last == 0x200d) *range = (tfm__range32){0xb2, 0xb3};
+    }
+    return tfm__charset_add(set, 0xb9, 0xb9) && tfm__charset_add(set, 0xbc, 0xbe);
+}
 
 #define SEPARATORS (TFM__SET(TFM__ZS) | TFM__SET(TFM__ZL) | TFM__SET(TFM__ZP))
 #define OTHERS                                                                                               \

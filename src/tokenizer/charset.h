@@ -26,9 +26,9 @@ bool tfm__charset_meet(tfm__charset *set, const tfm__charset *other); /* both se
 /* What a property's name stands for: general categories ("L", "Lu", "Letter"), "Any", scripts ("Han"). *known false for
  * a name that is none. Adds to the set, unsettled. */
 bool tfm__charset_property(tfm__charset *set, const char *name, size_t length, bool *known);
-/* White_Space; category Nd; word characters: letters, marks, decimal digits, connectors (and joiners). */
+/* White_Space; category Nd; word characters, as Rust or Oniguruma has them (tfm__unicode_onig_word). */
 bool tfm__charset_space(tfm__charset *set);
 bool tfm__charset_digit(tfm__charset *set);
-bool tfm__charset_word(tfm__charset *set);
+bool tfm__charset_word(tfm__charset *set, bool oniguruma);
 
 #endif

@@ -137,10 +137,10 @@ static int32_t read_byte_level(tfm__hf *hf, tfm__json_value part) {
 }
 
 static int32_t read_digits(tfm__hf *hf, tfm__json_value part) {
-    tfm__stage stage = {.kind = TFM__SPLIT_NUMBERS};
+    tfm__stage stage = {.kind = TFM__SPLIT_NUMERIC};
     bool single;
     int32_t rc = tfm__hf_flag(hf, part, PART " Digits", "individual_digits", -1, &single);
-    stage.digits = single ? 1 : 0;
+    if (single) stage.kind = TFM__STAGE_NUMERIC;
     return rc ? rc : add_stage(hf, part, &stage, "");
 }
 

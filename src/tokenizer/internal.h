@@ -344,7 +344,8 @@ typedef struct tfm__work {
     struct tfm__compose *compose; /* characters and pairs of tokens (compose.c), or NULL */
     struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
     tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
-    tfm__buffer normal[2];          /* normalising: characters of a stretch, their parts */
+    tfm__buffer normal[2]; /* normalising: characters of a stretch, their parts */
+    tfm__buffer stage_cuts[TFM__STAGES]; /* stages that find matches: their segments */
     tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
     tfm__buffer ids, ends;                                         /* output of one run */
     tfm__buffer lattice;              /* Unigram: best paths; WordPiece: candidates */
@@ -406,7 +407,7 @@ typedef int32_t (*tfm__piece_fn)(void *arg, const tfm__aligned *piece);
 int32_t tfm__split(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text, bool first,
                    tfm__piece_fn fn, void *arg, tfm_error *error);
 
-/* Whether some stage changes the bytes of its pieces (a space or mark in front). */
+/* Whether the pieces, one behind the other, are not the text: some stage changes bytes or leaves some out. */
 bool tfm__stages_rewrite(const tfm_tokenizer *tokenizer);
 
 /* ---- normalize.c ---- */

@@ -151,7 +151,7 @@ static bool shorthand(translation *t, char letter, tfm__charset *set) {
         ok = tfm__charset_digit(&found);
         break;
     case 'w':
-        ok = tfm__charset_word(&found);
+        ok = tfm__charset_word(&found, t->syntax == TFM__REGEX_ONIGURUMA);
         break;
     default:
         ok = tfm__charset_add(&found, '0', '9') && tfm__charset_add(&found, 'A', 'F') &&
@@ -374,7 +374,7 @@ static void open_group(translation *t) {
 static void word_boundary(translation *t, bool negated) {
     tfm__charset word;
     tfm__charset_init(&word, t->heap);
-    if (!tfm__charset_word(&word) || !tfm__charset_settle(&word)) no_memory(t);
+    if (!tfm__charset_word(&word, t->syntax == TFM__REGEX_ONIGURUMA) || !tfm__charset_settle(&word)) no_memory(t);
     put(t, "(?:(?<=");
     put_set(t, &word);
     put(t, negated ? ")(?=" : ")(?!");

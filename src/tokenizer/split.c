@@ -221,8 +221,13 @@ static size_t next_numbers(const uint8_t *text, size_t length, uint32_t most) {
     return run_of(text, used, length, ~TFM__SET_N);
 }
 
+static bool is_numeric(const uint8_t *text, size_t length, uint32_t *used) {
+    uint32_t code = tfm__utf8_read(text, length, used);
+    return code != TFM__NO_CODE && tfm__unicode_numeric(code);
+}
+
 /* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII punctuation. */
-static bool is_punctuation(const uint8_t *text, size_t length, uint32_t *used) {
+bool tfm__is_punctuation(const uint8_t *text, size_t length, uint32_t *used) {
     uint32_t code = tfm__utf8_read(text, length, used);
     return code != TFM__NO_CODE && tfm__unicode_entry(code) & TFM__ENTRY_PUNCTUATION;
 }
@@ -276,9 +281,11 @@ size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t leng
     case TFM__SPLIT_NUMBERS:
         return next_numbers(text, length, stage->digits);
     case TFM__SPLIT_PUNCTUATION:
-        return next_run(text, length, is_punctuation);
+        return next_run(text, length, tfm__is_punctuation);
     case TFM__SPLIT_PUNCTUATION_NO_GRAVE:
         return next_run(text, length, is_punctuation_no_grave);
+    case TFM__SPLIT_NUMERIC:
+        return next_run(text, length, is_numeric);
     case TFM__SPLIT_ASCII_DIGITS:
         return next_ascii_digits(text, length);
     case TFM__SPLIT_BYTE_DIGITS:
@@ -288,137 +295,4 @@ size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t leng
     default:
         return length;
     }
-}
-
-/* ---- Stages ---- */
-
-typedef struct cutter {
-    const tfm_tokenizer *tokenizer;
-    tfm__work *work;
-    tfm__piece_fn fn;
-    void *arg;
-    tfm_error *error;
-} cutter;
-
-static int32_t cut(const cutter *c, uint32_t stage, const tfm__aligned *text, bool first);
-
-static bool begins_with(const tfm__aligned *text, size_t at, const tfm__stage *stage) {
-    return text->length - at >= stage->literal_length &&
-           memcmp(text->data + at, stage->literal, stage->literal_length) == 0;
-}
-
-/* Pieces that begin at marks: at every one (each), or at those that follow something else. */
-static int32_t cut_at_marks(const cutter *c, uint32_t index, const tfm__aligned *text, bool each) {
-    const tfm__stage *stage = &c->tokenizer->splitter.stages[index];
-    size_t start = 0, i = 0;
-    bool after_mark = true;
-    tfm__aligned part;
-    while (i < text->length) {
-        const uint8_t *found = memchr(text->data + i, stage->literal[0], text->length - i);
-        size_t at = found ? (size_t)(found - text->data) : text->length;
-        if (at > i) after_mark = false;
-        i = at;
-        if (i < text->length && !begins_with(text, i, stage)) {
-            after_mark = false;
-            i++;
-            continue;
-        }
-        if (i > start && (each || !after_mark || i == text->length)) {
-            int32_t rc;
-            part = tfm__aligned_part(text, start, i - start);
-            if ((rc = cut(c, index + 1, &part, false)) != 0) return rc;
-            start = i;
-        }
-        if (i < text->length) i += stage->literal_length;
-        after_mark = true;
-    }
-    if (start == text->length) return TFM_OK;
-    part = tfm__aligned_part(text, start, text->length - start);
-    return cut(c, index + 1, &part, false);
-}
-
-/* Where the first character of a text came from: what is put in front of it comes from there too, as in the
- * original, which puts it into that character's place and the character behind it. */
-static tfm__span first_span(const tfm__aligned *text) {
-    uint32_t used;
-    (void)tfm__utf8_read(text->data, text->length, &used);
-    return tfm__aligned_span(text, 0, used);
-}
-
-/* Metaspace: spaces become marks, perhaps one more in front. */
-static int32_t metaspace(const cutter *c, uint32_t index, const tfm__aligned *text, bool first) {
-    const tfm__stage *stage = &c->tokenizer->splitter.stages[index];
-    tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
-    tfm__aligned marked;
-    bool ok = true;
-    if ((stage->prepend == TFM__PREPEND_ALWAYS || (stage->prepend == TFM__PREPEND_FIRST && first)) &&
-        text->data[0] != ' ' && !begins_with(text, 0, stage))
-        ok = tfm__rewrite_put(&out, stage->literal, stage->literal_length, first_span(text));
-    for (size_t i = 0; i < text->length && ok;) {
-        size_t end = i;
-        while (end < text->length && text->data[end] != ' ') end++;
-        ok = tfm__rewrite_copy(&out, text, i, end - i);
-        if (end < text->length)
-            ok = ok && tfm__rewrite_put(&out, stage->literal, stage->literal_length,
-                                        tfm__aligned_span(text, end, 1));
-        i = end + 1;
-    }
-    if (!ok) return tfm__fail_memory(c->error, c->work->heap, text->length);
-    marked = tfm__rewrite_close(&out, text);
-    return stage->split ? cut_at_marks(c, index, &marked, true) : cut(c, index + 1, &marked, false);
-}
-
-static int32_t prefix_space(const cutter *c, uint32_t index, const tfm__aligned *text) {
-    tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
-    tfm__aligned spaced;
-    if (text->data[0] == ' ') return cut(c, index + 1, text, false);
-    if (!tfm__rewrite_put(&out, " ", 1, first_span(text)) || !tfm__rewrite_copy(&out, text, 0, text->length))
-        return tfm__fail_memory(c->error, c->work->heap, text->length);
-    spaced = tfm__rewrite_close(&out, text);
-    return cut(c, index + 1, &spaced, false);
-}
-
-/* Cuts with the stage of this index and those behind it; the depth is the number of stages. */
-static int32_t cut(const cutter *c, uint32_t index, const tfm__aligned *text, bool first) {
-    const tfm__splitter *splitter = &c->tokenizer->splitter;
-    const tfm__stage *stage = &splitter->stages[index];
-    if (text->length == 0) return TFM_OK;
-    if (index >= splitter->count) return c->fn(c->arg, text);
-    switch (stage->kind) {
-    case TFM__STAGE_METASPACE:
-        return metaspace(c, index, text, first);
-    case TFM__STAGE_PREFIX_SPACE:
-        return prefix_space(c, index, text);
-    case TFM__STAGE_MARKS:
-        return cut_at_marks(c, index, text, false);
-    default:
-        break;
-    }
-    for (size_t i = 0; i < text->length;) {
-        size_t length = tfm__split_next(stage, text->data + i, text->length - i);
-        tfm__aligned piece = tfm__aligned_part(text, i, length);
-        int32_t rc = cut(c, index + 1, &piece, first && i == 0);
-        if (rc) return rc;
-        i += length;
-    }
-    return TFM_OK;
-}
-
-int32_t tfm__split(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text, bool first,
-                   tfm__piece_fn fn, void *arg, tfm_error *error) {
-    const cutter c = {tokenizer, work, fn, arg, error};
-    return cut(&c, 0, text, first);
-}
-
-bool tfm__stages_rewrite(const tfm_tokenizer *tokenizer) {
-    for (uint32_t i = 0; i < tokenizer->splitter.count; i++) {
-        uint8_t kind = tokenizer->splitter.stages[i].kind;
-        if (kind == TFM__STAGE_METASPACE || kind == TFM__STAGE_PREFIX_SPACE) return true;
-    }
-    return false;
-}
-
-size_t tfm__split_safe_cut(const tfm__splitter *splitter, const uint8_t *text, size_t length) {
-    (void)splitter, (void)text, (void)length;
-    return 0;
 }

@@ -16,6 +16,7 @@ enum tfm__stage_kind {
     TFM__SPLIT_O200K,       /* o200k: words cut where lower case turns to upper case */
     TFM__SPLIT_DEEPSEEK,    /* the third Split of DeepSeek V3 */
     TFM__SPLIT_NUMBERS,     /* runs of category N apart from the rest: digits at a time; 0: whole runs */
+    TFM__SPLIT_NUMERIC,     /* runs of what Rust calls numeric apart from the rest */
     TFM__SPLIT_PUNCTUATION, /* runs of category P and of ASCII punctuation apart from the rest */
     TFM__SPLIT_PUNCTUATION_NO_GRAVE, /* the same without U+0060 */
     TFM__SPLIT_ASCII_DIGITS,         /* three of 0-9 at a time, apart from the rest */
@@ -28,6 +29,7 @@ enum tfm__stage_kind {
     TFM__STAGE_WHITESPACE_SPLIT, /* White_Space, removed */
     TFM__STAGE_BERT,             /* White_Space removed, punctuation isolated */
     TFM__STAGE_PUNCTUATION,      /* single punctuation characters, by behavior */
+    TFM__STAGE_NUMERIC,          /* single numeric characters, by behavior */
     TFM__STAGE_SCRIPTS,          /* where the script changes */
     TFM__STAGE_FIXED,            /* fixed: so many characters at a time */
     /* stages that rewrite */
@@ -71,6 +73,10 @@ typedef struct tfm__splitter {
 /* Length (1 .. length) of the piece that a covering scanner cuts off the front of a text; length > 0.
  * Ill-formed bytes count as signs that are neither letter, number nor space. */
 size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t length);
+
+/* Whether the character at the front of a text (length > 0) is punctuation as Hugging Face's tokenizers have it; its
+ * bytes in *used. */
+bool tfm__is_punctuation(const uint8_t *text, size_t length, uint32_t *used);
 
 /* The splitter of a GGUF file's tokenizer.ggml.pre; false if it is not known. Beyond the splitter the name
  * implies whole-piece look-up before merging, a text that begins with bos, and NFC. */

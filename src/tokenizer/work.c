@@ -17,6 +17,7 @@ static tfm__work *work_new(tfm__heap *heap) {
         tfm__buffer_init(&work->normal[i], heap);
     }
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++) {
+        tfm__buffer_init(&work->stage_cuts[i], heap);
         tfm__buffer_init(&work->stage_text[i], heap);
         tfm__buffer_init(&work->stage_spans[i], heap);
     }
@@ -41,6 +42,7 @@ void tfm__work_free(tfm__work *work) {
         tfm__buffer_free(&work->normal[i]);
     }
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++) {
+        tfm__buffer_free(&work->stage_cuts[i]);
         tfm__buffer_free(&work->stage_text[i]);
         tfm__buffer_free(&work->stage_spans[i]);
     }
@@ -81,7 +83,7 @@ void tfm__work_give(const tfm_tokenizer *tokenizer, tfm__work *work) {
     struct tfm__work *_Atomic *slots = slots_of(tokenizer);
     for (size_t i = 0; i < TFM__COUNT(work->texts); i++) shrink(&work->texts[i]), shrink(&work->spans[i]), shrink(&work->normal[i]);
     for (size_t i = 0; i < TFM__COUNT(work->stage_text); i++)
-        shrink(&work->stage_text[i]), shrink(&work->stage_spans[i]);
+        shrink(&work->stage_cuts[i]), shrink(&work->stage_text[i]), shrink(&work->stage_spans[i]);
     shrink(&work->ids), shrink(&work->ends), shrink(&work->lattice), shrink(&work->resegment);
     if (work->symbol_capacity > KEPT_BYTES / sizeof *work->symbols) {
         tfm__free(work->heap, work->symbols);
