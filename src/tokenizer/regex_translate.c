@@ -1,11 +1,11 @@
-/* regex_translate.c - expressions as tiktoken (Rust's fancy-regex) and tokenizer.json (Oniguruma in its own syntax) have
- * them, in PCRE2's language. Called by split_pcre.c.
+/* regex_translate.c - expressions as tiktoken (Rust's fancy-regex) and tokenizer.json (Oniguruma in its own
+ * syntax) have them, in PCRE2's language. Called by split_pcre.c.
  *
- * Every class, property and shorthand becomes an explicit list of ranges from the library's own Unicode tables, every
- * literal beyond ASCII letters and digits its number. What the engines read differently is rewritten: Oniguruma's {n,m}+
- * repeats {n,m} and its {n}? makes it optional; Rust's ^ and $ stand at the ends of the text only; \b looks at our word
- * characters. What is not known is refused by name. Sources: Oniguruma's doc/RE, the regex and fancy-regex crates'
- * documentation, pcre2pattern(3). */
+ * Every class, property and shorthand becomes an explicit list of ranges from the library's own Unicode
+ * tables, every literal beyond ASCII letters and digits its number. What the engines read differently is
+ * rewritten: Oniguruma's {n,m}+ repeats {n,m} and its {n}? makes it optional; Rust's ^ and $ stand at the
+ * ends of the text only; \b looks at our word characters. What is not known is refused by name. Sources:
+ * Oniguruma's doc/RE, the regex and fancy-regex crates' documentation, pcre2pattern(3). */
 #include "tokenizer/regex_translate.h"
 
 #include <stdio.h>
@@ -30,10 +30,10 @@ typedef struct translation {
 
 static void fail(translation *t, int32_t code, const char *what, const char *at) {
     if (t->status) return;
-    t->status = tfm__fail_at(t->error, code, t->file, NULL, TFM__NO_OFFSET,
-                             "the regular expression %.*s: %s%s%.*s", (int)TFM__MIN((size_t)(t->end - t->pattern), 200u),
-                             t->pattern, what, at ? " at " : "", at ? (int)TFM__MIN((size_t)(t->end - at), 16u) : 0,
-                             at ? at : "");
+    t->status =
+        tfm__fail_at(t->error, code, t->file, NULL, TFM__NO_OFFSET, "the regular expression %.*s: %s%s%.*s",
+                     (int)TFM__MIN((size_t)(t->end - t->pattern), 200u), t->pattern, what, at ? " at " : "",
+                     at ? (int)TFM__MIN((size_t)(t->end - at), 16u) : 0, at ? at : "");
 }
 
 static void no_memory(translation *t) {
@@ -47,7 +47,8 @@ static void put(translation *t, const char *text) {
 /* One character, by itself or by its number. */
 static void put_code(translation *t, uint32_t code) {
     char text[16];
-    bool plain = code < 0x80 && ((code >= '0' && code <= '9') || ((code | 0x20) >= 'a' && (code | 0x20) <= 'z'));
+    bool plain =
+        code < 0x80 && ((code >= '0' && code <= '9') || ((code | 0x20) >= 'a' && (code | 0x20) <= 'z'));
     snprintf(text, sizeof text, plain ? "%c" : "\\x{%x}", (unsigned)code);
     put(t, text);
 }
@@ -89,7 +90,8 @@ static uint32_t hex_digits(translation *t, size_t least, size_t most) {
         if (digit == 16) break;
         value = value << 4 | digit;
     }
-    if (n < least || value > 0x10ffff) fail(t, TFM_E_FORMAT, "a malformed number", t->p < t->end ? t->p : NULL);
+    if (n < least || value > 0x10ffff)
+        fail(t, TFM_E_FORMAT, "a malformed number", t->p < t->end ? t->p : NULL);
     return value;
 }
 
@@ -165,7 +167,8 @@ static bool shorthand(translation *t, char letter, tfm__charset *set) {
     return true;
 }
 
-/* An escape that stands for one character: behind the backslash. TFM__NO_CODE and nothing read: it does not. */
+/* An escape that stands for one character: behind the backslash. TFM__NO_CODE and nothing read: it does not.
+ */
 static uint32_t simple_escape(translation *t) {
     static const char letters[] = "rntfvae", codes[] = "\r\n\t\f\v\a\x1b";
     char c = *t->p;
@@ -253,7 +256,8 @@ static void class_body(translation *t, tfm__charset *set, int depth) {
             break;
         } else if (t->p + 1 < t->end && t->p[0] == '&' && t->p[1] == '&') {
             t->p += 2;
-            if (!tfm__charset_settle(set) || (meets ? !tfm__charset_meet(&met, set) : !tfm__charset_add_set(&met, set)))
+            if (!tfm__charset_settle(set) ||
+                (meets ? !tfm__charset_meet(&met, set) : !tfm__charset_add_set(&met, set)))
                 no_memory(t);
             meets = true;
             set->ranges.size = 0;
@@ -286,7 +290,8 @@ static bool interval(translation *t) {
     unsigned long low = 0, high = 0;
     bool has_low = false, has_high = false, comma = false;
     char text[48];
-    for (; q < t->end && *q >= '0' && *q <= '9' && low < 100000; q++, has_low = true) low = low * 10 + (unsigned)(*q - '0');
+    for (; q < t->end && *q >= '0' && *q <= '9' && low < 100000; q++, has_low = true)
+        low = low * 10 + (unsigned)(*q - '0');
     if (q < t->end && *q == ',') {
         comma = true;
         for (q++; q < t->end && *q >= '0' && *q <= '9' && high < 100000; q++, has_high = true)
@@ -374,7 +379,8 @@ static void open_group(translation *t) {
 static void word_boundary(translation *t, bool negated) {
     tfm__charset word;
     tfm__charset_init(&word, t->heap);
-    if (!tfm__charset_word(&word, t->syntax == TFM__REGEX_ONIGURUMA) || !tfm__charset_settle(&word)) no_memory(t);
+    if (!tfm__charset_word(&word, t->syntax == TFM__REGEX_ONIGURUMA) || !tfm__charset_settle(&word))
+        no_memory(t);
     put(t, "(?:(?<=");
     put_set(t, &word);
     put(t, negated ? ")(?=" : ")(?!");
@@ -499,8 +505,8 @@ static void one(translation *t) {
     }
 }
 
-int32_t tfm__regex_translate(const char *pattern, size_t length, int syntax, const char *file, tfm__buffer *out,
-                             tfm_error *error) {
+int32_t tfm__regex_translate(const char *pattern, size_t length, int syntax, const char *file,
+                             tfm__buffer *out, tfm_error *error) {
     translation t = {.pattern = pattern,
                      .p = pattern,
                      .end = pattern + length,

@@ -4,9 +4,9 @@
 
 #include "tokenizer/split.h"
 
-/* Appends the translation of an expression (enum tfm__regex_syntax) to out. Errors: TFM_E_UNSUPPORTED for what is not
- * translated, named; TFM_E_FORMAT; TFM_E_MEMORY. */
-int32_t tfm__regex_translate(const char *pattern, size_t length, int syntax, const char *file, tfm__buffer *out,
-                             tfm_error *error);
+/* Appends the translation of an expression (enum tfm__regex_syntax) to out. Errors: TFM_E_UNSUPPORTED for
+ * what is not translated, named; TFM_E_FORMAT; TFM_E_MEMORY. */
+int32_t tfm__regex_translate(const char *pattern, size_t length, int syntax, const char *file,
+                             tfm__buffer *out, tfm_error *error);
 
 #endif

@@ -226,7 +226,8 @@ static bool is_numeric(const uint8_t *text, size_t length, uint32_t *used) {
     return code != TFM__NO_CODE && tfm__unicode_numeric(code);
 }
 
-/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII punctuation. */
+/* Category P as of Unicode 8, which is what the reference's table of punctuation knows, and ASCII
+ * punctuation. */
 bool tfm__is_punctuation(const uint8_t *text, size_t length, uint32_t *used) {
     uint32_t code = tfm__utf8_read(text, length, used);
     return code != TFM__NO_CODE && tfm__unicode_entry(code) & TFM__ENTRY_PUNCTUATION;

@@ -74,8 +74,8 @@ typedef struct tfm__splitter {
  * Ill-formed bytes count as signs that are neither letter, number nor space. */
 size_t tfm__split_next(const tfm__stage *stage, const uint8_t *text, size_t length);
 
-/* Whether the character at the front of a text (length > 0) is punctuation as Hugging Face's tokenizers have it; its
- * bytes in *used. */
+/* Whether the character at the front of a text (length > 0) is punctuation as Hugging Face's tokenizers have
+ * it; its bytes in *used. */
 bool tfm__is_punctuation(const uint8_t *text, size_t length, uint32_t *used);
 
 /* The splitter of a GGUF file's tokenizer.ggml.pre; false if it is not known. Beyond the splitter the name

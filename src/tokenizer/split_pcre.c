@@ -1,8 +1,8 @@
-/* split_pcre.c - regular expressions that no scanner of ours knows, on PCRE2. Called by the loaders (compile) and by
- * split.c and normalize.c (find).
+/* split_pcre.c - regular expressions that no scanner of ours knows, on PCRE2. Called by the loaders (compile)
+ * and by split.c and normalize.c (find).
  *
- * Expressions come from strangers' files: the work of a search is limited, so that one that runs away ends in an error.
- * PCRE2's memory comes from the tokenizer's heap. A build without PCRE2 refuses expressions. */
+ * Expressions come from strangers' files: the work of a search is limited, so that one that runs away ends in
+ * an error. PCRE2's memory comes from the tokenizer's heap. A build without PCRE2 refuses expressions. */
 #include "tokenizer/split.h"
 
 #ifdef TFM_HAVE_PCRE2
@@ -40,7 +40,8 @@ void tfm__regex_free(tfm__heap *heap, tfm__regex *regex) {
     tfm__free(heap, regex);
 }
 
-static int32_t compile(tfm__regex *regex, const tfm__buffer *text, int syntax, const char *file, tfm_error *error) {
+static int32_t compile(tfm__regex *regex, const tfm__buffer *text, int syntax, const char *file,
+                       tfm_error *error) {
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
                        (syntax == TFM__REGEX_ONIGURUMA ? PCRE2_MULTILINE : 0u);
     pcre2_compile_context *context = pcre2_compile_context_create(regex->general);
@@ -100,7 +101,8 @@ static tfm__regex_scratch *scratch_new(tfm__heap *heap) {
     if (s->general) {
         s->match = pcre2_match_context_create(s->general);
         s->data = pcre2_match_data_create(1, s->general);
-        s->stack = pcre2_jit_stack_create((size_t)32 << 10, JIT_STACK_MOST, s->general); /* may be NULL: no JIT here */
+        s->stack = pcre2_jit_stack_create((size_t)32 << 10, JIT_STACK_MOST,
+                                          s->general); /* may be NULL: no JIT here */
     }
     if (!s->match || !s->data) {
         tfm__regex_scratch_free(heap, s);
@@ -112,8 +114,9 @@ static tfm__regex_scratch *scratch_new(tfm__heap *heap) {
     return s;
 }
 
-int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch, const uint8_t *text,
-                        size_t length, size_t from, size_t *begin, size_t *end, bool *found, tfm_error *error) {
+int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch,
+                        const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end,
+                        bool *found, tfm_error *error) {
     const uint32_t options = PCRE2_NO_UTF_CHECK;
     const PCRE2_SIZE *range;
     int rc;
@@ -126,9 +129,10 @@ int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scr
     if (rc == PCRE2_ERROR_NOMATCH) return TFM_OK;
     if (rc == PCRE2_ERROR_NOMEMORY) return tfm__fail_memory(error, heap, 0);
     if (rc < 0)
-        return tfm__fail(error, TFM_E_UNSUPPORTED,
-                         "the regular expression %s takes too much work on this text (PCRE2 error %d at byte %zu)",
-                         regex->pattern, rc, from);
+        return tfm__fail(
+            error, TFM_E_UNSUPPORTED,
+            "the regular expression %s takes too much work on this text (PCRE2 error %d at byte %zu)",
+            regex->pattern, rc, from);
     range = pcre2_get_ovector_pointer((*scratch)->data);
     *begin = range[0];
     *end = TFM__MAX(range[1], range[0]); /* \K is not translated, but what is not expected must not loop */
@@ -143,13 +147,15 @@ int32_t tfm__regex_compile(tfm__heap *heap, const char *pattern, size_t length, 
     (void)heap, (void)syntax;
     *out = NULL;
     return tfm__fail_at(error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET,
-                        "the regular expression %.*s needs a build with PCRE2", (int)TFM__MIN(length, 200u), pattern);
+                        "the regular expression %.*s needs a build with PCRE2", (int)TFM__MIN(length, 200u),
+                        pattern);
 }
 
 void tfm__regex_free(tfm__heap *heap, tfm__regex *regex) { tfm__free(heap, regex); }
 
-int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch, const uint8_t *text,
-                        size_t length, size_t from, size_t *begin, size_t *end, bool *found, tfm_error *error) {
+int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch,
+                        const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end,
+                        bool *found, tfm_error *error) {
     (void)regex, (void)heap, (void)scratch, (void)text, (void)length, (void)from, (void)begin, (void)end;
     *found = false;
     return tfm__fail(error, TFM_E_UNSUPPORTED, "regular expressions need a build with PCRE2");

@@ -1,9 +1,11 @@
-/* split_stages.c - a text to pieces: the stages of a splitter, one inside the other. Called by model.c and encode.c.
+/* split_stages.c - a text to pieces: the stages of a splitter, one inside the other. Called by model.c and
+ * encode.c.
  *
- * A covering scanner (split.c) hands its pieces straight on. The other stages find matches first: a list of segments,
- * matches and what lies between them, which behavior and invert turn into pieces (Hugging Face's SplitDelimiterBehavior).
- * Stages that rewrite make a new text, with where its bytes came from. Ill-formed bytes match nothing. Empty pieces are
- * never handed on. Source: Hugging Face tokenizers' pre_tokenizers and NormalizedString::split. */
+ * A covering scanner (split.c) hands its pieces straight on. The other stages find matches first: a list of
+ * segments, matches and what lies between them, which behavior and invert turn into pieces (Hugging Face's
+ * SplitDelimiterBehavior). Stages that rewrite make a new text, with where its bytes came from. Ill-formed
+ * bytes match nothing. Empty pieces are never handed on. Source: Hugging Face tokenizers' pre_tokenizers and
+ * NormalizedString::split. */
 #include "tokenizer/internal.h"
 
 typedef struct cutter {
@@ -16,10 +18,13 @@ typedef struct cutter {
 
 static int32_t cut(const cutter *c, uint32_t index, const tfm__aligned *text, bool first);
 
-static int32_t no_memory(const cutter *c, size_t bytes) { return tfm__fail_memory(c->error, c->work->heap, bytes); }
+static int32_t no_memory(const cutter *c, size_t bytes) {
+    return tfm__fail_memory(c->error, c->work->heap, bytes);
+}
 
 /* The part [begin, end) of a text goes to the next stage. */
-static int32_t hand_on(const cutter *c, uint32_t index, const tfm__aligned *text, size_t begin, size_t end, bool first) {
+static int32_t hand_on(const cutter *c, uint32_t index, const tfm__aligned *text, size_t begin, size_t end,
+                       bool first) {
     tfm__aligned part = tfm__aligned_part(text, begin, end - begin);
     return cut(c, index + 1, &part, first && begin == 0);
 }
@@ -39,8 +44,8 @@ static bool put_segment(tfm__buffer *list, size_t *done, size_t begin, size_t en
     return !match || tfm__buffer_append(list, &added, sizeof added);
 }
 
-/* Every match of the expression in one well-formed run of a text. An empty match right behind the match before it is
- * none; behind an empty one the search goes on one character further. */
+/* Every match of the expression in one well-formed run of a text. An empty match right behind the match
+ * before it is none; behind an empty one the search goes on one character further. */
 static int32_t match_regex(const cutter *c, const tfm__stage *stage, const tfm__aligned *text, size_t start,
                            size_t stop, tfm__buffer *list, size_t *done) {
     const tfm__regex *regex = c->tokenizer->regexes[stage->regex];
@@ -50,12 +55,13 @@ static int32_t match_regex(const cutter *c, const tfm__stage *stage, const tfm__
         size_t begin, end;
         bool found;
         uint32_t used = 1;
-        int32_t rc = tfm__regex_find(regex, c->work->heap, &c->work->regex, run, length, from, &begin, &end, &found,
-                                     c->error);
+        int32_t rc = tfm__regex_find(regex, c->work->heap, &c->work->regex, run, length, from, &begin, &end,
+                                     &found, c->error);
         if (rc) return rc;
         if (!found) break;
         if (end > begin || begin != last) {
-            if (!put_segment(list, done, start + begin, start + end, true)) return no_memory(c, sizeof(segment));
+            if (!put_segment(list, done, start + begin, start + end, true))
+                return no_memory(c, sizeof(segment));
             last = end;
         }
         from = end;
@@ -66,8 +72,8 @@ static int32_t match_regex(const cutter *c, const tfm__stage *stage, const tfm__
     return TFM_OK;
 }
 
-static int32_t find_regex(const cutter *c, const tfm__stage *stage, const tfm__aligned *text, tfm__buffer *list,
-                          size_t *done) {
+static int32_t find_regex(const cutter *c, const tfm__stage *stage, const tfm__aligned *text,
+                          tfm__buffer *list, size_t *done) {
     for (size_t i = 0; i < text->length;) {
         size_t valid = tfm__utf8_valid(text->data + i, text->length - i);
         int32_t rc = valid ? match_regex(c, stage, text, i, i + valid, list, done) : TFM_OK;
@@ -240,7 +246,8 @@ static int32_t cut_bert(const cutter *c, uint32_t index, const tfm__aligned *tex
         uint32_t used = 1, punctuation_used = 1;
         bool end = i == text->length;
         bool space = !end && sort_at(text->data + i, text->length - i, &used) == SPACE;
-        bool alone = !end && !space && tfm__is_punctuation(text->data + i, text->length - i, &punctuation_used);
+        bool alone =
+            !end && !space && tfm__is_punctuation(text->data + i, text->length - i, &punctuation_used);
         if (end || space || alone) {
             int32_t rc = hand_on(c, index, text, begin, i, first);
             if (rc == TFM_OK && alone) rc = hand_on(c, index, text, i, i + used, first);
@@ -362,8 +369,7 @@ static int32_t prefix_space(const cutter *c, uint32_t index, const tfm__aligned 
     tfm__rewriter out = tfm__rewrite_open(text, &c->work->stage_text[index], &c->work->stage_spans[index]);
     tfm__aligned spaced;
     if (text->data[0] == ' ') return cut(c, index + 1, text, false);
-    if (!tfm__rewrite_put(&out, " ", 1, first_span(text)) ||
-        !tfm__rewrite_copy(&out, text, 0, text->length))
+    if (!tfm__rewrite_put(&out, " ", 1, first_span(text)) || !tfm__rewrite_copy(&out, text, 0, text->length))
         return tfm__fail_memory(c->error, c->work->heap, text->length);
     spaced = tfm__rewrite_close(&out, text);
     return cut(c, index + 1, &spaced, false);
