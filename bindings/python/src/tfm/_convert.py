@@ -36,19 +36,20 @@ def id_array(tokens: Iterable[int]) -> "array[int]":
     """Ids as an array of 32-bit integers; what lies in memory as such (numpy, array, memoryview) is copied as a whole."""
     if isinstance(tokens, (str, bytes, bytearray)):
         raise TypeError(f"token ids are integers, not {type(tokens).__name__}")
+    if not isinstance(tokens, (list, tuple)):
+        try:
+            view = memoryview(tokens)  # type: ignore[arg-type]
+        except TypeError:
+            view = None
+        if view is not None and view.format in ("i", "<i") and view.ndim == 1:
+            ids = array("i")
+            ids.frombytes(view.cast("B") if view.format == "i" and view.c_contiguous else view.tobytes())
+            return ids
+        tokens = list(tokens)
     try:
-        view = memoryview(tokens)  # type: ignore[arg-type]
-    except TypeError:
-        view = None
-    if view is not None and view.format in ("i", "<i") and view.ndim == 1:
-        ids = array("i")
-        ids.frombytes(view.cast("B") if view.format == "i" and view.c_contiguous else view.tobytes())
-        return ids
-    try:
-        return array("i", tokens if isinstance(tokens, (list, tuple)) else list(tokens))
+        return array("i", tokens)
     except OverflowError:
         raise OverflowError("a token id does not fit in 32 bits") from None
-    return ids
 
 
 def ids_of(tokens: Iterable[int]) -> "Array[c_int32]":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import byref
-from typing import Any, Callable
+from typing import Any, Callable, List
 
 from ._library import Error, lib
 
@@ -35,6 +35,8 @@ class TokenError(TfmError, ValueError):
         return TokenError, (self.code, self.message, self.file, self.tensor, self.offset)
 
 
+_spare: List[Error] = []  # making one costs as much as a short call; both ends of a list are safe among threads
+
 E_ARGUMENT = -10
 E_TOKEN = -70
 E_BUFFER = -80
@@ -52,9 +54,13 @@ def call(function: Callable[..., int], *arguments: Any) -> None:
 
 def call_unless(expected: int, function: Callable[..., int], *arguments: Any) -> bool:
     """The same; False if the status is the expected one, which is then no error."""
-    error = Error.new()
+    try:
+        error = _spare.pop()
+    except IndexError:
+        error = Error.new()
     status = function(*arguments, byref(error))
     if status == 0:
+        _spare.append(error)
         return True
     if status == expected:
         return False

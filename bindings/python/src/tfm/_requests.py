@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from ctypes import c_char_p, c_size_t, c_void_p
+from itertools import accumulate
 from typing import Any, Iterable, List, Optional, Tuple, Union
 
 from ._convert import bytes_of, number_of
@@ -23,6 +24,37 @@ def inputs_of(texts: Iterable[Any]) -> Tuple[Any, int, int, Any]:
     """An array of tfm_text_input, how many there are, their bytes, and what must be kept while the array is in use."""
     if isinstance(texts, (str, bytes)):
         raise TypeError("encode_batch takes several texts; encode takes one")
+    listed = list(texts)
+    seconds: Optional[List[Optional[bytes]]] = None
+    try:
+        firsts = list(map(str.encode, listed))  # the most frequent case, in one go
+    except (TypeError, UnicodeEncodeError):
+        firsts, seconds = _mixed(listed)
+    count = len(firsts)
+    words = array(_WORD, (0,)) * (4 * count)  # text, length, pair, length of the pair
+    lengths = array(_WORD, map(len, firsts))
+    data = b"".join(firsts)
+    size = len(data)
+    words[0::4], words[1::4] = _addresses(data, lengths), lengths
+    second = b""
+    if seconds is not None:
+        lengths = array(_WORD, [len(pair or b"") for pair in seconds])
+        second = b"".join([pair or b"" for pair in seconds])
+        size += len(second)
+        for i, address in enumerate(_addresses(second, lengths)):
+            if seconds[i] is not None:
+                words[4 * i + 2] = address
+        words[3::4] = lengths
+    return (c_void_p(words.buffer_info()[0]) if count else None), count, size, (words, data, second)
+
+
+def _addresses(data: bytes, lengths: "array[int]") -> "array[int]":
+    """Where texts of these lengths begin that lie in data one behind the other."""
+    start = ctypes.cast(c_char_p(data), c_void_p).value or 0
+    return array(_WORD, accumulate(lengths, initial=start))[: len(lengths)]
+
+
+def _mixed(texts: List[Any]) -> Tuple[List[bytes], Optional[List[Optional[bytes]]]]:
     firsts: List[bytes] = []
     seconds: List[Optional[bytes]] = []
     for text in texts:
@@ -34,23 +66,7 @@ def inputs_of(texts: Iterable[Any]) -> Tuple[Any, int, int, Any]:
         else:
             firsts.append(bytes_of(text))
             seconds.append(None)
-    count = len(firsts)
-    words = array(_WORD, (0,)) * (4 * count)  # text, length, pair, length of the pair
-    if count:
-        lengths = array(_WORD, map(len, firsts))
-        words[0::4], words[1::4] = _addresses(firsts), lengths
-        size = sum(lengths)
-        if any(pair is not None for pair in seconds):
-            lengths = array(_WORD, [len(pair or b"") for pair in seconds])
-            words[2::4], words[3::4] = _addresses(seconds), lengths
-            size += sum(lengths)
-    return (c_void_p(words.buffer_info()[0]) if count else None), count, size if count else 0, (words, firsts, seconds)
-
-
-def _addresses(texts: List[Any]) -> "array[int]":
-    found = array(_WORD)
-    found.frombytes(memoryview((c_char_p * len(texts))(*texts)).tobytes())
-    return found
+    return firsts, seconds
 
 
 def batch_options(

@@ -23,7 +23,11 @@ from ._streams import Decoder, Encoder
 _SPECIALS = {False: 0, True: 1, "text": 0, "parse": 1, "refuse": 2}
 _INVALID = {None: 0, "keep": 1, "replace": 2, "refuse": 3}
 _POOL_BYTES = 1 << 17  # below, one thread has done the work before others have woken up
+_LONG_BYTES = 1 << 14
 _CONTROL = 3  # TFM_TOKEN_CONTROL
+
+_DEFAULTS = TokenizeOptions.new()
+_ORDINARY = TokenizeOptions.new(add_bos=2, add_eos=2)
 
 Specials = Union[Literal["all"], Collection[str]]
 
@@ -230,13 +234,11 @@ class Tokenizer(Owner):
             batch = batch_options(offsets=offsets, truncation=False, padding=False)
             row = self._batch([text] if pair is None else [(text, pair)], how, batch, None)[0]
             return row if offsets else row.tolist()
-        data = bytes_of(text)
-        return self._ids(data, how, len(data) // 2 + 16).tolist()
+        return self._list(bytes_of(text), how)
 
     def encode_ordinary(self, text: Text) -> List[int]:
         """The ids of the text alone: nothing around it, and special tokens are text."""
-        data = bytes_of(text)
-        return self._ids(data, TokenizeOptions.new(add_bos=2, add_eos=2), len(data) // 2 + 16).tolist()
+        return self._list(bytes_of(text), _ORDINARY)
 
     def count(
         self,
@@ -366,6 +368,9 @@ class Tokenizer(Owner):
         disallowed: Optional[Specials] = None,
         invalid_utf8: Optional[str] = None,
     ) -> TokenizeOptions:
+        if parse_special is False and add_special is None and add_bos is None and add_eos is None:
+            if allowed is None and disallowed is None and invalid_utf8 is None:
+                return _DEFAULTS
         options = TokenizeOptions.new(
             add_bos=choice(add_special if add_bos is None else add_bos),
             add_eos=choice(add_special if add_eos is None else add_eos),
@@ -393,8 +398,11 @@ class Tokenizer(Owner):
             raise ValueError(f"there is no special token {name!r}")
         return found
 
-    def _ids(self, data: bytes, how: TokenizeOptions, room: int) -> "array[int]":
-        count = c_size_t()
+    def _list(self, data: bytes, how: TokenizeOptions) -> List[int]:
+        if len(data) > _LONG_BYTES:  # the library's own memory is cheaper than a guess of how many ids there will be
+            shape = batch_options(ids_only=True, truncation=False, padding=False)
+            return self._batch([data], how, shape, None)[0].tolist()
+        room, count = len(data) // 2 + 16, c_size_t()
         with self._borrowed() as tokenizer:
             while True:
                 ids = array("i", (0,)) * room
@@ -402,9 +410,8 @@ class Tokenizer(Owner):
                 if call_unless(
                     E_BUFFER, lib.tfm_tokenize, tokenizer, data, len(data), byref(how), start, room, byref(count)
                 ):  # fmt: skip
-                    break
+                    return ids[: count.value].tolist()
                 room = count.value
-        return ids[: count.value]
 
     def _batch(
         self, texts: Iterable[Any], how: TokenizeOptions, options: BatchOptions, pool: Optional[Pool], threads: int = 1
