@@ -43,7 +43,7 @@ static const steps all_steps[] = {
     {"bert", ONE(TFM__NORMAL_BERT, TFM__BERT_CLEAN | TFM__BERT_CHINESE | TFM__BERT_ACCENTS | TFM__BERT_LOWER, "", "")},
     {"bert-cased", ONE(TFM__NORMAL_BERT, TFM__BERT_CLEAN | TFM__BERT_CHINESE, "", "")},
     {"bert-accents", ONE(TFM__NORMAL_BERT, TFM__BERT_ACCENTS, "", "")},
-    {"bert-lower", ONE(TFM__NORMAL_BERT, TFM__BERT_ACCENTS | TFM__BERT_LOWER, "", "")},
+    {"bert-lower", ONE(TFM__NORMAL_BERT, TFM__BERT_LOWER, "", "")},
     {"llama", {{TFM__NORMAL_PREPEND, 0, "", MARK}, {TFM__NORMAL_REPLACE, 0, " ", MARK}}, 2},
     {"albert",
      {{TFM__NORMAL_REPLACE, 0, "``", "\""},
@@ -218,10 +218,9 @@ static const char *const units[] = {"\xcc\x81\xcc\x96", "\xcc\x81", "a\xcc\x81",
                                     "\xef\xb7\xba", "\xe0\xa4\x95\xe0\xa5\x8d", "\xf0\x9f\x91\xa8\xe2\x80\x8d", "A ", "  ",
                                     "\xff", "\xcc", "\xf0\x9f\x87\xa6", "''", "\xe2\x80\x8b", "ab"};
 
-/* A megabyte of anything takes little more than a megabyte of letters. */
+/* A megabyte of marks, which must be sorted, and much of anything else take no time to speak of. */
 static void test_linear_time(void **state) {
-    const size_t length = 1 << 20;
-    char *text = malloc(length);
+    char *text = malloc(1 << 20);
     bytes map = read_fixture("normal-map.bin");
     tfm__heap heap;
     (void)state;
@@ -231,7 +230,7 @@ static void test_linear_time(void **state) {
         tfm_tokenizer *t = make(&heap, &all_steps[s], &map);
         tfm__work *work = tfm__work_take(t);
         for (size_t u = 0; u < TFM__COUNT(units); u++) {
-            size_t unit = strlen(units[u]);
+            size_t unit = strlen(units[u]), length = u < 2 ? 1 << 20 : 1 << 17;
             clock_t start = clock();
             tfm__aligned out;
             for (size_t i = 0; i < length; i++) text[i] = units[u][i % unit];
@@ -331,7 +330,7 @@ static void test_tables(void **state) {
         if (r->canonical_count) assert_true(r->compatible_count);
     }
     assert_int_equal(lower, 1487); /* Unicode 17; U+0130 is left out */
-    assert_int_equal(decompositions, 5718);
+    assert_int_equal(decompositions, 5722); /* as tokenizers counts them */
     assert_int_equal(tfm__unicode_compose('e', 0x301), 0xe9);
     assert_int_equal(tfm__unicode_compose(0x1100, 0x1161), 0xac00);
     assert_int_equal(tfm__unicode_compose(0xac00, 0x11a8), 0xac01);

@@ -67,22 +67,26 @@ static inline tfm__aligned tfm__rewrite_close(const tfm__rewriter *writer, const
 
 /* Appends bytes that all come from one span. False: memory refused. */
 static inline bool tfm__rewrite_put(tfm__rewriter *writer, const void *bytes, size_t length, tfm__span span) {
+    tfm__span *to;
     if (!tfm__buffer_append(writer->text, bytes, length)) return false;
-    for (size_t i = 0; writer->spans && i < length; i++)
-        if (!tfm__buffer_append(writer->spans, &span, sizeof span)) return false;
+    if (!writer->spans) return true;
+    if (!tfm__buffer_reserve(writer->spans, length * sizeof span)) return false;
+    to = (tfm__span *)(void *)(writer->spans->data + writer->spans->size);
+    for (size_t i = 0; i < length; i++) to[i] = span;
+    writer->spans->size += length * sizeof span;
     return true;
 }
 
 /* Appends the bytes [at, at + length) of a text as they are. False: memory refused. */
-static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at,
-                                     size_t length) {
+static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at, size_t length) {
+    tfm__span *to;
     if (!tfm__buffer_append(writer->text, from->data + at, length)) return false;
-    if (writer->spans && from->spans)
-        return tfm__buffer_append(writer->spans, from->spans + at, length * sizeof(tfm__span));
-    for (size_t i = 0; writer->spans && i < length; i++) {
-        tfm__span span = tfm__aligned_span(from, at + i, 1);
-        if (!tfm__buffer_append(writer->spans, &span, sizeof span)) return false;
-    }
+    if (!writer->spans || length == 0) return true;
+    if (from->spans) return tfm__buffer_append(writer->spans, from->spans + at, length * sizeof(tfm__span));
+    if (!tfm__buffer_reserve(writer->spans, length * sizeof(tfm__span))) return false;
+    to = (tfm__span *)(void *)(writer->spans->data + writer->spans->size);
+    for (size_t i = 0; i < length; i++) to[i] = tfm__aligned_span(from, at + i, 1);
+    writer->spans->size += length * sizeof(tfm__span);
     return true;
 }
 
