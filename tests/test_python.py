@@ -13,7 +13,7 @@ import unittest
 import warnings
 from array import array
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Iterator, List
 
 ROOT = Path(__file__).resolve().parent.parent
 if os.environ.get("TFM_TEST_INSTALLED") != "1":
@@ -48,7 +48,7 @@ class Library(unittest.TestCase):
             "tfm_forward_options": "ForwardOptions", "tfm_candidate": "Candidate", "tfm_token_event": "TokenEvent",
             "tfm_generate_options": "GenerateOptions", "tfm_generation_summary": "GenerationSummary",
             "tfm_special_token": "SpecialToken", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
-            "tfm_batch_options": "BatchOptions", "tfm_encoding_view": "EncodingView",
+            "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():
@@ -66,6 +66,50 @@ class Library(unittest.TestCase):
         except FileNotFoundError:
             self.skipTest("no C compiler")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Training(unittest.TestCase):
+    TEXTS = ["the cat sat on the mat\n", "and the dog sat on the cat\n", "zwölf Boxkämpfer\n"] * 50
+
+    def test_texts_and_files_give_the_same(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "text"
+            path.write_text("".join(self.TEXTS), encoding="utf-8", newline="")
+            options: Any = {"vocab_size": 290, "special_tokens": ["<s>"]}
+            one = tfm.train_tokenizer([path], threads=1, **options)
+            two = tfm.train_tokenizer(texts=iter(self.TEXTS), threads=2, **options)
+            self.assertEqual(tfm.tokenizer_bytes(one, "json"), tfm.tokenizer_bytes(two, "json"))
+            self.assertEqual(len(one), 290)
+            self.assertEqual(one.decode(one.encode(self.TEXTS[2])), self.TEXTS[2])
+            for ending in ("json", "gguf", "tiktoken"):
+                saved = str(Path(folder) / f"t.{ending}")
+                tfm.save_tokenizer(one, saved)
+                again = tfm.Tokenizer.load(saved, pattern="gpt2")
+                self.assertEqual(list(again.encode(self.TEXTS[0])), list(one.encode(self.TEXTS[0])))
+            with self.assertRaises(tfm.TfmError):
+                tfm.save_tokenizer(one, saved, "model")
+
+    def test_sentencepiece(self) -> None:
+        pieces = tfm.train_tokenizer(texts=self.TEXTS, kind="sentencepiece", vocab_size=40, user_symbols=["cat"])
+        self.assertEqual(pieces.info.kind, "sentencepiece-bpe")
+        again = tfm.Tokenizer.from_bytes(tfm.tokenizer_bytes(pieces, "model"))
+        self.assertEqual(list(again.encode("the cat")), list(pieces.encode("the cat")))
+        with self.assertRaises(tfm.TfmError):
+            tfm.train_tokenizer(texts=self.TEXTS, kind="sentencepiece", vocab_size=5)
+
+    def test_stopping(self) -> None:
+        def broken() -> Iterator[str]:
+            yield "text"
+            raise KeyError("no more")
+
+        with self.assertRaises(KeyError):
+            tfm.train_tokenizer(texts=broken())
+        with self.assertRaises(tfm.TfmError):
+            tfm.train_tokenizer(texts=self.TEXTS, progress=lambda done, total: False)
+        with self.assertRaises(ValueError):
+            tfm.train_tokenizer(texts=self.TEXTS, kind="other")
+        with self.assertRaises(TypeError):
+            tfm.train_tokenizer("file")
 
 
 class Errors(unittest.TestCase):

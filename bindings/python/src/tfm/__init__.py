@@ -21,6 +21,7 @@ from ._sampler import Sampler
 from ._session import Candidate, Session
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
+from ._tokenizer_train import save_tokenizer, tokenizer_bytes, train_tokenizer
 from ._version import __version__
 
 
@@ -60,4 +61,7 @@ __all__ = [
     "__version__",
     "capability",
     "library_version",
+    "save_tokenizer",
+    "tokenizer_bytes",
+    "train_tokenizer",
 ]

@@ -286,6 +286,53 @@ class GenerationSummary(Sized):
     ]
 
 
+TextFn = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(c_void_p), POINTER(c_size_t))
+WriteFn = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+
+
+class TokenizerTrainOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("kind", c_int32),
+        ("unit", c_int32),
+        ("vocab_size", c_size_t),
+        ("special_tokens", POINTER(c_char_p)),
+        ("special_count", c_size_t),
+        ("invalid_utf8", c_int32),
+        ("reserved", c_int32),
+        ("pattern", c_char_p),
+        ("add_prefix_space", c_int32),
+        ("alphabet", c_int32),
+        ("initial_alphabet", c_void_p),
+        ("initial_count", c_size_t),
+        ("limit_alphabet", c_size_t),
+        ("min_frequency", c_uint64),
+        ("max_token_length", c_size_t),
+        ("user_symbols", POINTER(c_char_p)),
+        ("user_count", c_size_t),
+        ("required_chars", c_char_p),
+        ("character_coverage", c_double),
+        ("max_piece_length", c_size_t),
+        ("max_sentence_length", c_size_t),
+        ("byte_fallback", c_int32),
+        ("add_dummy_prefix", c_int32),
+        ("remove_extra_whitespaces", c_int32),
+        ("split_digits", c_int32),
+        ("split_by_number", c_int32),
+        ("split_by_unicode_script", c_int32),
+        ("split_by_whitespace", c_int32),
+        ("treat_whitespace_as_suffix", c_int32),
+        ("allow_whitespace_only_pieces", c_int32),
+        ("hard_vocab_limit", c_int32),
+        ("pool", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+    ]
+
+
 # ---- Functions: name, result, arguments -----------------------------------------------------------------------------
 
 _error = POINTER(Error)
@@ -330,6 +377,10 @@ _SIGNATURES: List[Any] = [
     ("tfm_encoding_destroy", None, [c_void_p]),
     ("tfm_encoding_ids", c_int32, [c_void_p, _out, _out, _size_out, _error]),
     ("tfm_encoding_get", c_int32, [c_void_p, POINTER(EncodingView), _error]),
+    ("tfm_tokenizer_train", c_int32, [POINTER(c_char_p), c_size_t, POINTER(TokenizerTrainOptions), _out, _error]),
+    ("tfm_tokenizer_train_text", c_int32, [TextFn, c_void_p, POINTER(TokenizerTrainOptions), _out, _error]),
+    ("tfm_tokenizer_save", c_int32, [c_void_p, c_char_p, c_int32, _error]),
+    ("tfm_tokenizer_write", c_int32, [c_void_p, c_int32, WriteFn, c_void_p, _error]),
     ("tfm_model_load", c_int32, [c_char_p, POINTER(ModelOptions), _out, _error]),
     ("tfm_model_load_memory", c_int32, [c_char_p, c_size_t, POINTER(ModelOptions), _out, _error]),
     ("tfm_model_retain", None, [c_void_p]),
