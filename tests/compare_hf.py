@@ -3,15 +3,19 @@
 
     pip install tokenizers==0.23.3
     TFM_LIBRARY=build/dev/libtfm.so PYTHONPATH=bindings/python/src python3 tests/compare_hf.py [-n TEXTS] [-s SEED] [FILE...]
+    python3 tests/compare_hf.py --freeze tests/data/tokenizer/hf
 
 FILE: a tokenizer.json or a folder of them; without any, tokenizers of every configuration that the families in use
 have are trained on the lines of tests/data/tokenizer/corpus.txt. Texts are random strings weighted to what breaks
 tokenizers: white space, apostrophes, case, digits, scripts, marks, special tokens. Every difference is printed; the
-exit status says whether there was one.
+exit status says whether there was one. --freeze writes some of the trained tokenizers to a folder, with cases.txt for
+test_tokenizer_hf.c: what the reference gives, one case a line, fields separated by tabs,
+    E file parse_special add text pair ids char-offsets type-ids text-without-special text-with-special
+    D file special ids text
+texts in hex, - for no pair.
 """
 import argparse, json, os, random, sys
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-import tfm
 os.environ.setdefault("RUST_BACKTRACE", "0")  # a panic of the reference is one line
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -74,6 +78,7 @@ def reference(call, *arguments, **options):
 
 
 def compare(check, name, theirs, data, n, seed):
+    import tfm
     try:
         ours = tfm.Tokenizer.from_bytes(data)
     except tfm.TfmError as why:
@@ -186,7 +191,7 @@ def llama(t, fallback=True, **model):
     t.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     t.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     special = ["<unk>", "<s>", "</s>"] + (["<0x%02X>" % i for i in range(256)] if fallback else [])
-    train(t, bpe(special, 1000, CHARS[:60]))
+    train(t, bpe(special, 430 if fallback else 300, CHARS[:60]))
     state = json.loads(t.to_str())
     state["added_tokens"] = state["added_tokens"][:3]
     t = Tokenizer.from_str(json.dumps(state))
@@ -202,7 +207,7 @@ def wordpiece(lower, decoder=None, **k):
     t = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     t.normalizer = normalizers.BertNormalizer(lowercase=lower, **k)
     t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    train(t, trainers.WordPieceTrainer(vocab_size=600, special_tokens=BERT, show_progress=False))
+    train(t, trainers.WordPieceTrainer(vocab_size=450, special_tokens=BERT, show_progress=False))
     t.decoder = decoder or decoders.WordPiece()
     t.post_processor = processors.BertProcessing(("[SEP]", t.token_to_id("[SEP]")), ("[CLS]", t.token_to_id("[CLS]")))
     return t
@@ -214,7 +219,7 @@ def character_bpe(pre, decoder, normalizer=None, **model):
     if normalizer:
         t.normalizer = normalizer
     k = {x: model[x] for x in ("end_of_word_suffix", "continuing_subword_prefix") if x in model}
-    train(t, bpe(size=600, **k))
+    train(t, bpe(size=450, **k))
     t.decoder = decoder
     return t
 
@@ -254,7 +259,7 @@ def configurations():
     yield "deepseek", byte_bpe(isolated(*DEEPSEEK), post=template("<s> $A", "<s> $A <s>:1 $B:1", "<s>"))
     yield "falcon", byte_bpe(P.Sequence([P.Punctuation("contiguous"), bytes_only, P.Digits(False), P.Split(Regex("[0-9][0-9][0-9]"), "isolated")]))
     yield "starcoder", byte_bpe(P.Sequence([P.Digits(True), bytes_only]))
-    yield "bytes as normalizer", character_bpe(P.Split(Regex("Ġ"), "merged_with_next"), D.ByteLevel(), N.Sequence([N.NFC(), N.ByteLevel()]))
+    yield "bytes as normalizer", character_bpe(P.Split("Ġ", "merged_with_next"), D.ByteLevel(), N.Sequence([N.NFC(), N.ByteLevel()]))
     yield "llama2", llama(None)
     yield "llama2 without bytes", llama(None, False)
     gemma = llama(None)
@@ -316,14 +321,63 @@ def configurations():
         yield f"chain {number}", t
 
 
+FROZEN = ["roberta prefix", "bytes as normalizer", "metaspace first True", "t5", "xlm-r", "albert", "unigram bytes", "bert uncased",
+          "bert accents", "gpt1", "prefixed", "prefix and suffix", "suffix fused", "suffix ignore merges", "words", "words at spaces",
+          "words between delimiters", "words of fixed length", "words by script", "words with bytes", "split removed True",
+          "split merged_with_next False", "punctuation contiguous", "digits", "chain 0", "chain 2", "chain 4", "chain 6", "chain 7", "chain 8",
+          "chain 9"]
+
+
+def freeze(folder):
+    os.makedirs(folder, exist_ok=True)
+    lines = []
+    for name, t in configurations():
+        if name not in FROZEN:
+            continue
+        file = name.replace(" ", "-") + ".json"
+        state = json.loads(t.to_str())
+        with open(os.path.join(folder, file), "w", encoding="utf8") as f:
+            json.dump(state, f, ensure_ascii=False, separators=(",", ":"))
+        t = Tokenizer.from_str(json.dumps(state))
+        r, some = random.Random(name), texts(len(name), 36, [a["content"] for a in state["added_tokens"]])
+        chained = name.startswith("chain")  # another decoder for the same ids
+        some = [x for x in some if len(x) <= 130]
+        for number, text in enumerate(some[:8] if chained else some):
+            parse, add = number % 2, int(number % 3 == 0)
+            t.encode_special_tokens = not parse
+            pair = r.choice(some) if number % 5 == 4 and len(text) < 60 else None
+            e = reference(t.encode, text, pair, add_special_tokens=bool(add))
+            back = [reference(t.decode, e.ids, skip_special_tokens=skip) for skip in (True, False)] if e else [None]
+            if None not in back:
+                lines.append(["E", file, str(parse), str(add), text.encode("utf8").hex(), "-" if pair is None else pair.encode("utf8").hex(),
+                              " ".join(map(str, e.ids)), " ".join("%d:%d" % tuple(o) for o in e.offsets), " ".join(map(str, e.type_ids))] +
+                             [b.encode("utf8").hex() for b in back])
+        size = t.get_vocab_size()
+        marked = [i for i in range(size) if (t.id_to_token(i) or "").startswith("<0x")] or [0]
+        for number in range(60 if chained else 12):
+            pool = [r.randrange(size), r.randrange(size), r.choice(marked), r.choice(marked), 0]
+            ids = [r.choice(pool) if r.random() < .8 else r.randrange(size) for _ in range(r.randint(0, 10))]
+            special = number % 2
+            back = reference(t.decode, ids, skip_special_tokens=not special)
+            if back is not None:
+                lines.append(["D", file, str(special), " ".join(map(str, ids)), back.encode("utf8").hex()])
+    with open(os.path.join(folder, "cases.txt"), "w") as f:
+        f.write("".join("\t".join(line) + "\n" for line in lines))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("-n", type=int, default=200, help="texts for each tokenizer")
     parser.add_argument("-s", type=int, default=1, help="seed")
     parser.add_argument("-d", type=int, default=10, help="differences shown for each tokenizer")
     parser.add_argument("-k", default="", help="only configurations whose name has this in it")
+    parser.add_argument("--freeze", metavar="FOLDER", help="write tokenizers and cases instead")
     parser.add_argument("files", nargs="*")
     given = parser.parse_args()
+    if given.freeze:
+        freeze(given.freeze)
+        return 0
+    import tfm
     total = 0
     for path in given.files:
         for path in [path] if not os.path.isdir(path) else sorted(os.path.join(f, "tokenizer.json") for f, _, n in os.walk(path) if "tokenizer.json" in n):
