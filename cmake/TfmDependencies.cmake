@@ -2,7 +2,6 @@
 #   TFM_OPTIONAL_LIBRARIES    targets to link
 #   TFM_OPTIONAL_DEFINITIONS  TFM_HAVE_...: macros that the sources look at
 #   TFM_OPTIONAL_PACKAGES     names of the find modules, for tfmConfig.cmake and tfm.pc
-find_package(Utf8proc REQUIRED)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 

@@ -31,7 +31,7 @@ configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/tfmConfig.cmake.in"
 # Before 1.0 a minor release may change the interface.
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/tfmConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 set(tfm_find_modules "")
-foreach(package Utf8proc ${TFM_OPTIONAL_PACKAGES})
+foreach(package ${TFM_OPTIONAL_PACKAGES})
     list(APPEND tfm_find_modules "${PROJECT_SOURCE_DIR}/cmake/Find${package}.cmake")
 endforeach()
 install(FILES "${PROJECT_BINARY_DIR}/tfmConfig.cmake" "${PROJECT_BINARY_DIR}/tfmConfigVersion.cmake"
@@ -56,7 +56,7 @@ endif()
 # where the development packages of what is inside it are missing. A library outside the linker's own folders is told
 # with its folder.
 set(TFM_PC_LIBS_PRIVATE "")
-foreach(package Utf8proc ${TFM_OPTIONAL_PACKAGES})
+foreach(package ${TFM_OPTIONAL_PACKAGES})
     get_filename_component(tfm_folder "${${package}_LIBRARY}" DIRECTORY)
     if(NOT tfm_folder IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES)
         string(APPEND TFM_PC_LIBS_PRIVATE "-L${tfm_folder} ")

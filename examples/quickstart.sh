@@ -3,7 +3,7 @@
 #
 #   sh examples/quickstart.sh [MODEL [PROMPT]]
 #
-# Needs a shell and apt (Debian and its relatives), or the tools themselves: a C compiler, CMake, utf8proc.
+# Needs a shell and apt (Debian and its relatives), or the tools themselves: a C compiler and CMake.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,7 @@ build=build/quickstart
 log=$build.log
 
 mkdir -p build
-echo "1/3 Looking for a compiler, CMake and utf8proc ..."
+echo "1/3 Looking for a compiler and CMake ..."
 sh tools/install-deps.sh build
 
 echo "2/3 Building (the first time takes a minute) ..."

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tfm needs on Debian and its relatives, and only what is missing.
 #
-#   sh tools/install-deps.sh build          compiler, CMake, utf8proc: to build the library and the examples
+#   sh tools/install-deps.sh build          compiler, CMake: to build the library and the examples
 #   sh tools/install-deps.sh build test     also cmocka, a C++ compiler and Python: to run every test
 #   sh tools/install-deps.sh build fuzz     also clang with libFuzzer
 #
@@ -21,7 +21,6 @@ need_build() {
     have cmake || want cmake
     have ninja || want ninja-build
     have pkg-config || want pkg-config
-    have_header "${CC:-cc}" utf8proc.h || want libutf8proc-dev
 }
 
 need_test() {

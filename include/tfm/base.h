@@ -122,8 +122,8 @@ typedef struct tfm_error {
 /* ---- Memory -------------------------------------------------------------------------------------------- */
 
 /* The host's memory functions. Every byte that the library takes comes through here (of third-party code, only
- * what utf8proc and, where it is built in, PCRE2 and OpenBLAS take for themselves does not). One function does
- * all three jobs:
+ * what PCRE2 and OpenBLAS, where they are built in, take for themselves does not). One function does all three
+ * jobs:
  *   ptr NULL       take new_size bytes aligned to align (a power of two, at most 4096); NULL refuses
  *   new_size 0     give back ptr of old_size bytes; the result is ignored
  *   otherwise      change ptr from old_size to new_size keeping the content, perhaps at a new place; NULL refuses

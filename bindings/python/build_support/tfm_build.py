@@ -64,7 +64,7 @@ def run(command: List[str]) -> None:
         raise SystemExit(f"tfm: cannot run {command[0]}: {error.strerror}")
     if failed:
         raise SystemExit(
-            "tfm: the C library could not be built. It needs a C compiler, CMake 3.21 and utf8proc; on Debian:\n"
+            "tfm: the C library could not be built. It needs a C compiler and CMake 3.21; on Debian:\n"
             f"    sh {REPOSITORY}/tools/install-deps.sh build"
         )
 
