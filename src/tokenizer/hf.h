@@ -72,6 +72,9 @@ int32_t tfm__hf_regex(tfm__hf *hf, tfm__json_value value, const char *part, uint
 /* Stores a string value in the tokenizer's blob. */
 int32_t tfm__hf_store(tfm__hf *hf, tfm__json_value value, const char *part, tfm__slice *out);
 
+/* hf_decimal.c: a number of JSON's grammar as the reference reads it; infinite if it is too large. */
+double tfm__hf_decimal(const char *text, size_t size);
+
 /* ---- hf_vocab.c: the vocabulary as the file spells it ---- */
 
 /* Room for count strings, and a vocabulary for ids below size. */

@@ -1,6 +1,8 @@
 /* hf_model.c - tokenizer.json's model: its vocabulary, and for BPE its merges. Called by load_hf.c.
  *
  * A file older than the types' names is told by its fields, as the reference does it. */
+#include <math.h>
+
 #include "tokenizer/hf.h"
 #include "tokenizer/models.h"
 
@@ -261,11 +263,15 @@ static int32_t read_bpe(tfm__hf *hf, model *m) {
 static int32_t read_scored(tfm__hf *hf, model *m, tfm__json_value value, int32_t id, double *score) {
     tfm_tokenizer *t = hf->tokenizer;
     int32_t before, rc;
+    size_t at;
     if (tfm__json_kind(hf->json, value) != TFM__JSON_ARRAY || tfm__json_size(hf->json, value) != 2 ||
         tfm__json_kind(hf->json, tfm__json_at(hf->json, value, 1)) != TFM__JSON_NUMBER)
         return tfm__hf_malformed(hf, value, PART " vocab", "not a text with its score");
     if (!tfm__json_f64(hf->json, tfm__json_at(hf->json, value, 1), score))
         return tfm__hf_malformed(hf, value, PART " vocab", "a score that is out of range");
+    at = (size_t)tfm__json_offset(hf->json, tfm__json_at(hf->json, value, 1));
+    *score = tfm__hf_decimal(hf->json->text + at, hf->json->size - at);
+    if (isinf(*score)) return tfm__hf_malformed(hf, value, PART " vocab", "a score that is out of range");
     if ((rc = tfm__hf_string(hf, tfm__json_at(hf->json, value, 0), PART " vocab")) != 0) return rc;
     before = tfm__hf_vocab_find(hf, hf->text.data, hf->text.size);
     if (before >= 0) t->flags[before] &= (uint8_t)~TFM__TOKEN_MATCH;
