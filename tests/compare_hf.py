@@ -98,7 +98,7 @@ def compare(check, name, theirs, data, n, seed):
         want = reference(theirs.encode, text, pair, add_special_tokens=special)
         try:
             row = ours.encode(text, pair, offsets="chars", add_special=special, parse_special=parse)
-            got, where, kinds = list(row.ids), [tuple(x) for x in row.offsets], list(row.type_ids)
+            got, where, kinds = row.tolist(), [tuple(x) for x in row.offsets], list(row.type_ids)
             plain = ours.encode(text, add_special=special, parse_special=parse) if pair is None else got
         except tfm.TfmError as why:
             if want is not None:
@@ -110,6 +110,10 @@ def compare(check, name, theirs, data, n, seed):
         if not check.same(name, "ids", (text, pair), got, want.ids):
             continue
         check.same(name, "ids without offsets", (text, pair), plain, want.ids)
+        if pair is None:
+            cuts = sorted(r.randrange(len(text) + 1) for _ in range(3)) if len(text) < 2000 else []
+            parts = [text[a:b] for a, b in zip([0] + cuts, cuts + [len(text)])]
+            check.same(name, "ids of a text in parts", parts, list(ours.encode_iter(parts, add_special=special, parse_special=parse)), want.ids)
         check.same(name, "offsets", (text, pair, list(zip(want.tokens, want.ids))), where, [tuple(o) for o in want.offsets])
         check.same(name, "type ids", (text, pair), kinds, want.type_ids)
         for skip in (True, False):

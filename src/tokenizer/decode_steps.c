@@ -54,6 +54,19 @@ size_t tfm__decode_strip(const uint8_t *text, size_t length, const uint8_t *cont
     return length - i;
 }
 
+/* Whether a space stands where the clean-up could take one away. */
+static bool needs_clean_up(const uint8_t *text, size_t length) {
+    for (size_t i = 0; i + 1 < length; i++) {
+        const uint8_t *next = text + i + 1;
+        size_t left = length - i - 1;
+        if (text[i] != ' ') continue;
+        if (*next == '.' || *next == '?' || *next == '!' || *next == ',' || *next == '\'') return true;
+        if ((left >= 3 && memcmp(next, "n't", 3) == 0) || (left >= 6 && memcmp(next, "do not", 6) == 0))
+            return true;
+    }
+    return false;
+}
+
 /* WordPiece's clean-up of English, in place. */
 static size_t clean_up(uint8_t *text, size_t length) {
     static const struct {
@@ -61,7 +74,7 @@ static size_t clean_up(uint8_t *text, size_t length) {
     } rules[] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
                  {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
                  {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
-    if (length < 2 || !memchr(text, ' ', length - 1)) return length;
+    if (!needs_clean_up(text, length)) return length;
     for (size_t i = 0; i < TFM__COUNT(rules); i++)
         length = tfm__decode_replace(text, length, (const uint8_t *)rules[i].from, strlen(rules[i].from),
                                      (const uint8_t *)rules[i].to, strlen(rules[i].to), text);
@@ -128,8 +141,8 @@ static void text_in(run *r, uint32_t index, const uint8_t *text, size_t length) 
             length = tfm__decoder_put_text(r->decoder, text, length, made);
         } else if (step->kind == TFM__DECODE_TEXT_REPLACE) {
             length = replace_in_text(r->plan, step, state, text, length, made);
-        } else if (r->alone) { /* nothing of the middle of a text falls away */
-            continue;
+        } else if (r->alone || (state->taken >= step->start && step->stop == 0)) {
+            continue; /* nothing of the middle of a text falls away */
         } else {
             length = strip_text(r->plan, step, state, text, length, made);
         }
@@ -342,7 +355,7 @@ static void token_in(run *r, uint32_t index, const uint8_t *text, size_t length)
             byte_in(r, index, (uint8_t)byte);
             return;
         }
-        end_run(r, index);
+        if (state->held || state->bad) end_run(r, index);
         break;
     }
     token_in(r, index + 1, text, length);

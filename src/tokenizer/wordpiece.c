@@ -91,7 +91,7 @@ int32_t tfm__wordlevel_piece(const tfm_tokenizer *t, tfm__work *work, const uint
         tfm__sink_extend(sink, (uint32_t)length);
         return TFM_OK;
     }
-    if (id < 0) id = t->unknown;
+    if (id < 0) id = t->stand_in;
     if (id < 0) return tfm__no_unknown(text, length, error);
     return tfm__sink_put(sink, id, (uint32_t)length) ? TFM_OK : tfm__fail_memory(error, t->heap, sizeof id);
 }
