@@ -60,7 +60,7 @@ static size_t word_end(const spm *s, const uint8_t *text, size_t length) {
 }
 
 static bool count_words(tfm__train_slot *slot, const spm *s, const uint8_t *text, size_t length) {
-    if (!s->words) return tfm__train_count(slot, text, length);
+    if (!s->words) return length == 0 || tfm__train_count(slot, text, length);
     while (length) {
         size_t end = word_end(s, text, length);
         if (!tfm__train_count(slot, text, end)) return false;
