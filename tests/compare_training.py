@@ -279,6 +279,15 @@ def compare_spm(tfm, files, work, texts, pools, report, **how):
     encoded = [tfm.encode(ours, t) for t in texts]
     report("sentencepiece", how, "ids, sentencepiece's own", sum(theirs.encode(t) != e for t, e in zip(texts, encoded)))
     report("sentencepiece", how, "ids, .model", sum(loaded.encode(t) != e for t, e in zip(texts, encoded)))
+    if not how.get("user_defined_symbols") and not how.get("treat_whitespace_as_suffix"):
+        from tokenizers import Tokenizer
+        path = os.path.join(work, "ours.json")
+        tfm.save(ours, path, JSON)
+        hf, again = Tokenizer.from_file(path), tfm.load(path)
+        plain = [(t, e) for t, e in zip(texts, encoded) if "<s>" not in t]  # special tokens are matched there
+        report("sentencepiece", how, "ids, tokenizer.json", sum(hf.encode(t).ids != e for t, e in plain))
+        report("sentencepiece", how, "ids, tokenizer.json read back", sum(tfm.encode(again, t) != e for t, e in plain))
+        tfm.release(again)
     if how.get("byte_fallback") and how.get("remove_extra_whitespaces") is False:
         path = os.path.join(work, "ours.gguf")
         tfm.save(ours, path, GGUF)

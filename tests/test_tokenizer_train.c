@@ -324,15 +324,17 @@ static void test_formats(void **state) {
             formats++;
             other = loaded(&file, c->options.pattern ? c->options.pattern : "gpt2");
             if (format != TFM_SAVE_TIKTOKEN || !c->options.special_count) same_ids(tokenizer, other, &text);
-            again = saved(other, format);
-            assert_int_equal(again.size, file.size);
-            assert_memory_equal(again.data, file.data, file.size);
-            free(again.data);
+            if (!is_pieces(c) || format != TFM_SAVE_TOKENIZER_JSON) { /* that one is no SentencePiece any more */
+                again = saved(other, format);
+                assert_int_equal(again.size, file.size);
+                assert_memory_equal(again.data, file.data, file.size);
+                free(again.data);
+            }
             free(file.data);
             tfm_tokenizer_release(other);
         }
         if (strcmp(c->name, "plain") == 0 || strcmp(c->name, "llama3") == 0) assert_int_equal(formats, 3);
-        if (strcmp(c->name, "spm-fallback") == 0) assert_int_equal(formats, 2);
+        if (strcmp(c->name, "spm-fallback") == 0) assert_int_equal(formats, 3);
         assert_true(formats >= 1);
         tfm_tokenizer_release(tokenizer);
     }
@@ -385,7 +387,7 @@ static void test_loaded(void **state) {
     } rows[] = {
         {"bl-gpt2.json", true, true, false, false},       {"bl-qwen2.json", true, true, false, false},
         {"bl-o200k.json", true, true, false, false},      {"ranks.tiktoken", true, true, true, false},
-        {"bl-deepseek.json", false, false, false, false}, {"spm-llama.model", false, true, false, true},
+        {"bl-deepseek.json", false, false, false, false}, {"spm-llama.model", true, true, false, true},
         {"spm-rules.model", false, false, false, true},   {"tokenizer.bin", false, false, false, false},
         {"marks-split.json", false, false, false, false},
     };

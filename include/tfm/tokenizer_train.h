@@ -143,7 +143,7 @@ TFM_API int32_t tfm_tokenizer_train_text(tfm_text_fn next, void *user, const tfm
 
 /* ---- Saving --------------------------------------------------------------------------------------------------- */
 
-#define TFM_SAVE_TOKENIZER_JSON 1 /* Hugging Face's tokenizer.json */
+#define TFM_SAVE_TOKENIZER_JSON 1 /* Hugging Face's tokenizer.json; of SentencePiece, as its users convert it */
 #define TFM_SAVE_GGUF 2           /* a GGUF file (version 3) of a vocabulary alone, as llama.cpp loads it */
 #define TFM_SAVE_TIKTOKEN 3       /* a rank file; it holds neither special tokens nor the pattern */
 #define TFM_SAVE_SENTENCEPIECE 4  /* a .model file: SentencePiece's tokenizers only */
@@ -151,8 +151,8 @@ TFM_API int32_t tfm_tokenizer_train_text(tfm_text_fn next, void *user, const tfm
 /* Writes a tokenizer into a file: whole or not at all (a temporary file beside it, made durable, then renamed).
  *   path     UTF-8; a file that is there is replaced
  *   format   TFM_SAVE_*
- * Works for tokenizers that were trained, and for loaded ones where the format can say exactly the same: byte-level BPE
- * in the first three. Any thread. Allocates scratch. Errors: TFM_E_ARGUMENT, TFM_E_UNSUPPORTED (says what the format
+ * Works for BPE, byte-level (the first three formats) and SentencePiece's (all but rank files), trained or loaded, where
+ * the format can say exactly the same; docs/tokenizers.md has the cases. Any thread. Allocates scratch. Errors: TFM_E_ARGUMENT, TFM_E_UNSUPPORTED (says what the format
  * cannot hold), TFM_E_NOT_FOUND, TFM_E_IO, TFM_E_MEMORY, TFM_E_BUDGET. Since 0.2. */
 TFM_API int32_t tfm_tokenizer_save(const tfm_tokenizer *tokenizer, const char *path, int32_t format, tfm_error *error);
 

@@ -282,6 +282,9 @@ static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__saved *form
         float score = t->order[id] == UINT32_MAX ? 0.0f : score_of(t->order[id]);
         if (!(t->flags[id] & TFM__TOKEN_PRESENT)) return cannot(form, "ids without tokens");
         rc = tfm__saved_token_add(form, tfm__slice_at(t, t->key[id]), t->key[id].length, t->kind[id], score);
+        if (rc == TFM_OK && format == TFM_SAVE_TOKENIZER_JSON &&
+            (t->kind[id] == TFM_TOKEN_CONTROL || t->kind[id] == TFM_TOKEN_UNKNOWN))
+            rc = tfm__saved_special(form, id);
     }
     return rc;
 }
