@@ -149,7 +149,10 @@ int32_t tfm__vocab_index(tfm_tokenizer *tokenizer, bool first_counts, const char
 
 int32_t tfm__vocab_find(const tfm_tokenizer *tokenizer, const uint8_t *bytes, size_t length) {
     size_t at;
-    if (is_short(length)) return tfm__key_find(tokenizer, tfm__piece_key_of(bytes, length));
+    if (is_short(length)) {
+        const tfm__piece_key key = tfm__piece_key_of(bytes, length);
+        return tfm__key_likely(tokenizer, key) ? tfm__key_find(tokenizer, key) : -1;
+    }
     if (length > tokenizer->longest_key) return -1;
     return find_long(tokenizer, bytes, length, tfm__hash_bytes(bytes, length), &at);
 }

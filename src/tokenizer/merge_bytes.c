@@ -19,12 +19,17 @@ static inline uint64_t find_pair(const tfm_tokenizer *tokenizer, const uint8_t *
         return tfm__map_get(&tokenizer->pairs, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
     int32_t id = -1;
     if (length <= TFM__PIECE_KEY) {
-        const tfm__piece_key key = tfm__piece_key_fast(text, length);
-        if (tfm__key_likely(tokenizer, key)) id = tfm__key_find(tokenizer, key);
+        id = tfm__key_find(tokenizer, tfm__piece_key_fast(text, length));
     } else {
         id = tfm__vocab_find(tokenizer, text, length);
     }
     return id < 0 ? UINT64_MAX : (uint64_t)(uint32_t)id << 32 | (uint32_t)id;
+}
+
+/* Whether find_pair has to be asked; mostly not if there is no such pair. */
+static inline bool is_likely(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
+    if (tokenizer->order_kind == TFM__MERGE_LISTED || length > TFM__PIECE_KEY) return true;
+    return tfm__key_likely(tokenizer, tfm__piece_key_fast(text, length));
 }
 
 /* What two bytes merge to, for all pairs of bytes; false: the tokenizer has ranks too large for this file. */
@@ -92,18 +97,23 @@ size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, si
         id[i] = made[i];
         size[i] = (uint8_t)(size[i] + size[right]);
         order[right] = order[i] = NO_PAIR;
-        const size_t next = i + size[i];
-        if (next < length) {
-            const uint64_t pair =
-                find_pair(tokenizer, text + i, size[i] + (size_t)size[next], id[i], id[next]);
+        const size_t next = i + size[i], left = before[i];
+        const size_t behind = next < length ? size[i] + (size_t)size[next] : 0;
+        const size_t in_front = i > 0 ? size[left] + (size_t)size[i] : 0;
+        /* both are looked up before either counts, so that they wait for memory together */
+        const bool ask_behind = is_likely(tokenizer, text + i, behind);
+        const bool ask_in_front = is_likely(tokenizer, text + (i > 0 ? left : 0), in_front);
+        if (behind) {
             before[next] = (uint8_t)i;
-            if (pair != UINT64_MAX) order[i] = (uint32_t)(pair >> 32) << 8 | (uint32_t)i;
-            made[i] = (int32_t)(uint32_t)pair;
+            if (ask_behind) {
+                const uint64_t pair = find_pair(tokenizer, text + i, behind, id[i], id[next]);
+                if (pair != UINT64_MAX) order[i] = (uint32_t)(pair >> 32) << 8 | (uint32_t)i;
+                made[i] = (int32_t)(uint32_t)pair;
+            }
         }
-        if (i > 0) {
-            const size_t left = before[i];
+        if (in_front) {
             const uint64_t pair =
-                find_pair(tokenizer, text + left, size[left] + (size_t)size[i], id[left], id[i]);
+                ask_in_front ? find_pair(tokenizer, text + left, in_front, id[left], id[i]) : UINT64_MAX;
             order[left] = pair == UINT64_MAX ? NO_PAIR : (uint32_t)(pair >> 32) << 8 | (uint32_t)left;
             made[left] = (int32_t)(uint32_t)pair;
         }

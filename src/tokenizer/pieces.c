@@ -1,13 +1,17 @@
 /* pieces.c - remembered pieces of text. Called by model.c and bpe_text.c.
  *
- * Two entries to a bucket; what finds its bucket full lies in the one beside it. The table doubles twice when
- * it is half full; at its largest, a new piece takes the place of the older one of its bucket. When the store
- * is full, everything is forgotten: texts that fill it repeat little. That memory is refused only means that
- * less is remembered. Source of the layout: the gigatoken project. */
+ * Two entries to a bucket; what finds its bucket full lies in one of the three beside it, and changes places
+ * with one of the bucket's when it is asked for. The table grows when it is half full or a place is missing;
+ * at its largest, a new piece takes the place of one of its bucket. When the store is full, everything is
+ * forgotten: texts that fill it repeat little. That memory is refused only means that less is remembered. Of
+ * the bytes that are allowed, half go to the table, which needs another quarter while it grows, an eighth to
+ * the store, and the rest to compose.c. Source of the layout: the gigatoken project. */
 #include "tokenizer/pieces.h"
 
 #define FIRST_SLOTS ((size_t)1 << 11)
+#define MANY_SLOTS ((size_t)1 << 15)
 #define FIRST_STORE ((size_t)1 << 10)
+#define GROUP 8 /* entries where a key may lie: four buckets side by side */
 tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
     tfm__pieces *pieces;
     size_t most = FIRST_SLOTS;
@@ -17,7 +21,7 @@ tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
     pieces = tfm__alloc_zero(heap, sizeof *pieces);
     if (!pieces) return NULL;
     *pieces = (tfm__pieces){.heap = heap, .slots = FIRST_SLOTS, .most_slots = most, .shift = 64 - 10};
-    pieces->most_store = (size_t)TFM__MIN(bytes / 4 / sizeof *pieces->store, (uint64_t)INT32_MAX / 2);
+    pieces->most_store = (size_t)TFM__MIN(bytes / 8 / sizeof *pieces->store, (uint64_t)INT32_MAX / 2);
     pieces->entries = tfm__alloc_zero(heap, FIRST_SLOTS * sizeof *pieces->entries);
     if (!pieces->entries) {
         tfm__free(heap, pieces);
@@ -33,14 +37,27 @@ void tfm__pieces_free(tfm__pieces *pieces) {
     tfm__free(pieces->heap, pieces);
 }
 
-int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
+/* Entry i of those where a key may lie, its bucket's first. */
+static inline tfm__piece_entry *entry_at(const tfm__pieces *pieces, size_t slot, size_t i) {
+    return &pieces->entries[(slot ^ (i & (GROUP - 2))) + (i & 1)];
+}
+
+int64_t tfm__pieces_get(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
                         const int32_t **ids) {
     const size_t slot = tfm__piece_slot(pieces, key);
-    const tfm__piece_entry *e = &pieces->entries[slot];
-    if (!tfm__same_key(e->key, key) && !tfm__same_key((++e)->key, key)) {
-        if (e->key.high == 0) return -1; /* a bucket that is not full has nothing beside it */
-        e = &pieces->entries[slot ^ 2];
-        if (!tfm__same_key(e->key, key) && !tfm__same_key((++e)->key, key)) return -1;
+    tfm__piece_entry *e = NULL;
+    for (size_t i = 0; i < GROUP; i++) {
+        e = entry_at(pieces, slot, i);
+        if (tfm__same_key(e->key, key)) {
+            if (i >= 2) { /* nearer next time */
+                tfm__piece_entry *near = entry_at(pieces, slot, 1), swap = *near;
+                *near = *e;
+                *e = swap;
+                e = near;
+            }
+            break;
+        }
+        if (e->key.high == 0 || i == GROUP - 1) return -1; /* behind an empty entry there is nothing */
     }
     if (e->count != TFM__PIECE_FAR) {
         *ids = e->ids;
@@ -58,16 +75,14 @@ int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uin
 /* An empty entry where a key may lie, or NULL. */
 static tfm__piece_entry *empty_entry(const tfm__pieces *pieces, tfm__piece_key key) {
     const size_t slot = tfm__piece_slot(pieces, key);
-    for (size_t i = 0; i < 4; i++) {
-        tfm__piece_entry *e = &pieces->entries[(slot ^ (i & 2)) + (i & 1)];
-        if (e->key.high == 0) return e;
-    }
+    for (size_t i = 0; i < GROUP; i++)
+        if (entry_at(pieces, slot, i)->key.high == 0) return entry_at(pieces, slot, i);
     return NULL;
 }
 
-/* Four times the slots, or as many as there may be. */
+/* Twice the slots, while they are few four times. Those that were near stay near. */
 static void grow(tfm__pieces *pieces) {
-    size_t slots = TFM__MIN(pieces->slots * 4, pieces->most_slots);
+    size_t slots = TFM__MIN(pieces->slots * (pieces->slots < MANY_SLOTS ? 4 : 2), pieces->most_slots);
     tfm__pieces bigger = *pieces;
     bigger.entries = tfm__alloc_zero(pieces->heap, slots * sizeof *bigger.entries);
     if (!bigger.entries) {
@@ -77,11 +92,15 @@ static void grow(tfm__pieces *pieces) {
     bigger.used = 0;
     for (size_t n = pieces->slots; n < slots; n *= 2) bigger.shift--;
     bigger.slots = slots;
-    for (size_t i = 0; i < pieces->slots; i++) {
-        tfm__piece_entry *e;
-        if (pieces->entries[i].key.high == 0 || !(e = empty_entry(&bigger, pieces->entries[i].key))) continue;
-        *e = pieces->entries[i];
-        bigger.used++;
+    for (int far = 0; far < 2; far++) {
+        for (size_t i = 0; i < pieces->slots; i++) {
+            const tfm__piece_entry *from = &pieces->entries[i];
+            tfm__piece_entry *to;
+            if (from->key.high == 0 || (tfm__piece_slot(pieces, from->key) / 2 != i / 2) != far) continue;
+            if (!(to = empty_entry(&bigger, from->key))) continue;
+            *to = *from;
+            bigger.used++;
+        }
     }
     tfm__free(pieces->heap, pieces->entries);
     *pieces = bigger;
@@ -129,8 +148,11 @@ void tfm__pieces_put(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *pie
     } else if (count) {
         memcpy(made.ids, ids, count * sizeof *ids);
     }
-    if (pieces->used >= pieces->slots / 2 && pieces->slots < pieces->most_slots) grow(pieces);
-    e = empty_entry(pieces, key);
+    e = pieces->used < pieces->slots / 2 ? empty_entry(pieces, key) : NULL;
+    if (!e) {
+        if (pieces->slots < pieces->most_slots) grow(pieces);
+        e = empty_entry(pieces, key);
+    }
     if (e) {
         pieces->used++;
     } else { /* instead of the older one */

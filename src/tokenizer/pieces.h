@@ -48,7 +48,7 @@ tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes);
 void tfm__pieces_free(tfm__pieces *pieces); /* NULL is fine */
 
 /* The remembered ids of a piece: their number, or -1. */
-int64_t tfm__pieces_get(const tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
+int64_t tfm__pieces_get(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
                         const int32_t **ids);
 /* Remembers a piece that is not there; what cannot be remembered is not. */
 void tfm__pieces_put(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *piece, size_t length,
