@@ -19,16 +19,11 @@ typedef struct batch {
     uint32_t slots[BATCH + TFM__SCAN_SLACK];
 } batch;
 
-#if defined(__GNUC__)
-#define PREFETCH(address) __builtin_prefetch(address)
-#else
-#define PREFETCH(address) (void)(address)
-#endif
-
 /* Keys and slots of the pieces first .. n - 1 of the batch at text. Of the last bytes of a text no 16 can be
  * read. */
-static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const uint8_t *text, size_t length,
-                      size_t n) {
+static void make_keys(const tfm__work *work, batch *b, const uint8_t *text, size_t length, size_t n) {
+    const tfm__pieces *pieces = work->pieces;
+    const bool compose = work->compose != NULL;
     uint32_t start = 0;
     for (size_t i = 0; i < n; i++) {
         const uint32_t size = b->ends[i] - start;
@@ -43,7 +38,7 @@ static void make_keys(const tfm__pieces *pieces, bool compose, batch *b, const u
                                    : size <= TFM__PIECE_LONG ? tfm__piece_key_of(text + start, size)
                                                              : (tfm__piece_key){0, TFM__KEY_NEVER};
         size_t slot = tfm__piece_slot(pieces, key);
-        PREFETCH(&pieces->entries[slot]);
+        TFM__PREFETCH(&pieces->entries[slot]);
         b->keys[i] = key;
         b->slots[i] = (uint32_t)slot;
         start = b->ends[i];
@@ -74,25 +69,51 @@ static int32_t take_other(const tfm_tokenizer *tokenizer, tfm__work *work, tfm__
             return tfm__fail_memory(error, sink->ids->heap, (size_t)count * sizeof *known);
         return TFM_OK;
     }
-    if (tokenizer->byte_pairs && length <= TFM__PIECE_KEY) {
-        int32_t ids[TFM__PIECE_KEY], whole = -1;
-        size_t n = 1;
-        if (tokenizer->whole != TFM__WHOLE_NEVER)
-            whole = tfm__model_whole(tokenizer, tfm__key_find(tokenizer, key));
-        if (whole >= 0)
-            ids[0] = whole;
-        else
-            n = tfm__merge_bytes(tokenizer, piece, length, ids);
-        if (!tfm__buffer_append(sink->ids, ids, n * sizeof *ids))
-            return tfm__fail_memory(error, sink->ids->heap, n * sizeof *ids);
-        tfm__pieces_put(work->pieces, key, piece, length, ids, n);
-        return TFM_OK;
-    }
     if ((rc = tfm__model_new_piece(tokenizer, work, piece, length, sink, error)) != 0) return rc;
     tfm__pieces_put(work->pieces, key, piece, length,
                     (const int32_t *)(const void *)(sink->ids->data + before),
                     (sink->ids->size - before) / sizeof *known);
     return TFM_OK;
+}
+
+/* Remembers the short pieces from the given one on that are not remembered, all together: first those are
+ * found, then it is seen which are tokens as they are, then the others are merged. */
+static void learn_pieces(const tfm_tokenizer *tokenizer, tfm__work *work, const batch *b, const uint8_t *text,
+                         size_t from, size_t n) {
+    tfm__merge_job jobs[BATCH + TFM__SCAN_SLACK];
+    uint32_t indexes[BATCH + TFM__SCAN_SLACK];
+    const bool wholes = tokenizer->whole != TFM__WHOLE_NEVER;
+    size_t found = 0, count = 0;
+    const int32_t *known;
+    for (size_t i = from; i < n; i++) {
+        const tfm__piece_key key = b->keys[i];
+        const uint32_t start = i ? b->ends[i - 1] : 0;
+        if (key.high >= TFM__KEY_NEVER ||
+            tfm__pieces_get(work->pieces, key, text + start, b->ends[i] - start, &known) >= 0)
+            continue;
+        if (wholes) TFM__PREFETCH(&tokenizer->short_keys[tfm__key_line_of(tokenizer, key)]);
+        indexes[found++] = (uint32_t)i;
+    }
+    for (size_t k = 0; k < found; k++) {
+        const uint32_t i = indexes[k], start = i ? b->ends[i - 1] : 0;
+        const int32_t whole = wholes ? tfm__model_whole(tokenizer, tfm__key_find(tokenizer, b->keys[i])) : -1;
+        tfm__merge_job *job = &jobs[count];
+        job->piece = text + start;
+        job->length = b->ends[i] - start;
+        if (whole >= 0) {
+            if (tfm__pieces_get(work->pieces, b->keys[i], job->piece, job->length, &known) <
+                0) /* came twice */
+                tfm__pieces_put(work->pieces, b->keys[i], job->piece, job->length, &whole, 1);
+        } else {
+            indexes[count++] = i;
+        }
+    }
+    tfm__merge_many(tokenizer, jobs, count);
+    for (size_t k = 0; k < count; k++) {
+        const tfm__piece_key key = b->keys[indexes[k]];
+        if (tfm__pieces_get(work->pieces, key, jobs[k].piece, jobs[k].length, &known) < 0)
+            tfm__pieces_put(work->pieces, key, jobs[k].piece, jobs[k].length, jobs[k].ids, jobs[k].count);
+    }
 }
 
 /* The ids of a batch's pieces. */
@@ -101,6 +122,8 @@ static int32_t take_pieces(const tfm_tokenizer *tokenizer, tfm__work *work, batc
     const tfm__pieces *pieces = work->pieces;
     const tfm__piece_entry *entries = pieces->entries;
     tfm__buffer *ids = sink->ids;
+    const int32_t *known;
+    bool learned = !tokenizer->byte_pairs;
     for (size_t i = 0; i < n;) {
         uint8_t *out;
         int32_t rc;
@@ -120,11 +143,16 @@ static int32_t take_pieces(const tfm_tokenizer *tokenizer, tfm__work *work, batc
         }
         ids->size = (size_t)(out - ids->data);
         if (i == n) break;
-        uint32_t start = i ? b->ends[i - 1] : 0;
-        if ((rc = take_other(tokenizer, work, b->keys[i], text + start, b->ends[i] - start, sink, error)) !=
-            0)
-            return rc;
-        i++;
+        const uint32_t start = i ? b->ends[i - 1] : 0;
+        if (!learned && b->keys[i].high < TFM__KEY_NEVER &&
+            tfm__pieces_get(work->pieces, b->keys[i], text + start, b->ends[i] - start, &known) < 0) {
+            learn_pieces(tokenizer, work, b, text, i, n);
+            learned = true;
+        } else {
+            rc = take_other(tokenizer, work, b->keys[i], text + start, b->ends[i] - start, sink, error);
+            if (rc) return rc;
+            i++;
+        }
         if (pieces->entries == entries) continue;
         entries = pieces->entries; /* the table grew */
         for (size_t k = i; k < n; k++) b->slots[k] = (uint32_t)tfm__piece_slot(pieces, b->keys[k]);
@@ -170,7 +198,7 @@ int32_t tfm__bpe_text(const tfm_tokenizer *tokenizer, tfm__work *work, const uin
             taken = tfm__split_next(stage, text, length);
             rc = tfm__model_new_piece(tokenizer, work, text, taken, &inner, error);
         } else {
-            make_keys(work->pieces, work->compose != NULL, &b, text, length, n);
+            make_keys(work, &b, text, length, n);
             rc = take_pieces(tokenizer, work, &b, text, n, &inner, error);
         }
         if (rc) return rc;

@@ -207,6 +207,12 @@ struct tfm_tokenizer {
     struct tfm__work *_Atomic idle[TFM__IDLE_WORKS];
 };
 
+#if defined(__GNUC__)
+#define TFM__PREFETCH(address) __builtin_prefetch(address)
+#else
+#define TFM__PREFETCH(address) (void)(address)
+#endif
+
 /* U+2581, which stands for a space. */
 #define TFM__MARK "\xe2\x96\x81"
 #define TFM__MARK_BYTES 3
@@ -274,6 +280,7 @@ void tfm__vocab_end(tfm_tokenizer *tokenizer, int64_t id);
 bool tfm__map_put(tfm__map *map, tfm__heap *heap, uint64_t key, uint64_t value); /* false: memory refused */
 bool tfm__map_reserve(tfm__map *map, tfm__heap *heap, size_t count);
 uint64_t tfm__map_get(const tfm__map *map, uint64_t key); /* UINT64_MAX: absent */
+void tfm__map_near(const tfm__map *map, uint64_t key);    /* brings its slot near: it will be asked for */
 uint32_t tfm__hash_bytes(const uint8_t *bytes, size_t length);
 bool tfm__trie_put(tfm__trie *trie, tfm__heap *heap, const uint8_t *bytes, size_t length, int32_t value);
 /* Length of the longest entry that the text begins with, its value in *value; 0: none. */
@@ -398,6 +405,14 @@ int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error);
 /* Merges a piece of 1 to TFM__MERGE_BYTES bytes, with tokenizer->byte_pairs; writes its ids, at most length,
  * and returns how many. */
 size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
+
+/* Many pieces of 1 to 15 bytes, whose merging takes turns, so that they wait for memory together. */
+typedef struct tfm__merge_job {
+    const uint8_t *piece;
+    uint32_t length, count; /* of bytes; of ids, when done */
+    int32_t ids[15];
+} tfm__merge_job;
+void tfm__merge_many(const tfm_tokenizer *tokenizer, tfm__merge_job *jobs, size_t count);
 
 /* ---- split.c: a text to pieces ---- */
 

@@ -72,52 +72,119 @@ int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error) {
     return tfm__compose_prepare(tokenizer, error);
 }
 
-size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids) {
+/* A piece on its way. */
+typedef struct merging {
     uint8_t text[TFM__MERGE_BYTES + 16];
     uint8_t size[TFM__MERGE_BYTES],
         before[TFM__MERGE_BYTES + 1]; /* of the symbol at i; where the one before begins */
     uint32_t order[TFM__MERGE_BYTES];
     int32_t id[TFM__MERGE_BYTES], made[TFM__MERGE_BYTES]; /* of the symbol, and of what the pair becomes */
-    size_t count = 0;
-    memcpy(text, piece, length);
-    memset(text + length, 0, 16);
+    size_t length;
+    size_t behind, in_front; /* bytes of the two pairs that the last merge made, 0: none */
+    size_t at, left;         /* where they begin */
+} merging;
+
+static void begin(const tfm_tokenizer *tokenizer, merging *m, const uint8_t *piece, size_t length) {
+    memcpy(m->text, piece, length);
+    memset(m->text + length, 0, 16);
+    m->length = length;
+    m->behind = m->in_front = 0;
     for (size_t i = 0; i < length; i++) {
-        const uint64_t pair = i + 1 < length ? tokenizer->byte_pairs[text[i] | text[i + 1] << 8] : UINT64_MAX;
-        order[i] = pair == UINT64_MAX ? NO_PAIR : (uint32_t)(pair >> 32) << 8 | (uint32_t)i;
-        made[i] = (int32_t)(uint32_t)pair;
-        id[i] = tokenizer->byte_id[text[i]];
-        size[i] = 1;
-        before[i] = (uint8_t)(i - 1);
+        const uint64_t pair =
+            i + 1 < length ? tokenizer->byte_pairs[m->text[i] | m->text[i + 1] << 8] : UINT64_MAX;
+        m->order[i] = pair == UINT64_MAX ? NO_PAIR : (uint32_t)(pair >> 32) << 8 | (uint32_t)i;
+        m->made[i] = (int32_t)(uint32_t)pair;
+        m->id[i] = tokenizer->byte_id[m->text[i]];
+        m->size[i] = 1;
+        m->before[i] = (uint8_t)(i - 1);
     }
-    for (;;) {
-        uint32_t least = NO_PAIR;
-        for (size_t i = 0; i < length; i++) least = TFM__MIN(least, order[i]);
-        if (least == NO_PAIR) break;
-        const size_t i = least & 0xff, right = i + size[i];
-        id[i] = made[i];
-        size[i] = (uint8_t)(size[i] + size[right]);
-        order[right] = order[i] = NO_PAIR;
-        const size_t next = i + size[i], left = before[i];
-        const size_t behind = next < length ? size[i] + (size_t)size[next] : 0;
-        const size_t in_front = i > 0 ? size[left] + (size_t)size[i] : 0;
+}
+
+/* Merges the best pair; false: there is none. The new pairs wait for settle. */
+static inline bool merge_one(merging *m) {
+    uint32_t least = NO_PAIR;
+    for (size_t i = 0; i < m->length; i++) least = TFM__MIN(least, m->order[i]);
+    if (least == NO_PAIR) return false;
+    const size_t i = least & 0xff, right = i + m->size[i], next = right + m->size[right];
+    m->id[i] = m->made[i];
+    m->size[i] = (uint8_t)(next - i);
+    m->order[right] = m->order[i] = NO_PAIR;
+    m->at = i;
+    m->left = i > 0 ? m->before[i] : 0;
+    m->behind = next < m->length ? m->size[i] + (size_t)m->size[next] : 0;
+    m->in_front = i > 0 ? m->size[m->left] + (size_t)m->size[i] : 0;
+    if (m->behind) m->before[next] = (uint8_t)i;
+    return true;
+}
+
+/* Looks up one of the new pairs. */
+static inline void settle(const tfm_tokenizer *tokenizer, merging *m, size_t at, size_t length) {
+    const uint64_t pair = find_pair(tokenizer, m->text + at, length, m->id[at], m->id[at + m->size[at]]);
+    m->order[at] = pair == UINT64_MAX ? NO_PAIR : (uint32_t)(pair >> 32) << 8 | (uint32_t)at;
+    m->made[at] = (int32_t)(uint32_t)pair;
+}
+
+static size_t end(const merging *m, int32_t *ids) {
+    size_t count = 0;
+    for (size_t i = 0; i < m->length; i += m->size[i]) ids[count++] = m->id[i];
+    return count;
+}
+
+size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids) {
+    merging m;
+    begin(tokenizer, &m, piece, length);
+    while (merge_one(&m)) {
         /* both are looked up before either counts, so that they wait for memory together */
-        const bool ask_behind = is_likely(tokenizer, text + i, behind);
-        const bool ask_in_front = is_likely(tokenizer, text + (i > 0 ? left : 0), in_front);
-        if (behind) {
-            before[next] = (uint8_t)i;
-            if (ask_behind) {
-                const uint64_t pair = find_pair(tokenizer, text + i, behind, id[i], id[next]);
-                if (pair != UINT64_MAX) order[i] = (uint32_t)(pair >> 32) << 8 | (uint32_t)i;
-                made[i] = (int32_t)(uint32_t)pair;
+        const bool ask_behind = is_likely(tokenizer, m.text + m.at, m.behind);
+        const bool ask_in_front = is_likely(tokenizer, m.text + m.left, m.in_front);
+        if (m.behind && ask_behind) settle(tokenizer, &m, m.at, m.behind);
+        if (m.in_front) {
+            m.order[m.left] = NO_PAIR;
+            if (ask_in_front) settle(tokenizer, &m, m.left, m.in_front);
+        }
+    }
+    return end(&m, ids);
+}
+
+#define TURNS 8
+
+static inline void bring_near(const tfm_tokenizer *tokenizer, const merging *m, size_t at, size_t length) {
+    if (tokenizer->order_kind == TFM__MERGE_LISTED)
+        tfm__map_near(&tokenizer->pairs,
+                      (uint64_t)(uint32_t)m->id[at] << 32 | (uint32_t)m->id[at + m->size[at]]);
+    else
+        TFM__PREFETCH(
+            &tokenizer->short_keys[tfm__key_line_of(tokenizer, tfm__piece_key_fast(m->text + at, length))]);
+}
+
+void tfm__merge_many(const tfm_tokenizer *tokenizer, tfm__merge_job *jobs, size_t count) {
+    merging turns[TURNS];
+    tfm__merge_job *job[TURNS];
+    size_t begun = 0, active = 0;
+    for (; active < TURNS && begun < count; active++) {
+        job[active] = &jobs[begun++];
+        begin(tokenizer, &turns[active], job[active]->piece, job[active]->length);
+    }
+    while (active) {
+        for (size_t t = 0; t < active;) {
+            merging *m = &turns[t];
+            if (m->behind) settle(tokenizer, m, m->at, m->behind);
+            if (m->in_front) settle(tokenizer, m, m->left, m->in_front);
+            if (merge_one(m)) {
+                if (m->behind) bring_near(tokenizer, m, m->at, m->behind);
+                if (m->in_front) bring_near(tokenizer, m, m->left, m->in_front);
+                t++;
+                continue;
+            }
+            job[t]->count = (uint32_t)end(m, job[t]->ids);
+            if (begun < count) {
+                job[t] = &jobs[begun++];
+                begin(tokenizer, m, job[t]->piece, job[t]->length);
+                t++;
+            } else if (t < --active) {
+                turns[t] = turns[active];
+                job[t] = job[active];
             }
         }
-        if (in_front) {
-            const uint64_t pair =
-                ask_in_front ? find_pair(tokenizer, text + left, in_front, id[left], id[i]) : UINT64_MAX;
-            order[left] = pair == UINT64_MAX ? NO_PAIR : (uint32_t)(pair >> 32) << 8 | (uint32_t)left;
-            made[left] = (int32_t)(uint32_t)pair;
-        }
     }
-    for (size_t i = 0; i < length; i += size[i]) ids[count++] = id[i];
-    return count;
 }

@@ -1,17 +1,18 @@
 /* pieces.c - remembered pieces of text. Called by model.c and bpe_text.c.
  *
- * Two entries to a bucket; what finds its bucket full lies in one of the three beside it, and changes places
- * with one of the bucket's when it is asked for. The table grows when it is half full or a place is missing;
- * at its largest, a new piece takes the place of one of its bucket. When the store is full, everything is
- * forgotten: texts that fill it repeat little. That memory is refused only means that less is remembered. Of
- * the bytes that are allowed, half go to the table, which needs another quarter while it grows, an eighth to
- * the store, and the rest to compose.c. Source of the layout: the gigatoken project. */
+ * Two entries to a bucket; what finds its bucket full lies in one of the seven beside it, and changes places
+ * with one of the bucket's when it is asked for. The table grows when it is half full. Where no place is
+ * left, a new piece takes that of one of its bucket. When the store is full, everything is forgotten: texts
+ * that fill it repeat little. That memory is refused only means that less is remembered. Of the bytes that
+ * are allowed, half go to the table, which needs another quarter while it grows, an eighth to the store, and
+ * the rest to compose.c. Memory that is touched for the first time costs more than all else, so the table
+ * starts small. Source of the layout: the gigatoken project. */
 #include "tokenizer/pieces.h"
 
 #define FIRST_SLOTS ((size_t)1 << 11)
 #define MANY_SLOTS ((size_t)1 << 15)
 #define FIRST_STORE ((size_t)1 << 10)
-#define GROUP 8 /* entries where a key may lie: four buckets side by side */
+#define GROUP 16 /* entries where a key may lie: eight buckets side by side */
 tfm__pieces *tfm__pieces_new(tfm__heap *heap, uint64_t bytes) {
     tfm__pieces *pieces;
     size_t most = FIRST_SLOTS;
@@ -148,11 +149,8 @@ void tfm__pieces_put(tfm__pieces *pieces, tfm__piece_key key, const uint8_t *pie
     } else if (count) {
         memcpy(made.ids, ids, count * sizeof *ids);
     }
-    e = pieces->used < pieces->slots / 2 ? empty_entry(pieces, key) : NULL;
-    if (!e) {
-        if (pieces->slots < pieces->most_slots) grow(pieces);
-        e = empty_entry(pieces, key);
-    }
+    if (pieces->used >= pieces->slots / 2 && pieces->slots < pieces->most_slots) grow(pieces);
+    e = empty_entry(pieces, key);
     if (e) {
         pieces->used++;
     } else { /* instead of the older one */

@@ -67,6 +67,10 @@ uint64_t tfm__map_get(const tfm__map *map, uint64_t key) {
     return UINT64_MAX;
 }
 
+void tfm__map_near(const tfm__map *map, uint64_t key) {
+    if (map->slots) TFM__PREFETCH(&map->slots[2 * ((size_t)mix(key) & map->mask)]);
+}
+
 /* ---- Bytes -> hash ---- */
 
 uint32_t tfm__hash_bytes(const uint8_t *bytes, size_t length) {
