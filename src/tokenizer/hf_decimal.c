@@ -4,7 +4,7 @@
  *
  * The reference's JSON reader (serde_json without its feature float_roundtrip) takes the digits as one
  * integer, as many as 64 bits hold, and multiplies or divides it by a power of ten: up to three roundings. In
- * the files of published models a fifth of all scores comes out one unit in the last place off. */
+ * the files of published models a quarter of all scores comes out one unit in the last place off. */
 #include <math.h>
 
 #include "formats/decimal.h"
