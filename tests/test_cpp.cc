@@ -104,6 +104,24 @@ static void test_batch(const tfm::model &model) {
     CHECK(parts == whole);
 }
 
+static void test_training() {
+    tfm::train_options options;
+    options.vocab_size = 260;
+    const std::vector<std::string_view> texts = {"the cat sat on the mat", "", "that hat"};
+    auto tokenizer = tfm::tokenizer::train(texts, options).value();
+    CHECK(tokenizer.info()->vocab_size == 260);
+    CHECK(tokenizer.encode("that mat")->size() < 8);
+    const char *const path = TFM_HPP_EXCEPTIONS ? "test_cpp_thrown.json" : "test_cpp_plain.json";
+    CHECK(tokenizer.save(path, TFM_SAVE_TOKENIZER_JSON));
+    auto again = tfm::tokenizer::load(path).value();
+    CHECK(again.encode("that mat").value() == tokenizer.encode("that mat").value());
+    auto from_file = tfm::tokenizer::train(std::vector<const char *>{path}, options);
+    CHECK(from_file && from_file->info()->vocab_size == 260);
+    std::remove(path);
+    CHECK(!tfm::tokenizer::train(std::vector<const char *>{"/nowhere/at/all"}, options));
+    CHECK(!tokenizer.save(path, 99));
+}
+
 static void test_session(const tfm::model &model) {
     auto session = tfm::session::create(model).value();
     auto ids = model.tokenizer().encode(prompt).value();
@@ -187,6 +205,7 @@ static void test_generate(const tfm::model &model) {
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     test_errors();
+    test_training();
     auto pool = tfm::pool::create();
     CHECK(pool && pool->threads() >= 1);
     tfm::model_options options;

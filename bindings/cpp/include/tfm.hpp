@@ -200,6 +200,10 @@ struct detokenize_options : tfm_detokenize_options {
     detokenize_options() noexcept
         : tfm_detokenize_options(tfm_detokenize_options TFM_DETOKENIZE_OPTIONS_INIT) {}
 };
+struct train_options : tfm_tokenizer_train_options {
+    train_options() noexcept
+        : tfm_tokenizer_train_options(tfm_tokenizer_train_options TFM_TOKENIZER_TRAIN_OPTIONS_INIT) {}
+};
 struct batch_options : tfm_batch_options {
     batch_options() noexcept : tfm_batch_options(tfm_batch_options TFM_BATCH_OPTIONS_INIT) {}
 };
@@ -383,6 +387,13 @@ class tokenizer_ref {
     }
     std::int32_t kind(token id) const noexcept { return tfm_token_kind(pointer_, id); }
 
+    // format: TFM_SAVE_*.
+    result<void> save(const char *path, std::int32_t format) const {
+        error error;
+        std::int32_t status = tfm_tokenizer_save(pointer_, path, format, error.raw());
+        return detail::done(status, error);
+    }
+
     result<tokenizer_info> info() const {
         error error;
         tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
@@ -409,6 +420,22 @@ class tokenizer : public tokenizer_ref {
         if (tfm_tokenizer_load_memory(data, size, &options, &out, error.raw())) return error;
         return tokenizer(out);
     }
+    // Learns one from files, or from texts in memory.
+    static result<tokenizer> train(const std::vector<const char *> &files,
+                                   const train_options &options = {}) {
+        error error;
+        tfm_tokenizer *out = nullptr;
+        if (tfm_tokenizer_train(files.data(), files.size(), &options, &out, error.raw())) return error;
+        return tokenizer(out);
+    }
+    static result<tokenizer> train(const std::vector<std::string_view> &texts,
+                                   const train_options &options = {}) {
+        error error;
+        tfm_tokenizer *out = nullptr;
+        text_queue queue = {texts.data(), texts.data() + texts.size()};
+        if (tfm_tokenizer_train_text(text_queue::next, &queue, &options, &out, error.raw())) return error;
+        return tokenizer(out);
+    }
     tokenizer(tokenizer &&other) noexcept : tokenizer_ref(other), handle_(std::move(other.handle_)) {
         other.pointer_ = nullptr;
     }
@@ -421,6 +448,16 @@ class tokenizer : public tokenizer_ref {
     }
 
   private:
+    struct text_queue {
+        const std::string_view *at, *end;
+        static std::int32_t next(void *user, const char **text, std::size_t *length) noexcept {
+            text_queue &queue = *static_cast<text_queue *>(user);
+            bool more = queue.at != queue.end;
+            *text = !more ? nullptr : queue.at->data() ? queue.at->data() : "";
+            *length = more ? queue.at++->size() : 0;
+            return 0;
+        }
+    };
     explicit tokenizer(tfm_tokenizer *pointer) noexcept : tokenizer_ref(pointer), handle_(pointer) {}
     detail::handle<tfm_tokenizer, tfm_tokenizer_release> handle_;
 };
