@@ -105,15 +105,16 @@ static bool add_where(tfm__charset *set, uint32_t categories, uint32_t flags) {
 bool tfm__charset_space(tfm__charset *set) { return add_where(set, 0, TFM__ENTRY_SPACE); }
 bool tfm__charset_digit(tfm__charset *set) { return add_where(set, TFM__SET(TFM__ND), 0); }
 
-bool tfm__charset_word(tfm__charset *set, bool oniguruma) {
+bool tfm__charset_word(tfm__charset *set, bool oniguruma, bool in_class) {
     bool ok = add_where(set, 0, TFM__ENTRY_WORD);
     if (!oniguruma || !ok) return ok;
-    /* without the joiners, which lie alone among no word characters; and with some signs of Latin-1 */
+    /* without the joiners, which lie alone among no word characters; and outside classes with some signs of Latin-1 */
     for (size_t i = 0; i < set->ranges.size / sizeof(tfm__range32); i++) {
         tfm__range32 *range = (tfm__range32 *)(void *)set->ranges.data + i;
-        if (range->first == 0x200c && range->last == 0x200d) *range = (tfm__range32){0xb2, 0xb3};
+        if (range->first == 0x200c && range->last == 0x200d)
+            *range = in_class ? (tfm__range32){'a', 'a'} : (tfm__range32){0xb2, 0xb3};
     }
-    return tfm__charset_add(set, 0xb9, 0xb9) && tfm__charset_add(set, 0xbc, 0xbe);
+    return in_class || (tfm__charset_add(set, 0xb9, 0xb9) && tfm__charset_add(set, 0xbc, 0xbe));
 }
 
 #define SEPARATORS (TFM__SET(TFM__ZS) | TFM__SET(TFM__ZL) | TFM__SET(TFM__ZP))

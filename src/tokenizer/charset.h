@@ -27,9 +27,10 @@ bool tfm__charset_meet(tfm__charset *set, const tfm__charset *other); /* both se
 /* What a property's name stands for: general categories ("L", "Lu", "Letter"), "Any", scripts ("Han"). *known
  * false for a name that is none. Adds to the set, unsettled. */
 bool tfm__charset_property(tfm__charset *set, const char *name, size_t length, bool *known);
-/* White_Space; category Nd; word characters, as Rust or Oniguruma has them (tfm__unicode_onig_word). */
+/* White_Space; category Nd; word characters, as Rust or Oniguruma has them: in a class of Oniguruma the signs of Latin-1
+ * that it counts elsewhere (tfm__unicode_onig_word) are none. */
 bool tfm__charset_space(tfm__charset *set);
 bool tfm__charset_digit(tfm__charset *set);
-bool tfm__charset_word(tfm__charset *set, bool oniguruma);
+bool tfm__charset_word(tfm__charset *set, bool oniguruma, bool in_class);
 
 #endif

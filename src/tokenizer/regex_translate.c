@@ -139,7 +139,7 @@ static void property(translation *t, bool negated, tfm__charset *set) {
 }
 
 /* \s \d \w, in upper case what is not one; \h (Oniguruma) a hexadecimal digit. False: it is none of these. */
-static bool shorthand(translation *t, char letter, tfm__charset *set) {
+static bool shorthand(translation *t, char letter, bool in_class, tfm__charset *set) {
     tfm__charset found;
     bool ok;
     if (!strchr("sSdDwW", letter) && !((letter == 'h' || letter == 'H') && t->syntax == TFM__REGEX_ONIGURUMA))
@@ -153,7 +153,7 @@ static bool shorthand(translation *t, char letter, tfm__charset *set) {
         ok = tfm__charset_digit(&found);
         break;
     case 'w':
-        ok = tfm__charset_word(&found, t->syntax == TFM__REGEX_ONIGURUMA);
+        ok = tfm__charset_word(&found, t->syntax == TFM__REGEX_ONIGURUMA, in_class);
         break;
     default:
         ok = tfm__charset_add(&found, '0', '9') && tfm__charset_add(&found, 'A', 'F') &&
@@ -220,7 +220,7 @@ static void class_item(translation *t, tfm__charset *set, int depth) {
             property(t, letter == 'P', set);
             return;
         }
-        if (shorthand(t, letter, set)) return;
+        if (shorthand(t, letter, true, set)) return;
         t->p--;
         first = letter == 'b' ? (t->p++, 8u) : simple_escape(t);
         if (first == TFM__NO_CODE) fail(t, TFM_E_UNSUPPORTED, "an unknown escape", t->p - 1);
@@ -379,7 +379,7 @@ static void open_group(translation *t) {
 static void word_boundary(translation *t, bool negated) {
     tfm__charset word;
     tfm__charset_init(&word, t->heap);
-    if (!tfm__charset_word(&word, t->syntax == TFM__REGEX_ONIGURUMA) || !tfm__charset_settle(&word))
+    if (!tfm__charset_word(&word, t->syntax == TFM__REGEX_ONIGURUMA, false) || !tfm__charset_settle(&word))
         no_memory(t);
     put(t, "(?:(?<=");
     put_set(t, &word);
@@ -415,7 +415,7 @@ static void escape(translation *t) {
     t->p++;
     if ((letter | 0x20) == 'p') {
         property(t, letter == 'P', &set);
-    } else if (!shorthand(t, letter, &set)) {
+    } else if (!shorthand(t, letter, false, &set)) {
         uint32_t code;
         t->p--;
         code = simple_escape(t);

@@ -82,7 +82,7 @@ static inline bool tfm__unicode_numeric(uint32_t code) {
     return (tfm__entry_set(tfm__unicode_entry(code)) & TFM__SET_N) || code - 0x11de0u < 10 || code - 0x16ff4u < 3;
 }
 
-/* \w of Oniguruma, which has no joiners but the superscripts and fractions of Latin-1. */
+/* \w of Oniguruma outside of classes: no joiners, but the superscripts and fractions of Latin-1. */
 static inline bool tfm__unicode_onig_word(uint32_t code) {
     if (code < 0x100 && (code == 0xb2 || code == 0xb3 || code == 0xb9 || (code >= 0xbc && code <= 0xbe))) return true;
     return (tfm__unicode_entry(code) & TFM__ENTRY_WORD) && code != 0x200c && code != 0x200d;

@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 import sentencepiece
-from tokenizers import Tokenizer, models, normalizers as n
+from tokenizers import Regex, Tokenizer, models, normalizers as n
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = 60  # of each name
@@ -74,6 +74,8 @@ STEPS = {
     "replace-space": n.Replace(" ", MARK), "remove": n.Replace("a", ""), "byte-level": n.ByteLevel(),
     "bert": n.BertNormalizer(), "bert-cased": n.BertNormalizer(True, True, False, False),
     "bert-accents": n.BertNormalizer(False, False, True, False), "bert-lower": n.BertNormalizer(False, False, False, True),
+    "regex-spaces": n.Replace(Regex(r"\s+"), " "), "regex-class": n.Replace(Regex(r"[^\w\s]"), "<\u00b7>"),
+    "regex-empty": n.Replace(Regex("a*"), "-"),
     "llama": n.Sequence([n.Prepend(MARK), n.Replace(" ", MARK)]),
     "albert": n.Sequence([n.Replace("``", '"'), n.Replace("''", '"'), n.NFKD(), n.StripAccents(), n.Lowercase()]),
     "all": n.Sequence([n.Nmt(), n.NFKC(), n.Replace("e", "\u00e9\u00e9"), n.NFD(), n.Prepend("x"), n.NFC(), n.Strip(),
@@ -84,7 +86,7 @@ HARD = ["abcABCxyzZ eE", " '`\"-", "  \t\n\r\x0b\x00\x01\x1e\x1f\x7f\x85\xa0\xad
         "\u1100\u1161\u11a8\u11a7\uac00\uac01\ud7a3", "\u4e2d\uf900\u3400\U00020000\U0002b820\U0002b920\U0002f800",
         "\u0915\u094d\u0930\u0958\u093c\u0b47\u0b3e\u0dd9\u0dcf\u0dca", "\ufb01\ufdfa\u2122\u00bd\u2460\uff76\uff9e\u3000\u0e33",
         "\u200b\u200c\u200d\u2028\u2581\ufeff\ufffd", "\U0001f468\U0001f3fb\u2764\ufe0f\U0001f1e6\U0001f1e7",
-        "\u1fc2\u1f2a\u1e69\u01d5\u212b\u2126\u0f77\u0374\u037e\u0387", "\u0600\u111c9\u1cf2\u1734\u08d4\u1ab0\U0001e000\U00011938"]
+        "\u1fc2\u1f2a\u1e69\u01d5\u212b\u2126\u0f77\u0374\u037e\u0387", "\u00b2\u00bd\u0600\u111c9\u1cf2\u1734\u08d4\u1ab0\U0001e000\U00011938"]
 
 
 def texts(seed):
