@@ -249,11 +249,10 @@ def ctc():
     return t
 
 
-def configurations():
+def configurations(charsmap=None):
     P, N, D, R = pre_tokenizers, normalizers, decoders, processors
     bytes_only = P.ByteLevel(add_prefix_space=False)
     roberta = lambda trim, prefix: lambda t: R.RobertaProcessing(("</s>", t.token_to_id("</s>")), ("<s>", t.token_to_id("<s>")), trim, prefix)
-    charsmap = os.environ.get("CHARSMAP")  # base64 of some SentencePiece model's map
     yield "gpt2", byte_bpe(bytes_only, post=lambda t: R.ByteLevel(trim_offsets=False))
     yield "gpt2 trimmed", byte_bpe(P.ByteLevel(add_prefix_space=True), post=lambda t: R.ByteLevel(trim_offsets=True))
     yield "roberta", byte_bpe(P.ByteLevel(add_prefix_space=False), post=roberta(True, False))
@@ -314,6 +313,13 @@ def configurations():
         yield f"punctuation {behavior}", wordlevel(P.Sequence([P.Punctuation(behavior), P.WhitespaceSplit()]))
     yield "digits", wordlevel(P.Sequence([P.WhitespaceSplit(), P.Digits(False)]))
     yield "ctc", ctc()
+    for number in range(12):  # added tokens of every kind, some of them prefixes of others, some in the vocabulary
+        r = random.Random(number)
+        t = [lambda: wordpiece(True), lambda: byte_bpe(bytes_only), lambda: unigram(P.Metaspace(), N.NFKC()), lambda: llama(None)][number % 4]()
+        for token in r.sample(["the", "the best", "best of", "<x>", "<x><y>", "é", "Été", " a", "a ", "İ", "hello", "'s", "▁", "12", "ß", "ﬁ", "中", "the"], 11):
+            kind = dict(single_word=r.random() < .4, lstrip=r.random() < .4, rstrip=r.random() < .4, normalized=r.random() < .5)
+            (t.add_special_tokens if r.random() < .4 else t.add_tokens)([AddedToken(token, **kind)])
+        yield f"added {number}", t
     chains = [D.Sequence([D.WordPiece(), D.Fuse(), D.Replace("a", "bcd")]), D.Sequence([D.Replace(Regex("[ae]"), "E"), D.Strip("E", 1, 1)]),
               D.Sequence([D.Strip("t", 1, 0), D.Metaspace(), D.Replace("e", "")]), D.Sequence([D.Fuse(), D.Replace("aab", "X"), D.Replace("the", "aab")]),
               D.Sequence([D.Fuse(), D.Strip("o", 2, 2), D.CTC(pad_token="a", word_delimiter_token="e")]), D.Sequence([D.Fuse(), D.WordPiece(cleanup=True)]),
@@ -323,6 +329,19 @@ def configurations():
         t = llama(None)
         t.decoder = chain
         yield f"chain {number}", t
+
+
+def charsmap_of(path):
+    """The map of the first Precompiled normalizer in a file."""
+    if not path:
+        return None
+    stack = [json.load(open(path, encoding="utf8"))["normalizer"]]
+    while stack:
+        step = stack.pop()
+        if step["type"] == "Precompiled":
+            return step["precompiled_charsmap"]
+        stack += step.get("normalizers", [])
+    raise SystemExit(f"{path} has no Precompiled normalizer")
 
 
 FROZEN = ["roberta prefix", "bytes as normalizer", "metaspace first True", "t5", "xlm-r", "albert", "unigram bytes", "bert uncased",
@@ -375,6 +394,7 @@ def main():
     parser.add_argument("-s", type=int, default=1, help="seed")
     parser.add_argument("-d", type=int, default=10, help="differences shown for each tokenizer")
     parser.add_argument("-k", default="", help="only configurations whose name has this in it")
+    parser.add_argument("--charsmap", metavar="FILE", help="a tokenizer.json (T5's, say) whose Precompiled normalizer is tried too")
     parser.add_argument("--freeze", metavar="FOLDER", help="write tokenizers and cases instead")
     parser.add_argument("files", nargs="*")
     given = parser.parse_args()
@@ -398,7 +418,7 @@ def main():
                 compare(check, path, theirs, data, given.n, given.s)
             total += check.differences
     if not given.files:
-        for name, theirs in configurations():
+        for name, theirs in configurations(charsmap_of(given.charsmap)):
             if given.k in name:
                 check = Check(given.d)
                 data = theirs.to_str().encode("utf8")

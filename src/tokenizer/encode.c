@@ -180,10 +180,21 @@ typedef struct match {
     size_t start, end;
 } match;
 
-/* Finds the next accepted match at or after *from. done is the end of what has been dealt with. out->added
- * NULL: there is none. */
+/* The end of the white space at a place. */
+static size_t past_spaces(const uint8_t *text, size_t length, size_t at) {
+    while (at < length) {
+        uint32_t used, code = tfm__utf8_read(text + at, length - at, &used);
+        if (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE)) break;
+        at += used;
+    }
+    return at;
+}
+
+/* Finds the next accepted match at or after *from. done is the end of what has been dealt with, *spaces of
+ * the white space that was walked through last, so that it is not walked through for every match in it.
+ * out->added NULL: there is none. */
 static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligned *text, size_t done,
-                          size_t *from, match *out) {
+                          size_t *from, size_t *spaces, match *out) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     const uint8_t *bytes = text->data;
     const size_t length = text->length;
@@ -214,14 +225,12 @@ static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligne
         }
         out->start = i;
         out->end = i + found;
-        while (added->lstrip && out->start > done && space_before(bytes, out->start, &out->start)) continue;
-        out->start = TFM__MAX(out->start, done);
-        while (added->rstrip && out->end < length) {
-            uint32_t used, code = tfm__utf8_read(bytes + out->end, length - out->end, &used);
-            if (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE)) break;
-            out->end += used;
-        }
+        /* the search goes on behind what was sought, in white space that rstrip takes too; so the next match
+         * may begin before this one's end, and only lstrip heeds that */
         *from = out->end;
+        if (added->rstrip) out->end = *spaces = past_spaces(bytes, length, TFM__MAX(out->end, *spaces));
+        while (added->lstrip && out->start > done && space_before(bytes, out->start, &out->start)) continue;
+        if (added->lstrip) out->start = TFM__MIN(TFM__MAX(out->start, done), out->end);
         out->added = added;
         return TFM_OK;
     }
@@ -234,15 +243,15 @@ typedef int32_t (*segment_fn)(job *j, const tfm__aligned *text, bool leading);
  * beginning of the text that was given. */
 static int32_t around_matches(job *j, const tfm__trie *trie, const tfm__aligned *text, bool leading,
                               segment_fn next) {
-    size_t done = 0, from = 0;
+    size_t done = 0, from = 0, spaces = 0;
     tfm__aligned part;
     match found;
     int32_t rc;
     if (trie->nodes == 0) return next(j, text, leading);
     for (;;) {
-        if ((rc = next_match(j, trie, text, done, &from, &found)) != 0) return rc;
+        if ((rc = next_match(j, trie, text, done, &from, &spaces, &found)) != 0) return rc;
         if (!found.added) break;
-        part = tfm__aligned_part(text, done, found.start - done);
+        part = tfm__aligned_part(text, done, found.start > done ? found.start - done : 0);
         if (part.length && (rc = next(j, &part, leading && done == 0)) != 0) return rc;
         j->work->after_unknown = false;
         if ((rc = put(j, found.added->id, tfm__aligned_span(text, found.start, found.end - found.start))) !=

@@ -80,6 +80,8 @@ static void choose_cuts(tfm_encoder *e) {
     const tfm__splitter *splitter = &t->splitter;
     int front;
     if (t->model != TFM__MODEL_BPE || splitter->count == 0) return;
+    if (t->normal.nodes && t->step_count)
+        return; /* where those tokens would be found is not seen in the raw text */
     if (splitter->count == 1 && splitter->stages[0].kind == TFM__STAGE_MARKS) {
         if ((front = marks_in_front(t)) < 0) return;
         e->front_bytes = (size_t)front;
