@@ -171,6 +171,10 @@ void tfm__merge_many(const tfm_tokenizer *tokenizer, tfm__merge_job *jobs, size_
             if (m->behind) settle(tokenizer, m, m->at, m->behind);
             if (m->in_front) settle(tokenizer, m, m->left, m->in_front);
             if (merge_one(m)) {
+                /* most new pairs are none, which the filter tells without a wait */
+                if (m->in_front) m->order[m->left] = NO_PAIR;
+                if (!is_likely(tokenizer, m->text + m->at, m->behind)) m->behind = 0;
+                if (!is_likely(tokenizer, m->text + m->left, m->in_front)) m->in_front = 0;
                 if (m->behind) bring_near(tokenizer, m, m->at, m->behind);
                 if (m->in_front) bring_near(tokenizer, m, m->left, m->in_front);
                 t++;
