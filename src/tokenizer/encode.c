@@ -94,33 +94,38 @@ static int32_t id_at(const tfm__buffer *ids, size_t index) {
     return id;
 }
 
-/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens
- * before it) and all that follows are merged as one piece. */
+/* Encodes the pieces of the well-formed front; knows where the last one begins and what ids were there before it. */
+typedef struct front {
+    job *j;
+    size_t start, kept; /* in the text; ids */
+    size_t origin;      /* of the text */
+} front;
+
+static int32_t front_piece(void *arg, const tfm__aligned *piece) {
+    front *f = arg;
+    f->start = piece->origin - f->origin;
+    f->kept = f->j->ids->size / sizeof(int32_t);
+    return encode_piece(f->j, piece);
+}
+
+/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens before it)
+ * and all that follows are merged as one piece. */
 static int32_t encode_ill_formed(job *j, const tfm__aligned *text, size_t valid) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
-    size_t start = 0, before = j->ids->size / sizeof(int32_t), kept = before;
-    tfm__aligned tail;
-    for (size_t i = 0; i < valid;) {
-        size_t piece = tokenizer->splitter.count
-                           ? tfm__split_next(&tokenizer->splitter.stages[0], text->data + i, valid - i)
-                           : valid;
-        tfm__aligned part = tfm__aligned_part(text, i, piece);
-        int32_t rc;
-        start = i;
-        kept = j->ids->size / sizeof(int32_t);
-        j->work->ends.size = 0;
-        if ((rc = encode_piece(j, &part)) != 0) return rc;
-        i += piece;
-    }
-    if (kept * sizeof(int32_t) < j->ids->size && is_blank(tokenizer, id_at(j->ids, kept))) {
-        while (kept > before && is_blank(tokenizer, id_at(j->ids, kept - 1))) {
-            kept--;
-            start -= tokenizer->key[id_at(j->ids, kept)].length;
+    size_t before = j->ids->size / sizeof(int32_t);
+    front f = {j, 0, before, text->origin};
+    tfm__aligned well = tfm__aligned_part(text, 0, valid), tail;
+    int32_t rc = tfm__split(tokenizer, j->work, &well, true, front_piece, &f, j->error);
+    if (rc) return rc;
+    if (f.kept * sizeof(int32_t) < j->ids->size && is_blank(tokenizer, id_at(j->ids, f.kept))) {
+        while (f.kept > before && is_blank(tokenizer, id_at(j->ids, f.kept - 1))) {
+            f.kept--;
+            f.start -= tokenizer->key[id_at(j->ids, f.kept)].length;
         }
     }
-    j->ids->size = kept * sizeof(int32_t);
-    if (j->spans) j->spans->size = kept * sizeof(tfm__span);
-    tail = tfm__aligned_part(text, start, text->length - start);
+    j->ids->size = f.kept * sizeof(int32_t);
+    if (j->spans) j->spans->size = f.kept * sizeof(tfm__span);
+    tail = tfm__aligned_part(text, f.start, text->length - f.start);
     return encode_piece(j, &tail);
 }
 

@@ -1,13 +1,14 @@
 /* load.c - finding a tokenizer and telling what it is. Called by the exported functions and by the model
  * loader.
  *
- * A file is known by its content: "GGUF", a JSON object, a protobuf of pieces, lines of base64 and ranks, or
- * the records of llama2.c. A folder, or a model file of another format, is searched for tokenizer.json,
- * tokenizer.model and tokenizer.bin, in this order; what those leave open is taken from
- * tokenizer_config.json, generation_config.json and config.json beside them. */
+ * A file is known by its content: "GGUF", a JSON object (with a model, or of tokens and ids), a protobuf of pieces, lines
+ * of base64 and ranks, lines of tokens with [UNK] among them, or the records of llama2.c. A folder, or a model file of
+ * another format, is searched for tokenizer.json, tokenizer.model, vocab.json, encoder.json, vocab.txt and tokenizer.bin,
+ * in this order; what those leave open is taken from tokenizer_config.json, generation_config.json and config.json beside
+ * them. */
 #include <stdio.h>
 
-#include "tokenizer/internal.h"
+#include "tokenizer/load_vocab.h"
 
 /* ---- The files beside a tokenizer ---- */
 
@@ -141,7 +142,7 @@ static int32_t read_beside(const beside *b) {
 
 /* ---- One file ---- */
 
-enum content { UNKNOWN, GGUF, JSON, OTHER_JSON, SPM, TIKTOKEN, LLAMA2C };
+enum content { UNKNOWN, GGUF, JSON, VOCAB_JSON, OTHER_JSON, SPM, TIKTOKEN, VOCAB_TXT, LLAMA2C };
 
 static enum content guess(const uint8_t *data, uint64_t size) {
     uint64_t i = 0;
@@ -151,17 +152,82 @@ static enum content guess(const uint8_t *data, uint64_t size) {
     if (i < size && data[i] == '{') return JSON;
     if (tfm__is_spm(data, (size_t)size)) return SPM;
     if (tfm__is_tiktoken(data, (size_t)size)) return TIKTOKEN;
+    if (tfm__is_vocab_txt(data, (size_t)size)) return VOCAB_TXT;
     return tfm__is_llama2c(data, (size_t)size) ? LLAMA2C : UNKNOWN;
+}
+
+/* Which of the JSON files it is. */
+static int32_t guess_json(const tfm__blob *blob, tfm__heap *heap, enum content *content, tfm_error *error) {
+    tfm__json json;
+    int32_t rc;
+    if (*content != JSON) return TFM_OK;
+    rc = tfm__json_parse(&json, heap, (const char *)blob->data, (size_t)blob->size, blob->name, error);
+    if (rc) return rc;
+    if (tfm__is_vocab_json(&json))
+        *content = VOCAB_JSON;
+    else if (tfm__json_get(&json, tfm__json_root(&json), "model") == TFM__JSON_NONE)
+        *content = OTHER_JSON; /* a config.json names a folder */
+    tfm__json_release(&json);
+    return TFM_OK;
+}
+
+/* vocab.json needs the merges beside it. */
+static int32_t load_vocab_json(tfm__store *store, const tfm__loaded_text *file, tfm_tokenizer *t, tfm_error *error) {
+    static const char *const names[] = {"merges.txt", "vocab.bpe"};
+    tfm__blob blob;
+    int32_t rc = TFM_E_NOT_FOUND;
+    for (size_t i = 0; i < TFM__COUNT(names) && rc == TFM_E_NOT_FOUND && store; i++)
+        rc = tfm__store_sibling(store, names[i], &blob, error);
+    if (rc == TFM_E_NOT_FOUND)
+        return tfm__fail_at(error, TFM_E_MISSING, file->name, NULL, TFM__NO_OFFSET,
+                            "a vocabulary of BPE without merges.txt or vocab.bpe beside it");
+    if (rc) return rc;
+    tfm__loaded_text merges = {blob.data, (size_t)blob.size, blob.name};
+    rc = tfm__load_vocab_json(t, file, &merges, error);
+    tfm__blob_release(&blob);
+    return rc;
+}
+
+static int32_t yes_or_no(const tfm__json *json, const char *key) {
+    bool value;
+    if (!tfm__json_bool(json, tfm__json_get(json, tfm__json_root(json), key), &value)) return TFM_DEFAULT;
+    return value ? TFM_YES : TFM_NO;
+}
+
+/* vocab.txt with what tokenizer_config.json beside it says of case, accents and Chinese characters. */
+static int32_t load_vocab_txt(const beside *b, const tfm__loaded_text *file) {
+    tfm__bert_vocab settings = {NULL, 0, TFM_DEFAULT, TFM_DEFAULT, TFM_DEFAULT};
+    tfm__blob blob;
+    tfm__json json;
+    bool found = false;
+    int32_t rc = b->store ? open_json(b, "tokenizer_config.json", &blob, &json, &found) : TFM_OK;
+    if (rc) return rc;
+    if (found) {
+        settings.lower_case = yes_or_no(&json, "do_lower_case");
+        settings.strip_accents = yes_or_no(&json, "strip_accents");
+        settings.chinese = yes_or_no(&json, "tokenize_chinese_chars");
+        tfm__json_release(&json);
+        tfm__blob_release(&blob);
+    }
+    return tfm__load_vocab_txt(b->tokenizer, file, &settings, b->error);
 }
 
 /* Fills a new tokenizer from a blob that is not GGUF, and from what lies beside it where store is given. */
 static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store, const tfm_tokenizer_options *options,
                          tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     tfm__loaded_text file = {blob->data, (size_t)blob->size, blob->name};
+    beside b = {store, heap, NULL, error};
     tfm_tokenizer *t;
     int32_t rc = tfm__tokenizer_new(heap, &t, error);
     if (rc) return rc;
+    b.tokenizer = t;
     switch (content) {
+    case VOCAB_JSON:
+        rc = load_vocab_json(store, &file, t, error);
+        break;
+    case VOCAB_TXT:
+        rc = load_vocab_txt(&b, &file);
+        break;
     case JSON:
         rc = tfm__load_hf(t, &file, error);
         break;
@@ -175,10 +241,7 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
         rc = tfm__load_llama2c(t, &file, error);
         break;
     }
-    if (rc == TFM_OK && store && content != LLAMA2C) {
-        beside b = {store, heap, t, error};
-        rc = read_beside(&b);
-    }
+    if (rc == TFM_OK && store && content != LLAMA2C) rc = read_beside(&b);
     if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
     if (rc) {
         tfm__tokenizer_free(t);
@@ -199,10 +262,11 @@ static int32_t load_beside(tfm__store *store, const char *const *names, const tf
         if (rc == TFM_E_NOT_FOUND) continue;
         if (rc) return rc;
         content = guess(blob.data, blob.size);
-        if (content == UNKNOWN || content == GGUF)
+        rc = guess_json(&blob, heap, &content, error);
+        if (rc == TFM_OK && (content == UNKNOWN || content == GGUF || content == OTHER_JSON))
             rc = tfm__fail_at(error, TFM_E_FORMAT, blob.name, NULL, TFM__NO_OFFSET,
                               "not a tokenizer that is known");
-        else
+        else if (rc == TFM_OK)
             rc = load_blob(&blob, content, store, options, heap, out, error);
         tfm__blob_release(&blob);
         return rc;
@@ -212,15 +276,11 @@ static int32_t load_beside(tfm__store *store, const char *const *names, const tf
 
 static int32_t load_folder(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
                            tfm_error *error) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "tokenizer.bin", NULL};
-    tfm__blob blob;
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json",    "encoder.json",
+                                        "vocab.txt",      "tokenizer.bin",   NULL};
     int32_t rc = load_beside(store, names, options, heap, out, error);
     if (rc != TFM_E_MISSING || *out) return rc;
-    if (tfm__store_sibling(store, "vocab.txt", &blob, NULL) == TFM_OK) {
-        tfm__blob_release(&blob);
-        return tfm__fail(error, TFM_E_UNSUPPORTED, "vocab.txt: WordPiece vocabularies are not supported");
-    }
-    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.json, tokenizer.model or tokenizer.bin");
+    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.json, tokenizer.model, vocab.json, vocab.txt or tokenizer.bin");
 }
 
 static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out,
@@ -264,15 +324,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options
     if (tfm__store_is_folder(store)) return load_folder(store, options, heap, out, error);
     if ((rc = tfm__store_main(store, &blob, error)) != 0) return rc;
     content = guess(blob.data, blob.size);
-    if (content == JSON) { /* a config.json names a folder; only tokenizer.json has a model */
-        tfm__json json;
-        rc = tfm__json_parse(&json, heap, (const char *)blob.data, (size_t)blob.size, blob.name, error);
-        if (rc == TFM_OK) {
-            bool other = tfm__json_get(&json, tfm__json_root(&json), "model") == TFM__JSON_NONE;
-            tfm__json_release(&json);
-            if (other) content = OTHER_JSON;
-        }
-    }
+    rc = guess_json(&blob, heap, &content, error);
     if (rc == TFM_OK && content != UNKNOWN && content != OTHER_JSON && content != GGUF)
         rc = load_blob(&blob, content, content == LLAMA2C ? NULL : store, options, heap, out, error);
     format = tfm__format_guess(blob.data, blob.size);

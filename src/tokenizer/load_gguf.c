@@ -1,9 +1,11 @@
 /* load_gguf.c - tokenizers in GGUF metadata (tokenizer.ggml.*). Called by load.c.
  *
  * model "llama": SentencePiece BPE (scores, byte tokens); "gpt2": byte-level BPE (merges, the splitter named
- * by pre). The ids are those of the tokenizer that the file was converted from. Source: the GGUF
+ * by pre); "bert": WordPiece; "t5": Unigram. The ids are those of the tokenizer that the file was converted from. Source: the GGUF
  * specification, and for what files leave unsaid (defaults, the meaning of pre, phi-3's white space)
  * llama.cpp. */
+#include "tokenizer/load_vocab.h"
+#include "tokenizer/models.h"
 #include "tokenizer/normalize.h"
 
 #include <math.h>
@@ -185,9 +187,27 @@ static int32_t spm_scores(const source *s) {
     return rc;
 }
 
-static int32_t load_spm(const source *s) {
+/* SentencePiece's normaliser, and what it means for decoding. */
+static int32_t spm_rules(const source *s) {
     tfm_tokenizer *t = s->tokenizer;
     const tfm__meta *map = find(s, "tokenizer.ggml.precompiled_charsmap");
+    int32_t rc = flag(s, "tokenizer.ggml.add_space_prefix", &t->spm.dummy_prefix);
+    if (rc || (rc = flag(s, "tokenizer.ggml.remove_extra_whitespaces", &t->spm.remove_extra)) != 0) return rc;
+    if (map) {
+        if (map->type != TFM__META_ARRAY || (map->item != TFM__META_U8 && map->item != TFM__META_I8))
+            return wrong(s, "tokenizer.ggml.precompiled_charsmap", "not bytes");
+        if ((rc = tfm__spm_charsmap(t, map->value, (size_t)map->count, s->file, s->error)) != 0) return rc;
+    }
+    t->steps[t->step_count++].kind = TFM__NORMAL_SPM;
+    t->replaces_bytes = true;
+    t->strip = t->spm.remove_extra   ? TFM__STRIP_MARK_EACH
+               : t->spm.dummy_prefix ? TFM__STRIP_MARK
+                                     : TFM__STRIP_NONE;
+    return TFM_OK;
+}
+
+static int32_t load_spm(const source *s) {
+    tfm_tokenizer *t = s->tokenizer;
     tfm__buffer spaced;
     int32_t rc = TFM_OK;
     bool phi3 = is_phi3(s);
@@ -202,22 +222,11 @@ static int32_t load_spm(const source *s) {
     t->unknown = t->vocab_size > 0 ? 0 : -1;
     t->adds_bos = true;
     t->spm = (tfm__spm_rules){.dummy_prefix = true, .escape = true, .keep_invalid = true};
-    if ((rc = flag(s, "tokenizer.ggml.add_space_prefix", &t->spm.dummy_prefix)) != 0) return rc;
-    if ((rc = flag(s, "tokenizer.ggml.remove_extra_whitespaces", &t->spm.remove_extra)) != 0) return rc;
-    if (map) {
-        if (map->type != TFM__META_ARRAY || (map->item != TFM__META_U8 && map->item != TFM__META_I8))
-            return wrong(s, "tokenizer.ggml.precompiled_charsmap", "not bytes");
-        if ((rc = tfm__spm_charsmap(t, map->value, (size_t)map->count, s->file, s->error)) != 0) return rc;
-    }
+    if ((rc = spm_rules(s)) != 0) return rc;
     t->order_kind = TFM__MERGE_SCORES;
     t->whole = TFM__WHOLE_SELF;
     t->cut_at_marks = true;
     t->merge_unknown = true;
-    t->steps[t->step_count++].kind = TFM__NORMAL_SPM;
-    t->replaces_bytes = true;
-    t->strip = t->spm.remove_extra   ? TFM__STRIP_MARK_EACH
-               : t->spm.dummy_prefix ? TFM__STRIP_MARK
-                                     : TFM__STRIP_NONE;
     if ((rc = special_ids(s)) != 0) return rc;
     t->stand_in = t->unknown;
     return TFM_OK;
@@ -310,6 +319,125 @@ static int32_t load_bpe(const source *s) {
     return rc ? rc : special_ids(s);
 }
 
+/* ---- "bert" ---- */
+
+/* GGUF writes the beginnings of words with a mark and their insides without "##": back to BERT's spelling. What stands
+ * in brackets, and special tokens, are as they were. */
+static bool bert_name(const source *s, uint64_t i, int kind, tfm__buffer *names, tfm__slice *out) {
+    tfm__text text = s->tokens->texts[i];
+    bool plain = kind == TFM_TOKEN_CONTROL || kind == TFM_TOKEN_UNKNOWN ||
+                 (text.size > 2 && text.data[0] == '[' && text.data[text.size - 1] == ']');
+    bool begins = text.size >= TFM__MARK_BYTES && memcmp(text.data, TFM__MARK, TFM__MARK_BYTES) == 0;
+    out->offset = (uint32_t)names->size;
+    if (begins) {
+        text.data += TFM__MARK_BYTES;
+        text.size -= TFM__MARK_BYTES;
+    } else if (!plain && !tfm__buffer_append(names, "##", 2)) {
+        return false;
+    }
+    if (!tfm__buffer_append(names, text.data, text.size)) return false;
+    out->length = (uint32_t)(names->size - out->offset);
+    return true;
+}
+
+static int32_t load_bert(const source *s) {
+    tfm_tokenizer *t = s->tokenizer;
+    tfm__bert_vocab vocab = {NULL, (size_t)s->tokens->count, TFM_DEFAULT, TFM_DEFAULT, TFM_DEFAULT};
+    tfm__buffer names, slices, texts;
+    int32_t rc = TFM_OK;
+    bool ok = true;
+    if (t->llama_cpp) vocab.lower_case = TFM_YES;
+    tfm__buffer_init(&names, t->heap);
+    tfm__buffer_init(&slices, t->heap);
+    tfm__buffer_init(&texts, t->heap);
+    for (uint64_t i = 0; i < s->tokens->count && rc == TFM_OK && ok; i++) {
+        tfm__slice slice;
+        int kind;
+        if ((rc = kind_of(s, i, &kind)) != 0) break;
+        if (names.size > UINT32_MAX - 65536u || s->tokens->texts[i].size > 65536)
+            rc = wrong(s, "tokenizer.ggml.tokens", "tokens this long");
+        ok = bert_name(s, i, kind, &names, &slice) && tfm__buffer_append(&slices, &slice, sizeof slice);
+    }
+    for (uint64_t i = 0; i < s->tokens->count && rc == TFM_OK && ok; i++) {
+        tfm__slice slice = ((const tfm__slice *)(const void *)slices.data)[i];
+        tfm__text text = {(const char *)names.data + slice.offset, slice.length};
+        ok = tfm__buffer_append(&texts, &text, sizeof text);
+    }
+    vocab.tokens = (const tfm__text *)(const void *)texts.data;
+    if (rc == TFM_OK && !ok) rc = tfm__fail_memory(s->error, t->heap, names.size);
+    if (rc == TFM_OK) rc = tfm__load_bert(t, &vocab, s->file, s->error);
+    tfm__buffer_free(&names);
+    tfm__buffer_free(&slices);
+    tfm__buffer_free(&texts);
+    if (rc) return rc;
+    if ((rc = token_id(s, "tokenizer.ggml.unknown_token_id", &t->unknown)) != 0) return rc;
+    if ((rc = token_id(s, "tokenizer.ggml.cls_token_id", &t->bos)) != 0) return rc;
+    if ((rc = token_id(s, "tokenizer.ggml.seperator_token_id", &t->eos)) != 0) return rc;
+    return token_id(s, "tokenizer.ggml.padding_token_id", &t->padding);
+}
+
+/* ---- "t5" ---- */
+
+static int32_t unigram_token(const source *s, uint64_t i, tfm__buffer *spaced) {
+    tfm_tokenizer *t = s->tokenizer;
+    tfm__text text = s->tokens->texts[i];
+    int kind;
+    int32_t rc = kind_of(s, i, &kind);
+    if (rc) return rc;
+    if (kind != TFM_TOKEN_USER) return spm_token(s, i, false, spaced);
+    /* user-defined pieces are kept by the normaliser and chosen by their score, as SentencePiece does it */
+    spaced->size = 0;
+    if (!append_spaced(spaced, text.data, text.size)) return tfm__fail_memory(s->error, t->heap, text.size);
+    t->has_frozen = true;
+    if (!tfm__trie_put(&t->frozen, t->heap, (const uint8_t *)text.data, text.size, (int32_t)i))
+        return tfm__fail_memory(s->error, t->heap, 0);
+    return tfm__vocab_set(t, (int32_t)i, text.data, text.size, spaced->data, spaced->size, kind, TFM__TOKEN_MATCH,
+                          s->error);
+}
+
+static int32_t read_scores(const source *s, double *scores) {
+    size_t n = (size_t)s->tokenizer->vocab_size;
+    const tfm__meta *meta;
+    int32_t rc = array_of(s, "tokenizer.ggml.scores", n, &meta);
+    if (rc) return rc;
+    if (!meta)
+        return tfm__fail_at(s->error, TFM_E_MISSING, s->file, "tokenizer.ggml.scores", TFM__NO_OFFSET,
+                            "tokens without scores");
+    for (size_t i = 0; i < n; i++)
+        if (!tfm__meta_f64(meta, i, &scores[i])) return wrong(s, "tokenizer.ggml.scores", "not numbers");
+    return TFM_OK;
+}
+
+static int32_t load_t5(const source *s) {
+    tfm_tokenizer *t = s->tokenizer;
+    size_t n = (size_t)t->vocab_size;
+    tfm__unigram_settings settings = {.rules = t->llama_cpp ? TFM__UNIGRAM_HF : TFM__UNIGRAM_SPM,
+                                      .zero_user_scores = t->llama_cpp};
+    tfm__buffer spaced;
+    double *scores;
+    int32_t rc = TFM_OK;
+    memcpy(t->kind_name, "unigram", 8);
+    tfm__buffer_init(&spaced, t->heap);
+    for (uint64_t i = 0; i < s->tokens->count && rc == TFM_OK; i++) rc = unigram_token(s, i, &spaced);
+    tfm__buffer_free(&spaced);
+    if (rc || (rc = tfm__vocab_index(t, false, s->file, s->error)) != 0) return rc;
+    t->eos = n > 1 ? 1 : -1;
+    t->unknown = n > 2 ? 2 : -1;
+    t->padding = 0;
+    t->adds_eos = true;
+    t->spm = (tfm__spm_rules){.dummy_prefix = true, .remove_extra = true, .escape = true};
+    if ((rc = spm_rules(s)) != 0 || (rc = special_ids(s)) != 0) return rc;
+    settings.unknown = t->unknown;
+    t->merge_unknown = !t->byte_fallback;
+    if (!(scores = tfm__alloc_array(t->heap, n, sizeof *scores)))
+        return tfm__fail_memory(s->error, t->heap, n * sizeof *scores);
+    settings.scores = scores;
+    rc = read_scores(s, scores);
+    if (rc == TFM_OK) rc = tfm__unigram_build(t, &settings, s->file, s->error);
+    tfm__free(t->heap, scores);
+    return rc;
+}
+
 int32_t tfm__load_gguf(tfm_tokenizer *tokenizer, const tfm__container *container, tfm_error *error) {
     source s = {.tokenizer = tokenizer, .container = container, .error = error};
     const tfm__meta *model;
@@ -322,13 +450,15 @@ int32_t tfm__load_gguf(tfm_tokenizer *tokenizer, const tfm__container *container
         return tfm__fail_at(error, TFM_E_MISSING, s.file, NULL, TFM__NO_OFFSET,
                             "the file holds no tokenizer");
     if (!tfm__meta_text(model, 0, &name)) return wrong(&s, "tokenizer.ggml.model", "not a text");
-    if (!is_text(name, "llama") && !is_text(name, "gpt2"))
+    if (s.tokens->type != TFM__META_ARRAY || s.tokens->item != TFM__META_STRING || s.tokens->count == 0)
+        return wrong(&s, "tokenizer.ggml.tokens", "not a list of texts");
+    if (s.tokens->count > INT32_MAX / 2) return wrong(&s, "tokenizer.ggml.tokens", "more tokens than ids");
+    if ((rc = array_of(&s, "tokenizer.ggml.token_type", s.tokens->count, &s.types)) != 0) return rc;
+    if (is_text(name, "bert")) return load_bert(&s);
+    if (!is_text(name, "llama") && !is_text(name, "gpt2") && !is_text(name, "t5"))
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, s.file, "tokenizer.ggml.model", TFM__NO_OFFSET,
                             "the tokenizer model '%.*s' is not supported", (int)TFM__MIN(name.size, 64u),
                             name.data);
-    if (s.tokens->type != TFM__META_ARRAY || s.tokens->item != TFM__META_STRING || s.tokens->count == 0)
-        return wrong(&s, "tokenizer.ggml.tokens", "not a list of texts");
     if ((rc = tfm__vocab_begin(tokenizer, (size_t)s.tokens->count, error)) != 0) return rc;
-    if ((rc = array_of(&s, "tokenizer.ggml.token_type", s.tokens->count, &s.types)) != 0) return rc;
-    return is_text(name, "llama") ? load_spm(&s) : load_bpe(&s);
+    return is_text(name, "llama") ? load_spm(&s) : is_text(name, "t5") ? load_t5(&s) : load_bpe(&s);
 }

@@ -180,6 +180,31 @@ static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8
     return TFM_OK;
 }
 
+/* A name, or a regular expression, of which tiktoken encodes the matches and nothing else. */
+static int32_t choose_pattern(tfm_tokenizer *t, const char *pattern, tfm_error *error) {
+    tfm__stage stage = {.kind = TFM__STAGE_REGEX, .behavior = TFM__REMOVED, .invert = true}, known;
+    bool covers;
+    const char *name;
+    size_t length = strlen(pattern);
+    int32_t rc;
+    if (tfm__split_for_name(pattern, &t->splitter)) return TFM_OK;
+    if (!strpbrk(pattern, "\\[(|+*?"))
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3, qwen2, or a regular expression)",
+                         pattern);
+    if (tfm__split_for_regex(pattern, length, &known, &covers, &name) && covers) {
+        t->splitter.stages[t->splitter.count++] = known;
+        memcpy(t->splitter.name, name, TFM__MIN(strlen(name), sizeof t->splitter.name - 1));
+        return TFM_OK;
+    }
+    t->regexes = tfm__alloc_array(t->heap, 1, sizeof *t->regexes);
+    if (!t->regexes) return tfm__fail_memory(error, t->heap, sizeof *t->regexes);
+    if ((rc = tfm__regex_compile(t->heap, pattern, length, TFM__REGEX_RUST, NULL, &t->regexes[0], error)) != 0) return rc;
+    t->regex_count = 1;
+    t->splitter.stages[t->splitter.count++] = stage;
+    return TFM_OK;
+}
+
 int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
                            const tfm_tokenizer_options *options, tfm_error *error) {
     const char *pattern = options->pattern;
@@ -195,9 +220,7 @@ int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *fil
     if (!pattern && !known)
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, file->name, NULL, TFM__NO_OFFSET,
                             "a rank file of %zu tokens: which pattern splits its texts must be said", count);
-    if (!tfm__split_for_name(pattern ? pattern : known->pattern, &tokenizer->splitter))
-        return tfm__fail(error, TFM_E_ARGUMENT,
-                         "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3)", pattern);
+    if ((rc = choose_pattern(tokenizer, pattern ? pattern : known->pattern, error)) != 0) return rc;
     size = (size_t)largest + 1;
     chosen = choose_specials(options, known);
     for (size_t i = 0; i < chosen.count; i++) size = TFM__MAX(size, (size_t)chosen.items[i].token + 1);

@@ -199,7 +199,7 @@ bool tfm__split_for_name(const char *name, tfm__splitter *out) {
     static const struct {
         const char *name;
         const tfm__stage *stage;
-    } names[] = {{"gpt2", &gpt2}, {"cl100k", &cl100k}, {"o200k", &o200k}, {"llama3", &llama3}, {"qwen2", &qwen2}};
+    } names[] = {{"gpt2", &gpt2},     {"r50k", &gpt2},   {"p50k", &gpt2},   {"cl100k", &cl100k}, {"o200k", &o200k}, {"llama3", &llama3}, {"qwen2", &qwen2}};
     for (size_t i = 0; i < TFM__COUNT(names); i++) {
         if (strcmp(name, names[i].name) != 0) continue;
         put(out, names[i].name, &names[i].stage, 1);
