@@ -209,7 +209,7 @@ static void test_names(void **state) {
     assert_true(tfm__split_for_regex("\\p{N}{1,3}", 10, &stage, &covers, &name));
     assert_false(covers);
     assert_false(tfm__split_for_regex("\\p{N}{1,3}", 9, &stage, &covers, &name));
-    assert_false(tfm__split_for_name("p50k", &splitter));
+    assert_false(tfm__split_for_name("p51k", &splitter));
 }
 
 /* ---- Time ---- */

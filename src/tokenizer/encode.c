@@ -94,7 +94,8 @@ static int32_t id_at(const tfm__buffer *ids, size_t index) {
     return id;
 }
 
-/* Encodes the pieces of the well-formed front; knows where the last one begins and what ids were there before it. */
+/* Encodes the pieces of the well-formed front; knows where the last one begins and what ids were there before
+ * it. */
 typedef struct front {
     job *j;
     size_t start, kept; /* in the text; ids */
@@ -108,8 +109,8 @@ static int32_t front_piece(void *arg, const tfm__aligned *piece) {
     return encode_piece(f->j, piece);
 }
 
-/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens before it)
- * and all that follows are merged as one piece. */
+/* The well-formed front is encoded; its last piece (and, if that begins with a blank token, the blank tokens
+ * before it) and all that follows are merged as one piece. */
 static int32_t encode_ill_formed(job *j, const tfm__aligned *text, size_t valid) {
     const tfm_tokenizer *tokenizer = j->tokenizer;
     size_t before = j->ids->size / sizeof(int32_t);
@@ -276,8 +277,8 @@ static int32_t normalize_segment(job *j, const tfm__aligned *text, bool leading)
     if ((rc = tfm__normalize(j->tokenizer, j->work, text, &normal, j->error)) != 0) return rc;
     if (leading &&
         j->continued) { /* what the steps put in front of a text stands before its first part only */
-        size_t front = TFM__MIN(j->choices->front_bytes, normal.length);
-        normal = tfm__aligned_part(&normal, front, normal.length - front);
+        size_t taken = TFM__MIN(j->choices->front_bytes, normal.length);
+        normal = tfm__aligned_part(&normal, taken, normal.length - taken);
     }
     return around_matches(j, &j->tokenizer->normal, &normal, leading, encode_segment);
 }

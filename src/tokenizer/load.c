@@ -1,11 +1,11 @@
 /* load.c - finding a tokenizer and telling what it is. Called by the exported functions and by the model
  * loader.
  *
- * A file is known by its content: "GGUF", a JSON object (with a model, or of tokens and ids), a protobuf of pieces, lines
- * of base64 and ranks, lines of tokens with [UNK] among them, or the records of llama2.c. A folder, or a model file of
- * another format, is searched for tokenizer.json, tokenizer.model, vocab.json, encoder.json, vocab.txt and tokenizer.bin,
- * in this order; what those leave open is taken from tokenizer_config.json, generation_config.json and config.json beside
- * them. */
+ * A file is known by its content: "GGUF", a JSON object (with a model, or of tokens and ids), a protobuf of
+ * pieces, lines of base64 and ranks, lines of tokens with [UNK] among them, or the records of llama2.c. A
+ * folder, or a model file of another format, is searched for tokenizer.json, tokenizer.model, vocab.json,
+ * encoder.json, vocab.txt and tokenizer.bin, in this order; what those leave open is taken from
+ * tokenizer_config.json, generation_config.json and config.json beside them. */
 #include <stdio.h>
 
 #include "tokenizer/load_vocab.h"
@@ -172,7 +172,8 @@ static int32_t guess_json(const tfm__blob *blob, tfm__heap *heap, enum content *
 }
 
 /* vocab.json needs the merges beside it. */
-static int32_t load_vocab_json(tfm__store *store, const tfm__loaded_text *file, tfm_tokenizer *t, tfm_error *error) {
+static int32_t load_vocab_json(tfm__store *store, const tfm__loaded_text *file, tfm_tokenizer *t,
+                               tfm_error *error) {
     static const char *const names[] = {"merges.txt", "vocab.bpe"};
     tfm__blob blob;
     int32_t rc = TFM_E_NOT_FOUND;
@@ -213,8 +214,9 @@ static int32_t load_vocab_txt(const beside *b, const tfm__loaded_text *file) {
 }
 
 /* Fills a new tokenizer from a blob that is not GGUF, and from what lies beside it where store is given. */
-static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store, const tfm_tokenizer_options *options,
-                         tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
+static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store *store,
+                         const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
+                         tfm_error *error) {
     tfm__loaded_text file = {blob->data, (size_t)blob->size, blob->name};
     beside b = {store, heap, NULL, error};
     tfm_tokenizer *t;
@@ -253,8 +255,8 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
 
 /* ---- Folders ---- */
 
-static int32_t load_beside(tfm__store *store, const char *const *names, const tfm_tokenizer_options *options, tfm__heap *heap,
-                           tfm_tokenizer **out, tfm_error *error) {
+static int32_t load_beside(tfm__store *store, const char *const *names, const tfm_tokenizer_options *options,
+                           tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     for (; *names; names++) {
         tfm__blob blob;
         enum content content;
@@ -274,13 +276,14 @@ static int32_t load_beside(tfm__store *store, const char *const *names, const tf
     return TFM_E_MISSING;
 }
 
-static int32_t load_folder(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
-                           tfm_error *error) {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json",    "encoder.json",
+static int32_t load_folder(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap,
+                           tfm_tokenizer **out, tfm_error *error) {
+    static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "encoder.json",
                                         "vocab.txt",      "tokenizer.bin",   NULL};
     int32_t rc = load_beside(store, names, options, heap, out, error);
     if (rc != TFM_E_MISSING || *out) return rc;
-    return tfm__fail(error, TFM_E_MISSING, "there is no tokenizer.json, tokenizer.model, vocab.json, vocab.txt or tokenizer.bin");
+    return tfm__fail(error, TFM_E_MISSING,
+                     "there is no tokenizer.json, tokenizer.model, vocab.json, vocab.txt or tokenizer.bin");
 }
 
 static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out,

@@ -1,9 +1,9 @@
 /* load_gguf.c - tokenizers in GGUF metadata (tokenizer.ggml.*). Called by load.c.
  *
  * model "llama": SentencePiece BPE (scores, byte tokens); "gpt2": byte-level BPE (merges, the splitter named
- * by pre); "bert": WordPiece; "t5": Unigram. The ids are those of the tokenizer that the file was converted from. Source: the GGUF
- * specification, and for what files leave unsaid (defaults, the meaning of pre, phi-3's white space)
- * llama.cpp. */
+ * by pre); "bert": WordPiece; "t5": Unigram. The ids are those of the tokenizer that the file was converted
+ * from. Source: the GGUF specification, and for what files leave unsaid (defaults, the meaning of pre,
+ * phi-3's white space) llama.cpp. */
 #include "tokenizer/load_vocab.h"
 #include "tokenizer/models.h"
 #include "tokenizer/normalize.h"
@@ -321,8 +321,8 @@ static int32_t load_bpe(const source *s) {
 
 /* ---- "bert" ---- */
 
-/* GGUF writes the beginnings of words with a mark and their insides without "##": back to BERT's spelling. What stands
- * in brackets, and special tokens, are as they were. */
+/* GGUF writes the beginnings of words with a mark and their insides without "##": back to BERT's spelling.
+ * What stands in brackets, and special tokens, are as they were. */
 static bool bert_name(const source *s, uint64_t i, int kind, tfm__buffer *names, tfm__slice *out) {
     tfm__text text = s->tokens->texts[i];
     bool plain = kind == TFM_TOKEN_CONTROL || kind == TFM_TOKEN_UNKNOWN ||
@@ -391,8 +391,8 @@ static int32_t unigram_token(const source *s, uint64_t i, tfm__buffer *spaced) {
     t->has_frozen = true;
     if (!tfm__trie_put(&t->frozen, t->heap, (const uint8_t *)text.data, text.size, (int32_t)i))
         return tfm__fail_memory(s->error, t->heap, 0);
-    return tfm__vocab_set(t, (int32_t)i, text.data, text.size, spaced->data, spaced->size, kind, TFM__TOKEN_MATCH,
-                          s->error);
+    return tfm__vocab_set(t, (int32_t)i, text.data, text.size, spaced->data, spaced->size, kind,
+                          TFM__TOKEN_MATCH, s->error);
 }
 
 static int32_t read_scores(const source *s, double *scores) {

@@ -189,9 +189,10 @@ static int32_t choose_pattern(tfm_tokenizer *t, const char *pattern, tfm_error *
     int32_t rc;
     if (tfm__split_for_name(pattern, &t->splitter)) return TFM_OK;
     if (!strpbrk(pattern, "\\[(|+*?"))
-        return tfm__fail(error, TFM_E_ARGUMENT,
-                         "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3, qwen2, or a regular expression)",
-                         pattern);
+        return tfm__fail(
+            error, TFM_E_ARGUMENT,
+            "the pattern '%.32s' is not known (gpt2, cl100k, o200k, llama3, qwen2, or a regular expression)",
+            pattern);
     if (tfm__split_for_regex(pattern, length, &known, &covers, &name) && covers) {
         t->splitter.stages[t->splitter.count++] = known;
         memcpy(t->splitter.name, name, TFM__MIN(strlen(name), sizeof t->splitter.name - 1));
@@ -199,7 +200,9 @@ static int32_t choose_pattern(tfm_tokenizer *t, const char *pattern, tfm_error *
     }
     t->regexes = tfm__alloc_array(t->heap, 1, sizeof *t->regexes);
     if (!t->regexes) return tfm__fail_memory(error, t->heap, sizeof *t->regexes);
-    if ((rc = tfm__regex_compile(t->heap, pattern, length, TFM__REGEX_RUST, NULL, &t->regexes[0], error)) != 0) return rc;
+    if ((rc = tfm__regex_compile(t->heap, pattern, length, TFM__REGEX_RUST, NULL, &t->regexes[0], error)) !=
+        0)
+        return rc;
     t->regex_count = 1;
     t->splitter.stages[t->splitter.count++] = stage;
     return TFM_OK;

@@ -1,11 +1,11 @@
-/* load_vocab.c - files that hold a vocabulary and nothing else: BERT's vocab.txt (one WordPiece token a line), GPT-2's
- * vocab.json with merges.txt (OpenAI's encoder.json with vocab.bpe), and BERT's vocabulary in GGUF. Called by load.c and
- * load_gguf.c.
+/* load_vocab.c - files that hold a vocabulary and nothing else: BERT's vocab.txt (one WordPiece token a
+ * line), GPT-2's vocab.json with merges.txt (OpenAI's encoder.json with vocab.bpe), and BERT's vocabulary in
+ * GGUF. Called by load.c and load_gguf.c.
  *
- * What such files leave unsaid (normalizer, splitting, template, decoder) is what the original tokenizer classes do; it
- * is written down as a tokenizer.json and read by load_hf.c, so that there is one description of everything. Sources:
- * BERT's tokenization.py, GPT-2's encoder.py, the converters of Hugging Face transformers (BertTokenizer, GPT2Tokenizer,
- * RobertaTokenizer). */
+ * What such files leave unsaid (normalizer, splitting, template, decoder) is what the original tokenizer
+ * classes do; it is written down as a tokenizer.json and read by load_hf.c, so that there is one description
+ * of everything. Sources: BERT's tokenization.py, GPT-2's encoder.py, the converters of Hugging Face
+ * transformers (BertTokenizer, GPT2Tokenizer, RobertaTokenizer). */
 #include "tokenizer/load_vocab.h"
 
 #include "tokenizer/save_json.h"
@@ -22,7 +22,8 @@ static int64_t id_of(const tfm__bert_vocab *v, const char *name) {
     return -1;
 }
 
-/* A vocabulary that has the capitals A to Z is for text whose case is kept; others are for lower-cased text. */
+/* A vocabulary that has the capitals A to Z is for text whose case is kept; others are for lower-cased text.
+ */
 static bool has_capitals(const tfm__bert_vocab *v) {
     uint32_t seen = 0;
     for (size_t i = 0; i < v->count; i++)
@@ -101,7 +102,8 @@ static void put_bert(tfm__json_writer *w, const tfm__bert_vocab *v) {
     bool accents = v->strip_accents == TFM_DEFAULT ? lower : v->strip_accents == TFM_YES, any = false;
     int64_t cls = id_of(v, "[CLS]"), sep = id_of(v, "[SEP]");
     tfm__json_put(w, "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
-    for (size_t i = 0; i < TFM__COUNT(specials); i++) put_special(w, id_of(v, specials[i]), specials[i], false, &any);
+    for (size_t i = 0; i < TFM__COUNT(specials); i++)
+        put_special(w, id_of(v, specials[i]), specials[i], false, &any);
     tfm__json_put(w, "],\n\"normalizer\":{\"type\":\"BertNormalizer\"");
     tfm__json_put_bool(w, "clean_text", true);
     tfm__json_put_bool(w, "handle_chinese_chars", v->chinese != TFM_NO);
@@ -112,9 +114,10 @@ static void put_bert(tfm__json_writer *w, const tfm__bert_vocab *v) {
         put_bert_template(w, cls, sep);
     else
         tfm__json_put(w, "\"post_processor\":null,");
-    tfm__json_put(w, "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},\n"
-                     "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
-                     "\"max_input_chars_per_word\":100,\"vocab\":{");
+    tfm__json_put(
+        w, "\"decoder\":{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":true},\n"
+           "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":\"##\","
+           "\"max_input_chars_per_word\":100,\"vocab\":{");
     for (size_t i = 0; i < v->count && w->ok; i++) {
         tfm__json_put(w, i ? ",\n" : "\n");
         tfm__json_put_string(w, v->tokens[i].data, v->tokens[i].size);
@@ -142,8 +145,8 @@ int32_t tfm__load_bert(tfm_tokenizer *t, const tfm__bert_vocab *vocab, const cha
     return rc;
 }
 
-/* The next line, without what ends it; false at the end. A carriage return in front of the line feed belongs to the
- * end. */
+/* The next line, without what ends it; false at the end. A carriage return in front of the line feed belongs
+ * to the end. */
 static bool next_line(const uint8_t *data, size_t size, size_t *at, tfm__text *line) {
     const uint8_t *end;
     if (*at >= size) return false;
@@ -172,7 +175,8 @@ int32_t tfm__load_vocab_txt(tfm_tokenizer *t, const tfm__loaded_text *file, cons
     bool ok = true;
     int32_t rc = TFM_OK;
     tfm__buffer_init(&tokens, t->heap);
-    for (size_t at = 0, start = 0; rc == TFM_OK && ok && next_line(file->data, file->size, &at, &line); start = at) {
+    for (size_t at = 0, start = 0; rc == TFM_OK && ok && next_line(file->data, file->size, &at, &line);
+         start = at) {
         if (tfm__utf8_valid((const uint8_t *)line.data, line.size) < line.size)
             rc = tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a token that is not UTF-8");
         ok = tfm__buffer_append(&tokens, &line, sizeof line);
@@ -191,10 +195,12 @@ int32_t tfm__load_vocab_txt(tfm_tokenizer *t, const tfm__loaded_text *file, cons
 static int32_t put_merges(tfm__json_writer *w, const tfm__loaded_text *merges, tfm_error *error) {
     tfm__text line;
     bool first = true;
-    for (size_t at = 0, start = 0, number = 1; next_line(merges->data, merges->size, &at, &line); start = at, number++) {
+    for (size_t at = 0, start = 0, number = 1; next_line(merges->data, merges->size, &at, &line);
+         start = at, number++) {
         const char *space = line.size ? memchr(line.data, ' ', line.size) : NULL;
         size_t left = space ? (size_t)(space - line.data) : 0;
-        if (line.size == 0 || (number == 1 && line.size >= 8 && memcmp(line.data, "#version", 8) == 0)) continue;
+        if (line.size == 0 || (number == 1 && line.size >= 8 && memcmp(line.data, "#version", 8) == 0))
+            continue;
         if (!left || left + 1 == line.size || memchr(space + 1, ' ', line.size - left - 1))
             return tfm__fail_at(error, TFM_E_FORMAT, merges->name, NULL, start,
                                 "line %zu is not two tokens with a space between them", number);
@@ -235,8 +241,9 @@ static int32_t put_gpt2(tfm__json_writer *w, const tfm__json *vocab, const tfm__
     for (size_t i = 0; i < TFM__COUNT(specials) && roberta; i++)
         put_special(w, json_id(vocab, specials[i]), specials[i], false, &any);
     if (roberta) put_special(w, mask, "<mask>", true, &any);
-    tfm__json_put(w, "],\n\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-                     "\"trim_offsets\":true},\n\"post_processor\":{\"type\":");
+    tfm__json_put(
+        w, "],\n\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+           "\"trim_offsets\":true},\n\"post_processor\":{\"type\":");
     if (roberta) {
         tfm__json_put(w, "\"RobertaProcessing\"");
         put_pair(w, "sep", "</s>", end);
@@ -257,6 +264,7 @@ bool tfm__is_vocab_json(const tfm__json *json) {
     tfm__json_value key = tfm__json_first(json, tfm__json_root(json));
     int64_t id;
     return tfm__json_kind(json, tfm__json_root(json)) == TFM__JSON_OBJECT &&
+           tfm__json_size(json, tfm__json_root(json)) > 1 &&
            tfm__json_i64(json, tfm__json_member_value(json, key), &id) && id >= 0;
 }
 
@@ -270,7 +278,8 @@ int32_t tfm__load_vocab_json(tfm_tokenizer *t, const tfm__loaded_text *file, con
     tfm__buffer_init(&json, t->heap);
     rc = put_gpt2(&w, &vocab, file, merges, error);
     tfm__json_release(&vocab);
-    if (rc == TFM_OK) rc = w.ok ? read_json(t, &json, file->name, error) : tfm__fail_memory(error, t->heap, json.size);
+    if (rc == TFM_OK)
+        rc = w.ok ? read_json(t, &json, file->name, error) : tfm__fail_memory(error, t->heap, json.size);
     tfm__buffer_free(&json);
     return rc;
 }

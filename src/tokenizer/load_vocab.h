@@ -4,22 +4,24 @@
 
 #include "tokenizer/internal.h"
 
-/* BERT's vocabulary in the spelling of vocab.txt, and what tokenizer_config.json may say of it (TFM_DEFAULT: nothing;
- * then text is lower-cased unless the vocabulary has the capitals A to Z, and accents fall with the case). */
+/* BERT's vocabulary in the spelling of vocab.txt, and what tokenizer_config.json may say of it (TFM_DEFAULT:
+ * nothing; then text is lower-cased unless the vocabulary has the capitals A to Z, and accents fall with the
+ * case). */
 typedef struct tfm__bert_vocab {
     const tfm__text *tokens; /* [count] by id */
     size_t count;
     int32_t lower_case, strip_accents, chinese; /* TFM_DEFAULT, TFM_YES, TFM_NO */
 } tfm__bert_vocab;
-int32_t tfm__load_bert(tfm_tokenizer *tokenizer, const tfm__bert_vocab *vocab, const char *name, tfm_error *error);
+int32_t tfm__load_bert(tfm_tokenizer *tokenizer, const tfm__bert_vocab *vocab, const char *name,
+                       tfm_error *error);
 
 bool tfm__is_vocab_txt(const uint8_t *data, size_t size);
-int32_t tfm__load_vocab_txt(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const tfm__bert_vocab *settings,
-                            tfm_error *error);
+int32_t tfm__load_vocab_txt(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
+                            const tfm__bert_vocab *settings, tfm_error *error);
 
 /* An object of tokens and ids, as vocab.json and encoder.json are. */
 bool tfm__is_vocab_json(const tfm__json *json);
-int32_t tfm__load_vocab_json(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, const tfm__loaded_text *merges,
-                             tfm_error *error);
+int32_t tfm__load_vocab_json(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
+                             const tfm__loaded_text *merges, tfm_error *error);
 
 #endif
