@@ -348,7 +348,7 @@ FROZEN = ["roberta prefix", "bytes as normalizer", "metaspace first True", "t5",
           "bert accents", "gpt1", "prefixed", "prefix and suffix", "suffix fused", "suffix ignore merges", "words", "words at spaces",
           "words between delimiters", "words of fixed length", "words by script", "words with bytes", "split removed True",
           "split merged_with_next False", "punctuation contiguous", "digits", "chain 0", "chain 2", "chain 4", "chain 6", "chain 7", "chain 8",
-          "chain 9"]
+          "chain 9", "added 0", "added 1", "added 4", "added 11"]
 
 
 def freeze(folder):
