@@ -293,9 +293,17 @@ def configurations(charsmap=None):
     yield "bert cased", wordpiece(False, strip_accents=False)
     yield "bert accents", wordpiece(False, strip_accents=True, handle_chinese_chars=False, clean_text=False, decoder=D.WordPiece(cleanup=False))
     yield "gpt1", character_bpe(P.BertPreTokenizer(), D.BPEDecoder(), N.BertNormalizer(), end_of_word_suffix="</w>")
-    clip = character_bpe(P.Sequence([P.Split(Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
-                                     P.ByteLevel(add_prefix_space=False)]), D.ByteLevel(), N.Sequence([N.NFC(), N.Replace(Regex(r"\s+"), " "), N.Lowercase()]))
-    yield "clip without suffix", clip
+    clip = Tokenizer(models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"))
+    clip.normalizer = N.Sequence([N.NFC(), N.Replace(Regex(r"\s+"), " "), N.Lowercase()])
+    clip.pre_tokenizer = P.Sequence([P.Split(Regex(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"), "removed", invert=True),
+                                     P.ByteLevel(add_prefix_space=False)])
+    clip.decoder = D.ByteLevel()
+    train(clip, bpe(size=700, alphabet=P.ByteLevel.alphabet(), end_of_word_suffix="</w>"))
+    clip.post_processor = roberta(False, False)(clip)
+    yield "clip", clip
+    clip.pre_tokenizer = P.ByteLevel(add_prefix_space=False)
+    clip.normalizer = N.Lowercase()
+    yield "suffix behind bytes", clip
     yield "prefixed", character_bpe(P.Whitespace(), D.WordPiece(), continuing_subword_prefix="##")
     yield "prefix and suffix", character_bpe(P.WhitespaceSplit(), D.BPEDecoder(), continuing_subword_prefix="##", end_of_word_suffix="</w>")
     yield "suffix fused", character_bpe(P.WhitespaceSplit(), D.BPEDecoder(), end_of_word_suffix="</w>", fuse_unk=True)

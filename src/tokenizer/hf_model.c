@@ -200,7 +200,6 @@ static int32_t affix(tfm__hf *hf, const model *m, const char *key, tfm__slice *o
     if (tfm__hf_null(hf, value)) return TFM_OK;
     if ((rc = tfm__hf_text(hf, m->model, PART, key)) != 0 || hf->text.size == 0) return rc;
     if (hf->text.size > TFM__AFFIX) return tfm__hf_wrong(hf, m->model, PART, key, "is too long");
-    if (hf->byte_level) return tfm__hf_unsupported(hf, value, PART " with ByteLevel", key);
     return tfm__vocab_store(hf->tokenizer, hf->text.data, hf->text.size, out, hf->error);
 }
 

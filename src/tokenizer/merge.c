@@ -103,7 +103,7 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, con
     for (uint32_t i = 0; i < length;) {
         uint32_t used = 1;
         int32_t id = -1;
-        if (tokenizer->bytes) {
+        if (tokenizer->bytes && !affixed) {
             id = tokenizer->byte_id[text[i]];
         } else if (tokenizer->has_frozen &&
                    (used = (uint32_t)tfm__trie_longest(&tokenizer->frozen, text + i, length - i, &id)) != 0) {
@@ -112,7 +112,9 @@ static size_t first_symbols(const tfm_tokenizer *tokenizer, tfm__work *work, con
             continue;
         } else {
             /* the space that run.c puts in front is never part of a longer character */
-            used = work->at_front && i == 0 ? 1 : character(tokenizer, text + i, length - i);
+            used = tokenizer->bytes || (work->at_front && i == 0)
+                       ? 1
+                       : character(tokenizer, text + i, length - i);
             id = affixed ? find_affixed(tokenizer, text + i, used, i == 0, i + used == length)
                          : tfm__vocab_find(tokenizer, text + i, used);
         }

@@ -293,6 +293,8 @@ static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__saved *form
 
 int32_t tfm__saved_of(const tfm_tokenizer *t, int32_t format, tfm__saved *form) {
     form->byte_level = t->model == TFM__MODEL_BPE && t->bytes;
+    if (t->continuing.length || t->ending.length)
+        return cannot(form, "its words have a prefix or suffix of their own");
     if (form->byte_level && format == TFM_SAVE_SENTENCEPIECE)
         return cannot(form, "it is not SentencePiece's");
     if (form->byte_level) return byte_level_form(t, format, form);

@@ -342,7 +342,7 @@ int32_t tfm__vocab_finish(tfm_tokenizer *tokenizer, tfm_error *error) {
     for (int32_t id = 0; id < tokenizer->vocab_size; id++)
         tokenizer->longest_text = TFM__MAX(tokenizer->longest_text, tokenizer->text[id].length);
     if (tokenizer->bytes) {
-        tokenizer->bytes_complete = true;
+        tokenizer->bytes_complete = tokenizer->continuing.length == 0 && tokenizer->ending.length == 0;
         for (int i = 0; i < 256; i++) {
             uint8_t byte = (uint8_t)i;
             tokenizer->byte_id[i] = tfm__vocab_find(tokenizer, &byte, 1);
