@@ -50,17 +50,19 @@ static inline tfm__span tfm__aligned_span(const tfm__aligned *text, size_t at, s
 typedef struct tfm__rewriter {
     tfm__buffer *text;
     tfm__buffer *spans; /* NULL: not wanted */
+    bool same;          /* the text stays as it was, and nothing was written */
 } tfm__rewriter;
 
 static inline tfm__rewriter tfm__rewrite_open(const tfm__aligned *from, tfm__buffer *text,
                                               tfm__buffer *spans) {
     text->size = spans->size = 0;
-    return (tfm__rewriter){text, from->wanted ? spans : NULL};
+    return (tfm__rewriter){text, from->wanted ? spans : NULL, false};
 }
 
 /* The text that was written. */
 static inline tfm__aligned tfm__rewrite_close(const tfm__rewriter *writer, const tfm__aligned *from) {
     tfm__aligned out = {writer->text->data, writer->text->size, NULL, from->origin, from->wanted};
+    if (writer->same) return *from;
     if (writer->spans) out.spans = (const tfm__span *)(const void *)writer->spans->data;
     return out;
 }
@@ -88,6 +90,13 @@ static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *
     for (size_t i = 0; i < length; i++) to[i] = tfm__aligned_span(from, at + i, 1);
     writer->spans->size += length * sizeof(tfm__span);
     return true;
+}
+
+/* Appends what is left of a text of which [0, copied) has been dealt with; a text of which nothing has been changed stays
+ * where it is. False: memory refused. */
+static inline bool tfm__rewrite_rest(tfm__rewriter *writer, const tfm__aligned *from, size_t copied) {
+    writer->same = copied == 0 && writer->text->size == 0;
+    return writer->same || tfm__rewrite_copy(writer, from, copied, from->length - copied);
 }
 
 #endif

@@ -33,8 +33,25 @@ static bool replace(replacing *r, size_t begin, size_t end) {
     return r->to_length == 0 || tfm__rewrite_put(r->out, r->to, r->to_length, last_span(r->text, end));
 }
 
-static bool replace_rest(replacing *r) {
-    return tfm__rewrite_copy(r->out, r->text, r->copied, r->text->length - r->copied);
+static bool replace_rest(replacing *r) { return tfm__rewrite_rest(r->out, r->text, r->copied); }
+
+/* Every byte of one value by to, where nobody asks for offsets. */
+static bool replace_byte(replacing *r, uint8_t from) {
+    const size_t length = r->text->length;
+    for (size_t i = 0; i < length;) {
+        size_t end = TFM__MIN(i + 4096, length);
+        uint8_t *at;
+        if (!tfm__buffer_reserve(r->out->text, (end - i) * TFM__MAX(r->to_length, 1u))) return false;
+        at = r->out->text->data + r->out->text->size;
+        for (; i < end; i++) {
+            if (r->text->data[i] == from)
+                for (size_t k = 0; k < r->to_length; k++) *at++ = r->to[k];
+            else
+                *at++ = r->text->data[i];
+        }
+        r->out->text->size = (size_t)(at - r->out->text->data);
+    }
+    return true;
 }
 
 static bool replace_literal(replacing *r, const uint8_t *from, size_t from_length) {
@@ -50,6 +67,8 @@ static bool replace_literal(replacing *r, const uint8_t *from, size_t from_lengt
         }
         return replace(r, i, i);
     }
+    if (from_length == 1 && r->to_length <= 16 && !r->out->spans && memchr(data, from[0], length))
+        return replace_byte(r, from[0]);
     while (i + from_length <= length) {
         const uint8_t *found = memchr(data + i, from[0], length - i - from_length + 1);
         if (!found) break;
@@ -159,13 +178,14 @@ int32_t tfm__normal_step_run(const tfm_tokenizer *tokenizer, tfm__work *work, co
 
 int32_t tfm__normalize(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__aligned *text,
                        tfm__aligned *out, tfm_error *error) {
+    size_t free_one = 0; /* the text so far is in the other buffers, or the caller's */
     *out = *text;
     for (uint32_t i = 0; i < tokenizer->step_count && out->length; i++) {
-        /* the text so far is in the other buffers, or the caller's */
-        tfm__rewriter writer = tfm__rewrite_open(out, &work->texts[i & 1], &work->spans[i & 1]);
+        tfm__rewriter writer = tfm__rewrite_open(out, &work->texts[free_one], &work->spans[free_one]);
         int32_t rc = tfm__normal_step_run(tokenizer, work, &tokenizer->steps[i], out, &writer, error);
         if (rc) return rc;
         *out = tfm__rewrite_close(&writer, out);
+        if (!writer.same) free_one ^= 1;
     }
     return TFM_OK;
 }

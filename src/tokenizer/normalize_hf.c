@@ -65,7 +65,7 @@ bool tfm__hf_each(uint32_t kind, const tfm__aligned *text, tfm__rewriter *out) {
         i += used;
         copied = i;
     }
-    return tfm__rewrite_copy(out, text, copied, text->length - copied);
+    return tfm__rewrite_rest(out, text, copied);
 }
 
 /* ---- BertNormalizer ---- */

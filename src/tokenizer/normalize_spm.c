@@ -135,6 +135,38 @@ static size_t plain_run(const tfm_tokenizer *tokenizer, const uint8_t *text, siz
     return i > 0 && i < length && text[i] >= 0x80 ? i - 1 : i;
 }
 
+/* The front of a text that holds no character beyond plain ones and spaces, where nobody asks for offsets: writes what
+ * becomes of it and returns its length; 0: there is none, or (*ok false) memory was refused. */
+static size_t plain_words(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length, bool *after_space,
+                          tfm__rewriter *out, bool *ok) {
+    const tfm__spm_rules *rules = &tokenizer->spm;
+    bool spaces = !rules->touched[' '] && !(tokenizer->has_frozen && tokenizer->frozen.first[' ']), space = *after_space;
+    size_t i = 0, most = TFM__MIN(length, 4096u);
+    uint8_t *at;
+    if (out->spans || !(is_plain(tokenizer, text[0]) || (spaces && text[0] == ' '))) return 0;
+    if (!(*ok = tfm__buffer_reserve(out->text, most * TFM__MARK_BYTES))) return 0;
+    at = out->text->data + out->text->size;
+    for (; i < most; i++) {
+        uint8_t c = text[i];
+        if (!is_plain(tokenizer, c) && !(spaces && c == ' ')) break;
+        if (i + 1 < length && text[i + 1] >= 0x80) break; /* may be the front of a key */
+        if (c != ' ') {
+            *at++ = c;
+        } else if (!(space && rules->remove_extra)) {
+            if (rules->escape) {
+                memcpy(at, TFM__MARK, TFM__MARK_BYTES);
+                at += TFM__MARK_BYTES;
+            } else {
+                *at++ = ' ';
+            }
+        }
+        space = c == ' ';
+    }
+    if (i) *after_space = space && rules->remove_extra;
+    out->text->size = (size_t)(at - out->text->data);
+    return i;
+}
+
 static bool copy_run(tfm__rewriter *out, const tfm__aligned *from, size_t at, size_t count) {
     end_at(out, tfm__aligned_span(from, at, 0).begin);
     return tfm__rewrite_copy(out, from, at, count);
@@ -159,8 +191,15 @@ bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from
     if (!rules->suffix && rules->dummy_prefix && !put_space(rules, out, place(from, i))) return false;
     while (i < length) {
         uint32_t begin = place(from, i);
-        size_t run = plain_run(tokenizer, text + i, length - i);
+        bool ok = true;
+        size_t run = plain_words(tokenizer, text + i, length - i, &after_space, out, &ok);
         prefix p;
+        if (run || !ok) {
+            if (!ok) return false;
+            i += run;
+            continue;
+        }
+        run = plain_run(tokenizer, text + i, length - i);
         if (run) {
             if (!copy_run(out, from, i, run)) return false;
             i += run;

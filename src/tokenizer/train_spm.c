@@ -104,7 +104,7 @@ static bool count_sentence(tfm__train_slot *slot, const uint8_t *text, size_t le
     const spm *s = slot->arg;
     const size_t room = 3 * length + 2 * TFM__MARK_BYTES + 64; /* each byte becomes at most three */
     tfm__aligned sentence = {.data = text, .length = length};
-    tfm__rewriter out = {&slot->scratch, NULL};
+    tfm__rewriter out = {&slot->scratch, NULL, false};
     if (length > s->trainer->options.max_sentence_length || holds_unknown(text, length)) return true;
     if (slot->scratch.capacity < room) {
         slot->scratch_wanted = room;

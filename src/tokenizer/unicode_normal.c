@@ -199,6 +199,7 @@ bool tfm__normal_text(int form, const tfm__aligned *from, tfm__rewriter *out, tf
         size_t end;
         if (text[i] < limit) {
             size_t quick = i;
+            while (length - i >= 8 && (tfm__u64_le(text + i) & UINT64_C(0x8080808080808080)) == 0) i += 8;
             while (i < length && text[i] < limit) i++;
             if (i == length) break;
             start = last_begin(text, quick, i);
@@ -225,5 +226,5 @@ bool tfm__normal_text(int form, const tfm__aligned *from, tfm__rewriter *out, tf
         copied = start = i = end;
         before = 0;
     }
-    return tfm__rewrite_copy(out, from, copied, length - copied);
+    return tfm__rewrite_rest(out, from, copied);
 }
