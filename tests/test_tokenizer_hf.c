@@ -248,6 +248,17 @@ static void test_last_and_continued(void **state) {
     tfm_tokenizer_release(t);
 }
 
+/* A token is found by what it stands for in the middle of a text, and by its spelling. */
+static void test_find(void **state) {
+    tfm_tokenizer *t = with_decoder("{\"type\":\"BPEDecoder\",\"suffix\":\"</w>\"}");
+    (void)state;
+    assert_int_equal(tfm_token_find(t, "a ", 2), 7);
+    assert_int_equal(tfm_token_find(t, "a</w>", 5), 7);
+    assert_int_equal(tfm_token_find(t, "a", 1), 0);
+    assert_int_equal(tfm_token_find(t, "a<", 2), -1);
+    tfm_tokenizer_release(t);
+}
+
 /* raw gives the bytes that tokens stand for, well-formed or not. */
 static void test_raw(void **state) {
     tfm_tokenizer *t =
@@ -332,6 +343,7 @@ int main(void) {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_long_runs),
         cmocka_unit_test(test_last_and_continued),
+        cmocka_unit_test(test_find),
         cmocka_unit_test(test_raw),
         cmocka_unit_test(test_growing),
         cmocka_unit_test(test_refused_memory),

@@ -201,8 +201,8 @@ TFM_API int32_t tfm_token_bytes(const tfm_tokenizer *tokenizer, tfm_token token,
  * Since 0.1. */
 TFM_API int32_t tfm_token_kind(const tfm_tokenizer *tokenizer, tfm_token token);
 
-/* The id of the token that stands for exactly these bytes (special tokens by their text), or -1. Any thread.
- * Allocates nothing. Since 0.1. */
+/* The id of the token that stands for exactly these bytes (special tokens by their text), or that a tokenizer.json
+ * spells so ("hello", "##ing"); or -1. Any thread. Allocates nothing. Since 0.1. */
 TFM_API tfm_token tfm_token_find(const tfm_tokenizer *tokenizer, const char *bytes, size_t length);
 
 /* ---- Streaming: one token at a time ---------------------------------------------------------------------- */

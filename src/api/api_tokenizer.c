@@ -151,8 +151,12 @@ int32_t tfm_token_kind(const tfm_tokenizer *tokenizer, tfm_token token) {
 }
 
 tfm_token tfm_token_find(const tfm_tokenizer *tokenizer, const char *bytes, size_t length) {
+    tfm_token found;
     if (!tokenizer || !bytes) return -1;
-    return tfm__vocab_find_text(tokenizer, bytes, length);
+    found = tfm__vocab_find_text(tokenizer, bytes, length);
+    if (found < 0 && length && tokenizer->decode_plan) /* "hello" may stand for " hello" */
+        found = tfm__vocab_find(tokenizer, (const uint8_t *)bytes, length);
+    return found;
 }
 
 /* ---- Text to tokens ---- */
