@@ -214,11 +214,14 @@ static text json_file(const vocabulary *v, bool ignore_merges) {
 
 /* ---- Comparing ---- */
 
+/* Chinese, words without spaces (so that pieces grow long), or everything. */
 static size_t random_text(uint8_t *out, size_t length) {
-    uint32_t all = sizeof parts / sizeof parts[0], reach = random_below(2) ? 9 : all;
+    static const uint32_t ranges[3][2] = {{0, 9}, {9, 12}, {0, sizeof parts / sizeof parts[0]}};
+    const uint32_t *range = ranges[random_below(3)];
     size_t n = 0;
     while (n < length) {
-        const char *part = random_below(40) == 0 ? "\xe4" : parts[random_below(reach)];
+        const char *part =
+            random_below(40) == 0 ? "\xe4" : parts[range[0] + random_below(range[1] - range[0])];
         size_t size = strlen(part) < length - n ? strlen(part) : length - n;
         memcpy(out + n, part, size);
         n += size;

@@ -406,6 +406,11 @@ int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error);
  * and returns how many. */
 size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
 
+/* Merges a longer piece by parts: each on its own, and once more where neighbouring tokens of two parts do not stay what
+ * they are (compose.c says why that is enough). Writes at most length ids and returns how many; 0: it cannot be told this
+ * way. */
+size_t tfm__merge_chunks(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
+
 /* Many pieces of 1 to 15 bytes, whose merging takes turns, so that they wait for memory together. */
 typedef struct tfm__merge_job {
     const uint8_t *piece;

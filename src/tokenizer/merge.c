@@ -343,15 +343,20 @@ int32_t tfm__merge(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_
             !(work->unused_cut = tfm__alloc_array(work->heap, count, sizeof *work->unused_cut)))
             return tfm__fail_memory(error, work->heap, count * sizeof *work->unused_cut);
     }
-    if (tokenizer->byte_pairs && length && length <= TFM__MERGE_BYTES) {
-        int32_t ids[TFM__MERGE_BYTES];
-        uint32_t end = 0;
-        n = tfm__merge_bytes(tokenizer, piece, length, ids);
-        for (size_t i = 0; i < n && ok; i++) {
+    if (tokenizer->byte_pairs && length) {
+        const size_t before = sink->ids->size;
+        if (!tfm__buffer_reserve(sink->ids, length * sizeof(int32_t)))
+            return tfm__fail_memory(error, sink->ids->heap, length * sizeof(int32_t));
+        int32_t *ids = (int32_t *)(void *)(sink->ids->data + before);
+        uint32_t end = sink->base;
+        n = length <= TFM__MERGE_BYTES ? tfm__merge_bytes(tokenizer, piece, length, ids)
+                                       : tfm__merge_chunks(tokenizer, piece, length, ids);
+        sink->ids->size += n * sizeof *ids;
+        for (size_t i = 0; i < n && ok && sink->ends; i++) {
             end += tokenizer->key[ids[i]].length;
-            ok = tfm__sink_put(sink, ids[i], end);
+            ok = tfm__buffer_append(sink->ends, &end, sizeof end);
         }
-        return ok ? TFM_OK : tfm__fail_memory(error, work->heap, 0);
+        if (n) return ok ? TFM_OK : tfm__fail_memory(error, work->heap, 0);
     }
     n = first_symbols(tokenizer, work, piece, (uint32_t)length);
     if (n == 0) return TFM_OK;

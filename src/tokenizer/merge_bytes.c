@@ -192,3 +192,66 @@ void tfm__merge_many(const tfm_tokenizer *tokenizer, tfm__merge_job *jobs, size_
         }
     }
 }
+
+/* ---- Long pieces ---- */
+
+/* Whether two neighbouring tokens stay what they are when their bytes are merged; -1: too long to tell. */
+static int stay_apart(const tfm_tokenizer *tokenizer, const uint8_t *text, int32_t a, int32_t b) {
+    const size_t length = (size_t)tokenizer->key[a].length + tokenizer->key[b].length;
+    int32_t ids[TFM__MERGE_BYTES];
+    if (length > TFM__MERGE_BYTES) return -1;
+    return tfm__merge_bytes(tokenizer, text, length, ids) == 2 && ids[0] == a && ids[1] == b;
+}
+
+/* A chunk's ids on their way into the piece's. */
+typedef struct border {
+    const uint8_t *text; /* the piece */
+    const int32_t *next; /* [next_count] ids of the chunk */
+    size_t next_count, used;
+    size_t left, right; /* what is merged together: these bytes of the piece */
+} border;
+
+/* Joins a chunk to the ids before it. Returns how many there are then; 0: it cannot be told this way. */
+static size_t join(const tfm_tokenizer *tokenizer, border *b, int32_t *ids, size_t count) {
+    int32_t joint[TFM__MERGE_BYTES];
+    size_t made = 0;
+    int apart = count ? stay_apart(tokenizer, b->text + b->left - tokenizer->key[ids[count - 1]].length,
+                                   ids[count - 1], b->next[0])
+                      : 1;
+    while (apart == 0) {
+        if (made == 0) { /* one token of each side */
+            b->left -= tokenizer->key[ids[--count]].length;
+            b->right += tokenizer->key[b->next[b->used++]].length;
+        }
+        if (b->right - b->left > TFM__MERGE_BYTES) return 0;
+        made = tfm__merge_bytes(tokenizer, b->text + b->left, b->right - b->left, joint);
+        if (count && (apart = stay_apart(tokenizer, b->text + b->left - tokenizer->key[ids[count - 1]].length,
+                                         ids[count - 1], joint[0])) != 1) {
+            b->left -= tokenizer->key[ids[--count]].length;
+            continue;
+        }
+        apart = 1;
+        if (b->used < b->next_count &&
+            (apart = stay_apart(tokenizer, b->text + b->right - tokenizer->key[joint[made - 1]].length,
+                                joint[made - 1], b->next[b->used])) != 1)
+            b->right += tokenizer->key[b->next[b->used++]].length;
+    }
+    if (apart < 0) return 0;
+    memcpy(ids + count, joint, made * sizeof *ids);
+    count += made;
+    memcpy(ids + count, b->next + b->used, (b->next_count - b->used) * sizeof *ids);
+    return count + b->next_count - b->used;
+}
+
+size_t tfm__merge_chunks(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids) {
+    size_t count = 0;
+    for (size_t at = 0; at < length; at += TFM__MERGE_BYTES) {
+        int32_t next[TFM__MERGE_BYTES];
+        border b = {.text = piece, .next = next, .left = at, .right = at};
+        b.next_count =
+            tfm__merge_bytes(tokenizer, piece + at, TFM__MIN(length - at, (size_t)TFM__MERGE_BYTES), next);
+        count = join(tokenizer, &b, ids, count);
+        if (count == 0) return 0;
+    }
+    return count;
+}
