@@ -263,6 +263,47 @@ static void test_callback(void **state) {
     free(text.data);
 }
 
+/* A text of megabytes that is one unit is cut for the threads; that changes nothing. */
+static void test_one_long_text(void **state) {
+    static const char *const patterns[] = {"gpt2", "cl100k", "o200k"};
+    enum { TIMES = 30 };
+    bytes text = read_fixture("training.txt"), all = {malloc(TIMES * (text.size + 3)), 0};
+    size_t once = text.size + 3;
+    (void)state;
+    assert_non_null(all.data);
+    for (int i = 0; i < TIMES;
+         i++, all.size += once) { /* letters around, so that no piece joins two of them */
+        all.data[all.size] = 'a';
+        memcpy(all.data + all.size + 1, text.data, text.size);
+        memcpy(all.data + all.size + 1 + text.size, "b\n", 2);
+    }
+    for (size_t i = 0; i < TFM__COUNT(patterns); i++) {
+        bytes files[2];
+        for (int way = 0; way < 2; way++) { /* once, and thirty times on three threads */
+            tfm_tokenizer_train_options options = TFM_TOKENIZER_TRAIN_OPTIONS_INIT;
+            tfm_pool_options pool = TFM_POOL_OPTIONS_INIT;
+            tfm_error error = TFM_ERROR_INIT;
+            tfm_tokenizer *tokenizer = NULL;
+            lines l = {all, 0, 0, 0};
+            pool.threads = way ? 3 : 1;
+            assert_int_equal(tfm_pool_create(&pool, &options.pool, &error), TFM_OK);
+            options.vocab_size = 500;
+            options.pattern = patterns[i];
+            if (!way) l.text.size = once; /* the same pieces, thirty times less often: the same merges */
+            assert_int_equal(tfm_tokenizer_train_text(all_at_once, &l, &options, &tokenizer, &error), TFM_OK);
+            files[way] = saved(tokenizer, TFM_SAVE_TOKENIZER_JSON);
+            tfm_tokenizer_release(tokenizer);
+            tfm_pool_destroy(options.pool);
+        }
+        assert_int_equal(files[0].size, files[1].size);
+        assert_memory_equal(files[0].data, files[1].data, files[0].size);
+        free(files[0].data);
+        free(files[1].data);
+    }
+    free(all.data);
+    free(text.data);
+}
+
 /* ---- Saved and loaded
  * ---------------------------------------------------------------------------------------- */
 
@@ -324,7 +365,8 @@ static void test_formats(void **state) {
             formats++;
             other = loaded(&file, c->options.pattern ? c->options.pattern : "gpt2");
             if (format != TFM_SAVE_TIKTOKEN || !c->options.special_count) same_ids(tokenizer, other, &text);
-            if (!is_pieces(c) || format != TFM_SAVE_TOKENIZER_JSON) { /* that one is no SentencePiece any more */
+            if (!is_pieces(c) ||
+                format != TFM_SAVE_TOKENIZER_JSON) { /* that one is no SentencePiece any more */
                 again = saved(other, format);
                 assert_int_equal(again.size, file.size);
                 assert_memory_equal(again.data, file.data, file.size);
@@ -631,6 +673,7 @@ int main(void) {
         cmocka_unit_test(test_same_as_the_originals),
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_callback),
+        cmocka_unit_test(test_one_long_text),
         cmocka_unit_test(test_formats),
         cmocka_unit_test(test_save_to_file),
         cmocka_unit_test(test_loaded),

@@ -125,7 +125,8 @@ typedef struct tfm_tokenizer_train_options {
  *   files, file_count   paths, UTF-8; read in this order
  *   options             NULL: defaults
  *   out                 receives the tokenizer, ready for use; free it with tfm_tokenizer_release
- * Blocks until done; time is linear in the text and in the size of its set of different pieces. Allocates. Errors:
+ * Blocks until done. Time is linear in the text, and in the different pieces times how often each is merged: a piece that
+ * is a whole long text (no pattern, units of megabytes) is slow. Allocates. Errors:
  * TFM_E_ARGUMENT, TFM_E_NOT_FOUND, TFM_E_IO, TFM_E_FORMAT (text that is not UTF-8 where that is refused; too little text
  * for a hard vocab_size), TFM_E_UNSUPPORTED (a pattern that cannot be translated), TFM_E_CANCELLED, TFM_E_MEMORY,
  * TFM_E_BUDGET. Any thread. Since 0.2. */

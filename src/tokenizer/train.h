@@ -114,6 +114,7 @@ typedef struct tfm__count_plan {
     const tfm__train_source *source;
     int32_t unit;
     bool keep_feed, check;
+    bool may_cut; /* a unit counts as its parts do, cut behind a line feed between two letters or digits */
     tfm__unit_fn count;
     int32_t (*slot_init)(tfm__trainer *trainer, tfm__train_slot *slot, void *arg);
     void (*slot_done)(tfm__trainer *trainer, tfm__train_slot *slot, void *arg);

@@ -269,6 +269,13 @@ static int32_t tokenizer_of(tfm__trainer *trainer, const tfm__saved *form, tfm_t
     return rc;
 }
 
+/* Whether a line feed between two letters or digits is a piece of its own, whatever lies around. */
+static bool cuts_at_feeds(const tfm__splitter *splitter) {
+    const uint8_t kind = splitter->count == 1 ? splitter->stages[0].kind : 0;
+    return splitter->count == 1 &&
+           (kind == TFM__SPLIT_GPT2 || kind == TFM__SPLIT_CL100K || kind == TFM__SPLIT_O200K);
+}
+
 static int32_t count_and_merge(tfm__trainer *trainer, const tfm__train_source *source, splitting *s,
                                tfm__merger *merger, tfm__piece_table *table) {
     const tfm_tokenizer_train_options *o = &trainer->options;
@@ -282,6 +289,7 @@ static int32_t count_and_merge(tfm__trainer *trainer, const tfm__train_source *s
     byte_count counts[256];
     int32_t rc;
     plan.check = o->invalid_utf8 != TFM_UTF8_KEEP;
+    plan.may_cut = !s->prefix_space && cuts_at_feeds(&s->splitter->splitter);
     if ((rc = tfm__train_read(trainer, &plan, table)) != 0) return rc;
     count_bytes(trainer, table, counts);
     limit_alphabet(counts, o->limit_alphabet);

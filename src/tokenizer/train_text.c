@@ -170,16 +170,29 @@ static int32_t put_chunk(reading *r, const uint8_t *text, size_t length) {
     return TFM_OK;
 }
 
-/* Cuts text into chunks: of whole lines, or one for all. */
+static bool is_word(uint8_t c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+/* A place at or behind from where text can be cut so that its parts count as it does: behind a line, or,
+ * within a unit that may be cut, behind a line feed between two letters or digits. The text's length if there
+ * is none. */
+static size_t cut_behind(const reading *r, const uint8_t *text, size_t length, size_t from) {
+    bool lines = r->plan->unit == TFM_TRAIN_UNIT_LINE;
+    if (from == 0 || from >= length || (!lines && !r->plan->may_cut)) return length;
+    for (size_t at = from; at < length; at++) {
+        const uint8_t *feed = memchr(text + at, '\n', length - at);
+        if (!feed) break;
+        at = (size_t)(feed - text);
+        if (lines || (at + 1 < length && is_word(text[at - 1]) && is_word(text[at + 1]))) return at + 1;
+    }
+    return length;
+}
+
 static int32_t put_chunks(reading *r, const uint8_t *text, size_t length) {
     int32_t rc = TFM_OK;
-    if (r->plan->unit != TFM_TRAIN_UNIT_LINE) return length ? put_chunk(r, text, length) : TFM_OK;
     while (length && rc == TFM_OK) {
-        size_t end = length;
-        if (length > CHUNK_BYTES) {
-            const uint8_t *feed = memchr(text + CHUNK_BYTES, '\n', length - CHUNK_BYTES);
-            if (feed) end = (size_t)(feed - text) + 1;
-        }
+        size_t end = cut_behind(r, text, length, CHUNK_BYTES);
         rc = put_chunk(r, text, end);
         text += end;
         length -= end;
@@ -188,14 +201,9 @@ static int32_t put_chunks(reading *r, const uint8_t *text, size_t length) {
 }
 
 static int32_t read_bytes(reading *r, const uint8_t *text, size_t length) {
-    const size_t round = ROUND_BYTES * r->slot_count;
     while (length) {
-        size_t end = length;
+        size_t end = cut_behind(r, text, length, ROUND_BYTES * r->slot_count);
         int32_t rc;
-        if (r->plan->unit == TFM_TRAIN_UNIT_LINE && length > round) {
-            const uint8_t *feed = memchr(text + round, '\n', length - round);
-            if (feed) end = (size_t)(feed - text) + 1;
-        }
         if ((rc = put_chunks(r, text, end)) != 0 || (rc = run_round(r, end)) != 0) return rc;
         text += end;
         length -= end;
