@@ -437,8 +437,3 @@ bool tfm__stages_rewrite(const tfm_tokenizer *tokenizer) {
     }
     return false;
 }
-
-size_t tfm__split_safe_cut(const tfm__splitter *splitter, const uint8_t *text, size_t length) {
-    (void)splitter, (void)text, (void)length;
-    return 0;
-}
