@@ -146,19 +146,13 @@ int32_t tfm__hf_flatten(tfm__hf *hf, tfm__json_value value, const char *part, co
 
 int32_t tfm__hf_regex(tfm__hf *hf, tfm__json_value value, const char *part, uint32_t *index) {
     tfm_tokenizer *t = hf->tokenizer;
-    tfm__regex **bigger, *made = NULL;
+    tfm__regex *made = NULL;
     int32_t rc = tfm__hf_string(hf, value, part);
     if (rc) return rc;
     rc = tfm__regex_compile(t->heap, (const char *)hf->text.data, hf->text.size, TFM__REGEX_ONIGURUMA,
                             hf->json->file, &made, hf->error);
     if (rc) return tfm__hf_placed(hf, value, rc);
-    bigger = tfm__resize(t->heap, t->regexes, ((size_t)t->regex_count + 1) * sizeof *bigger);
-    if (!bigger) {
-        tfm__regex_free(t->heap, made);
-        return tfm__fail_memory(hf->error, t->heap, ((size_t)t->regex_count + 1) * sizeof *bigger);
-    }
-    t->regexes = bigger;
-    t->regexes[t->regex_count] = made;
-    *index = t->regex_count++;
-    return TFM_OK;
+    rc = tfm__vocab_regex(t, made, index, hf->error);
+    if (rc) tfm__regex_free(t->heap, made);
+    return rc;
 }

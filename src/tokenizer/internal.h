@@ -141,8 +141,8 @@ struct tfm_tokenizer {
 
     /* BPE: merging */
     uint8_t order_kind, whole;
-    bool bytes;            /* initial symbols are bytes */
-    int32_t byte_id[256];  /* -1: none */
+    bool bytes;             /* initial symbols are bytes */
+    int32_t byte_id[256];   /* -1: none */
     struct tfm__wide *wide; /* with byte_pairs: what tokens say about three-byte characters (compose.c) */
     uint64_t *byte_pairs;  /* [65536] what two bytes merge to, with bytes_complete (merge_bytes.c), or NULL */
     bool bytes_complete;   /* bytes, and every one has a token: ids are the text, and nothing is unknown */
@@ -225,6 +225,9 @@ static inline const uint8_t *tfm__slice_at(const tfm_tokenizer *tokenizer, tfm__
 
 /* A new, empty tokenizer. */
 int32_t tfm__tokenizer_new(tfm__heap *heap, tfm_tokenizer **out, tfm_error *error);
+
+/* The tokenizer takes over a compiled expression; its index for stages and steps. */
+int32_t tfm__vocab_regex(tfm_tokenizer *tokenizer, tfm__regex *regex, uint32_t *index, tfm_error *error);
 
 /* Room for ids 0 .. size - 1, none in use. */
 int32_t tfm__vocab_begin(tfm_tokenizer *tokenizer, size_t size, tfm_error *error);
@@ -348,10 +351,10 @@ typedef struct tfm__work {
     size_t symbol_capacity;
     uint64_t *candidates; /* heap of rank << 32 | place of the left symbol */
     size_t candidate_count, candidate_capacity;
-    struct tfm__compose *compose; /* characters and pairs of tokens (compose.c), or NULL */
-    struct tfm__pieces *pieces;     /* remembered pieces and their ids (pieces.c), or NULL */
-    tfm__buffer texts[2], spans[2]; /* normalising: two in turn */
-    tfm__buffer normal[2]; /* normalising: characters of a stretch, their parts */
+    struct tfm__compose *compose;        /* characters and pairs of tokens (compose.c), or NULL */
+    struct tfm__pieces *pieces;          /* remembered pieces and their ids (pieces.c), or NULL */
+    tfm__buffer texts[2], spans[2];      /* normalising: two in turn */
+    tfm__buffer normal[2];               /* normalising: characters of a stretch, their parts */
     tfm__buffer stage_cuts[TFM__STAGES]; /* stages that find matches: their segments */
     tfm__buffer stage_text[TFM__STAGES], stage_spans[TFM__STAGES]; /* stages that rewrite their piece */
     tfm__buffer ids, ends;                                         /* output of one run */

@@ -285,6 +285,25 @@ static int32_t bpe_merge(const source *s, const tfm__meta *merges, uint64_t i, t
     return tfm__vocab_pair(s->tokenizer, left, right, (uint32_t)i, merged, s->error);
 }
 
+/* The expressions of stages that no scanner of ours knows. */
+static int32_t compile_patterns(const source *s, tfm__pre *pre) {
+    tfm_tokenizer *t = s->tokenizer;
+    for (uint32_t i = 0; i < pre->splitter.count; i++) {
+        const char *pattern = pre->patterns[i];
+        tfm__regex *regex;
+        int32_t rc;
+        if (!pattern) continue;
+        rc = tfm__regex_compile(t->heap, pattern, strlen(pattern), TFM__REGEX_ONIGURUMA, s->file, &regex,
+                                s->error);
+        if (rc) return rc;
+        if ((rc = tfm__vocab_regex(t, regex, &pre->splitter.stages[i].regex, s->error)) != 0) {
+            tfm__regex_free(t->heap, regex);
+            return rc;
+        }
+    }
+    return TFM_OK;
+}
+
 static int32_t load_bpe(const source *s) {
     tfm_tokenizer *t = s->tokenizer;
     const tfm__meta *merges = find(s, "tokenizer.ggml.merges"), *pre = find(s, "tokenizer.ggml.pre");
@@ -303,6 +322,7 @@ static int32_t load_bpe(const source *s) {
         return tfm__fail_at(s->error, TFM_E_UNSUPPORTED, s->file, "tokenizer.ggml.pre", TFM__NO_OFFSET,
                             "the pre-tokenizer '%.*s' is not supported", (int)TFM__MIN(pre_text.size, 64u),
                             pre_text.data);
+    if ((rc = compile_patterns(s, &implied)) != 0) return rc;
     t->splitter = implied.splitter;
     t->whole = implied.ignore_merges ? TFM__WHOLE_ALWAYS : TFM__WHOLE_SELF;
     t->adds_bos = implied.add_bos;

@@ -183,6 +183,7 @@ static int32_t read_tokens(tfm_tokenizer *t, const tfm__loaded_text *file, uint8
 /* A name, or a regular expression, of which tiktoken encodes the matches and nothing else. */
 static int32_t choose_pattern(tfm_tokenizer *t, const char *pattern, tfm_error *error) {
     tfm__stage stage = {.kind = TFM__STAGE_REGEX, .behavior = TFM__REMOVED, .invert = true}, known;
+    tfm__regex *regex;
     bool covers;
     const char *name;
     size_t length = strlen(pattern);
@@ -198,12 +199,12 @@ static int32_t choose_pattern(tfm_tokenizer *t, const char *pattern, tfm_error *
         memcpy(t->splitter.name, name, TFM__MIN(strlen(name), sizeof t->splitter.name - 1));
         return TFM_OK;
     }
-    t->regexes = tfm__alloc_array(t->heap, 1, sizeof *t->regexes);
-    if (!t->regexes) return tfm__fail_memory(error, t->heap, sizeof *t->regexes);
-    if ((rc = tfm__regex_compile(t->heap, pattern, length, TFM__REGEX_RUST, NULL, &t->regexes[0], error)) !=
-        0)
+    rc = tfm__regex_compile(t->heap, pattern, length, TFM__REGEX_RUST, NULL, &regex, error);
+    if (rc) return rc;
+    if ((rc = tfm__vocab_regex(t, regex, &stage.regex, error)) != 0) {
+        tfm__regex_free(t->heap, regex);
         return rc;
-    t->regex_count = 1;
+    }
     t->splitter.stages[t->splitter.count++] = stage;
     return TFM_OK;
 }

@@ -82,6 +82,8 @@ bool tfm__is_punctuation(const uint8_t *text, size_t length, uint32_t *used);
  * implies whole-piece look-up before merging, a text that begins with bos, and NFC. */
 typedef struct tfm__pre {
     tfm__splitter splitter;
+    const char
+        *patterns[TFM__STAGES]; /* what REGEX stages are to compile (Oniguruma's syntax); NULL for others */
     bool ignore_merges, add_bos, nfc;
 } tfm__pre;
 bool tfm__split_for_pre(const char *pre, size_t length, bool llama_cpp, tfm__pre *out);
@@ -97,6 +99,9 @@ const char *tfm__split_spelling(const tfm__stage *stage);
 /* The name in tokenizer.ggml.pre of a splitter of this one stage, which implies these two; NULL: there is
  * none. */
 const char *tfm__split_pre_name(const tfm__stage *stage, bool ignore_merges, bool nfc);
+
+/* Whether two covering scanners are the same. */
+bool tfm__same_stage(const tfm__stage *a, const tfm__stage *b);
 
 /* The splitter named "gpt2", "cl100k", "o200k", "llama3" or "qwen2" (rank files, training). */
 bool tfm__split_for_name(const char *name, tfm__splitter *out);

@@ -1,16 +1,16 @@
-/* split_cut.c - places where a text can be cut in two without changing any piece, whatever follows it. Called by the
- * streaming encoder.
+/* split_cut.c - places where a text can be cut in two without changing any piece, whatever follows it. Called
+ * by the streaming encoder.
  *
  * Two places are safe for the scanners of gpt2, cl100k (Llama 3, Qwen 2), o200k and deepseek:
- *   word    between an ASCII letter and a space with an ASCII letter behind it. No alternative of these expressions takes
- *           a space behind a letter, so a piece ends there; the space and the letter begin the next one (" ?\p{L}+" and
- *           its kin), and what the first piece is does not depend on whether a space or the end follows.
- *   line    behind a line feed with a letter or a number behind it. No alternative has a line feed in front of those. The
- *           white space that the line feed ends is one piece with it ("\s*[\r\n]+", and "\s+$" at an end); but gpt2
- *           would keep its last character apart ("\s+(?!\S)") if something other than the end follows, so there the
- *           line feed must be the only white space.
- * Stages in front that only separate runs (of numbers, of punctuation) may be cut inside a run, since a later scanner
- * cuts there anyway; stages behind see its pieces. */
+ *   word    between an ASCII letter and a space with an ASCII letter behind it. No alternative of these
+ * expressions takes a space behind a letter, so a piece ends there; the space and the letter begin the next
+ * one (" ?\p{L}+" and its kin), and what the first piece is does not depend on whether a space or the end
+ * follows. line    behind a line feed with a letter or a number behind it. No alternative has a line feed in
+ * front of those. The white space that the line feed ends is one piece with it ("\s*[\r\n]+", and "\s+$" at
+ * an end); but gpt2 would keep its last character apart ("\s+(?!\S)") if something other than the end
+ * follows, so there the line feed must be the only white space. Stages in front that only separate runs (of
+ * numbers, of punctuation) may be cut inside a run, since a later scanner cuts there anyway; stages behind
+ * see its pieces. */
 #include "tokenizer/internal.h"
 
 /* What the splitter's deciding stage is: 0 none, 1 gpt2, 2 one of the others. */
@@ -38,7 +38,8 @@ static int deciding(const tfm__splitter *splitter) {
 
 static bool ascii_letter(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
-/* Whether the character that ends at end is white space; also what cannot be told (no well-formed character). */
+/* Whether the character that ends at end is white space; also what cannot be told (no well-formed character).
+ */
 static bool space_ends(const uint8_t *text, size_t end) {
     size_t start = end;
     uint32_t used, code;
@@ -60,7 +61,9 @@ size_t tfm__split_safe_cut(const tfm__splitter *splitter, const uint8_t *text, s
     for (size_t i = length - 1; i > 0; i--) {
         uint8_t before = text[i - 1];
         if (text[i] == ' ' && i + 1 < length && ascii_letter(before) && ascii_letter(text[i + 1])) return i;
-        if (before == '\n' && letter_or_number(text + i, length - i) && (kind != 1 || !space_ends(text, i - 1))) return i;
+        if (before == '\n' && letter_or_number(text + i, length - i) &&
+            (kind != 1 || !space_ends(text, i - 1)))
+            return i;
     }
     return 0;
 }

@@ -12,8 +12,12 @@
 
 #include "tokenizer/regex_translate.h"
 
-#define MATCH_LIMIT 20000000u /* steps of one search */
-#define HEAP_KIB 65536u       /* memory of one search without the compiler */
+/* Steps of a search that cost nothing; searches that need more pay for it from the budget of their text, so
+ * that many small runaways are one as well. */
+#define FREE_STEPS 5000u
+#define BUDGET_AT_LEAST 50000000u
+#define BUDGET_PER_BYTE 200u
+#define HEAP_KIB 65536u /* memory of one search without the compiler */
 #define JIT_STACK_MOST ((size_t)4 << 20)
 
 struct tfm__regex {
@@ -28,6 +32,7 @@ struct tfm__regex_scratch {
     pcre2_match_context *match;
     pcre2_match_data *data;
     pcre2_jit_stack *stack;
+    uint64_t budget; /* steps that are left for the text */
 };
 
 static void *take(size_t size, void *heap) { return tfm__alloc(heap, size); }
@@ -108,24 +113,39 @@ static tfm__regex_scratch *scratch_new(tfm__heap *heap) {
         tfm__regex_scratch_free(heap, s);
         return NULL;
     }
-    pcre2_set_match_limit(s->match, MATCH_LIMIT);
     pcre2_set_heap_limit(s->match, HEAP_KIB);
     if (s->stack) pcre2_jit_stack_assign(s->match, NULL, s->stack);
     return s;
 }
 
+/* One search with so many steps. */
+static int search(const tfm__regex *regex, tfm__regex_scratch *s, const uint8_t *text, size_t length,
+                  size_t from, uint32_t steps) {
+    int rc;
+    pcre2_set_match_limit(s->match, steps);
+    rc = pcre2_match(regex->code, text, length, from, PCRE2_NO_UTF_CHECK, s->data, s->match);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* again without, where the heap is the stack */
+        rc = pcre2_match(regex->code, text, length, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->data,
+                         s->match);
+    return rc;
+}
+
 int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scratch **scratch,
                         const uint8_t *text, size_t length, size_t from, size_t *begin, size_t *end,
                         bool *found, tfm_error *error) {
-    const uint32_t options = PCRE2_NO_UTF_CHECK;
+    tfm__regex_scratch *s;
     const PCRE2_SIZE *range;
+    uint64_t steps = FREE_STEPS;
     int rc;
     *found = false;
     if (!*scratch && !(*scratch = scratch_new(heap))) return tfm__fail_memory(error, heap, sizeof **scratch);
-    rc = pcre2_match(regex->code, text, length, from, options, (*scratch)->data, (*scratch)->match);
-    if (rc == PCRE2_ERROR_JIT_STACKLIMIT) /* again without, where the heap is the stack */
-        rc = pcre2_match(regex->code, text, length, from, options | PCRE2_NO_JIT, (*scratch)->data,
-                         (*scratch)->match);
+    s = *scratch;
+    if (from == 0) s->budget = BUDGET_AT_LEAST + BUDGET_PER_BYTE * (uint64_t)length;
+    while ((rc = search(regex, s, text, length, from, (uint32_t)steps)) == PCRE2_ERROR_MATCHLIMIT &&
+           s->budget) {
+        steps = TFM__MIN(TFM__MIN(steps * 16, s->budget), (uint64_t)UINT32_MAX);
+        s->budget -= steps;
+    }
     if (rc == PCRE2_ERROR_NOMATCH) return TFM_OK;
     if (rc == PCRE2_ERROR_NOMEMORY) return tfm__fail_memory(error, heap, 0);
     if (rc < 0)
@@ -133,7 +153,7 @@ int32_t tfm__regex_find(const tfm__regex *regex, tfm__heap *heap, tfm__regex_scr
             error, TFM_E_UNSUPPORTED,
             "the regular expression %s takes too much work on this text (PCRE2 error %d at byte %zu)",
             regex->pattern, rc, from);
-    range = pcre2_get_ovector_pointer((*scratch)->data);
+    range = pcre2_get_ovector_pointer(s->data);
     *begin = range[0];
     *end = TFM__MAX(range[1], range[0]); /* \K is not translated, but what is not expected must not loop */
     *found = true;

@@ -59,6 +59,16 @@ void tfm__tokenizer_free(tfm_tokenizer *tokenizer) {
     tfm__free(heap, tokenizer);
 }
 
+int32_t tfm__vocab_regex(tfm_tokenizer *t, tfm__regex *regex, uint32_t *index, tfm_error *error) {
+    size_t bytes = ((size_t)t->regex_count + 1) * sizeof *t->regexes;
+    tfm__regex **bigger = tfm__resize(t->heap, t->regexes, bytes);
+    if (!bigger) return tfm__fail_memory(error, t->heap, bytes);
+    t->regexes = bigger;
+    t->regexes[t->regex_count] = regex;
+    *index = t->regex_count++;
+    return TFM_OK;
+}
+
 int32_t tfm__vocab_begin(tfm_tokenizer *tokenizer, size_t size, tfm_error *error) {
     tfm__heap *heap = tokenizer->heap;
     if (size > INT32_MAX / 2) return tfm__fail(error, TFM_E_UNSUPPORTED, "a vocabulary of %zu tokens", size);
