@@ -180,7 +180,7 @@ static void test_any_bytes(void **state) {
 }
 
 static void test_names(void **state) {
-    static const char *const unknown[] = {"", "gpt-3", "gpt-22", "gpt-", "bloom", "deepseek-llm", "superbpe"};
+    static const char *const unknown[] = {"", "gpt-3", "gpt-22", "gpt-", "afmoe", "deepseek", "whitespace"};
     tfm__pre pre;
     tfm__stage stage;
     tfm__splitter splitter;
