@@ -1,6 +1,6 @@
-/* Tests of normalising: what tokenizers and sentencepiece make of texts and where every character came from (recorded by
- * tests/data/tokenizer/make_normal_cases.py), bytes that are not UTF-8, runs of marks as long as the text, hostile
- * character maps, refused memory. */
+/* Tests of normalising: what tokenizers and sentencepiece make of texts and where every character came from
+ * (recorded by tests/data/tokenizer/make_normal_cases.py), bytes that are not UTF-8, runs of marks as long as
+ * the text, hostile character maps, refused memory. */
 #include "tokenizer_help.h"
 
 #include <time.h>
@@ -40,7 +40,8 @@ static const steps all_steps[] = {
     {"replace-space", ONE(TFM__NORMAL_REPLACE, 0, " ", MARK)},
     {"remove", ONE(TFM__NORMAL_REPLACE, 0, "a", "")},
     {"byte-level", ONE(TFM__NORMAL_BYTE_LEVEL, 0, "", "")},
-    {"bert", ONE(TFM__NORMAL_BERT, TFM__BERT_CLEAN | TFM__BERT_CHINESE | TFM__BERT_ACCENTS | TFM__BERT_LOWER, "", "")},
+    {"bert", ONE(TFM__NORMAL_BERT, TFM__BERT_CLEAN | TFM__BERT_CHINESE | TFM__BERT_ACCENTS | TFM__BERT_LOWER,
+                 "", "")},
     {"bert-cased", ONE(TFM__NORMAL_BERT, TFM__BERT_CLEAN | TFM__BERT_CHINESE, "", "")},
     {"bert-accents", ONE(TFM__NORMAL_BERT, TFM__BERT_ACCENTS, "", "")},
     {"bert-lower", ONE(TFM__NORMAL_BERT, TFM__BERT_LOWER, "", "")},
@@ -178,8 +179,8 @@ static void test_recorded(void **state) {
             end = (uint32_t)strtoul(spans + 1, &spans, 10);
             if (character_at(text, length, span.begin) != begin ||
                 (span.end == span.begin ? begin : character_at(text, length, span.end - 1) + 1) != end)
-                fail_msg("%s, case %zu: byte %zu of '%.*s' came from %u-%u", name, count, i, (int)expected, normal,
-                         (unsigned)span.begin, (unsigned)span.end);
+                fail_msg("%s, case %zu: byte %zu of '%.*s' came from %u-%u", name, count, i, (int)expected,
+                         normal, (unsigned)span.begin, (unsigned)span.end);
             i += used;
         }
     }
@@ -194,9 +195,11 @@ static void test_recorded(void **state) {
 
 /* ---- Bytes that are not UTF-8 ---- */
 
-/* Nothing composes across them, and no span leaves the text. SentencePiece puts U+FFFD for each; all others keep them. */
+/* Nothing composes across them, and no span leaves the text. SentencePiece puts U+FFFD for each; all others
+ * keep them. */
 static void test_ill_formed(void **state) {
-    static const char *const bad[] = {"\xff", "\x80", "\xc3", "\xe4\xb8", "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\xaf"};
+    static const char *const bad[] = {"\xff",         "\x80",         "\xc3",    "\xe4\xb8",
+                                      "\xf0\x9f\x98", "\xed\xa0\x80", "\xc0\xaf"};
     bytes map = read_fixture("normal-map.bin");
     tfm__heap heap;
     (void)state;
@@ -231,9 +234,22 @@ static void test_ill_formed(void **state) {
 
 /* ---- Long texts ---- */
 
-static const char *const units[] = {"\xcc\x81\xcc\x96", "\xcc\x81", "a\xcc\x81", "\xe1\x84\x80\xe1\x85\xa1", "\xea\xb0\x80",
-                                    "\xef\xb7\xba", "\xe0\xa4\x95\xe0\xa5\x8d", "\xf0\x9f\x91\xa8\xe2\x80\x8d", "A ", "  ",
-                                    "\xff", "\xcc", "\xf0\x9f\x87\xa6", "''", "\xe2\x80\x8b", "ab"};
+static const char *const units[] = {"\xcc\x81\xcc\x96",
+                                    "\xcc\x81",
+                                    "a\xcc\x81",
+                                    "\xe1\x84\x80\xe1\x85\xa1",
+                                    "\xea\xb0\x80",
+                                    "\xef\xb7\xba",
+                                    "\xe0\xa4\x95\xe0\xa5\x8d",
+                                    "\xf0\x9f\x91\xa8\xe2\x80\x8d",
+                                    "A ",
+                                    "  ",
+                                    "\xff",
+                                    "\xcc",
+                                    "\xf0\x9f\x87\xa6",
+                                    "''",
+                                    "\xe2\x80\x8b",
+                                    "ab"};
 
 /* A megabyte of marks, which must be sorted, and much of anything else take no time to speak of. */
 static void test_linear_time(void **state) {
@@ -283,14 +299,16 @@ static void test_hostile_maps(void **state) {
         if (round % 5 == 0) size = seed % map.size;
         assert_int_equal(tfm__tokenizer_new(&heap, &t, NULL), TFM_OK);
         if (tfm__spm_charsmap(t, copy, size, "map", NULL) == TFM_OK) {
-            static const char text[] = "the \xe2\x84\xa2\x1eg e\xcc\x81 abc\r\n\xe1\x84\x80\xe1\x85\xa1\xff z";
+            static const char text[] =
+                "the \xe2\x84\xa2\x1eg e\xcc\x81 abc\r\n\xe1\x84\x80\xe1\x85\xa1\xff z";
             tfm__work *work = tfm__work_take(t);
             tfm__aligned out;
             t->step_count = 1;
             t->steps[0].kind = round % 2 ? TFM__NORMAL_SPM : TFM__NORMAL_PRECOMPILED;
             t->spm.remove_extra = round % 3;
             run(t, work, text, sizeof text - 1, true, &out);
-            for (size_t k = 0; k < out.length; k++) assert_true(tfm__aligned_span(&out, k, 1).end < sizeof text);
+            for (size_t k = 0; k < out.length; k++)
+                assert_true(tfm__aligned_span(&out, k, 1).end < sizeof text);
             tfm__work_free(work);
         }
         tfm__tokenizer_free(t);
@@ -346,13 +364,13 @@ static void test_tables(void **state) {
         assert_true((tfm__unicode_class(code) & TFM__CLASS_CLUSTER) <= TFM__CLUSTER_CONSONANT);
         if (r->canonical_count) assert_true(r->compatible_count);
     }
-    assert_int_equal(lower, 1487); /* Unicode 17; U+0130 is left out */
+    assert_int_equal(lower, 1487);          /* Unicode 17; U+0130 is left out */
     assert_int_equal(decompositions, 5722); /* as tokenizers counts them */
     assert_int_equal(tfm__unicode_compose('e', 0x301), 0xe9);
     assert_int_equal(tfm__unicode_compose(0x1100, 0x1161), 0xac00);
     assert_int_equal(tfm__unicode_compose(0xac00, 0x11a8), 0xac01);
     assert_int_equal(tfm__unicode_compose(0xac00, 0x11a7), TFM__NO_CODE);
-    assert_int_equal(tfm__unicode_compose(0x915, 0x93c), TFM__NO_CODE);  /* excluded from composition */
+    assert_int_equal(tfm__unicode_compose(0x915, 0x93c), TFM__NO_CODE);     /* excluded from composition */
     assert_int_equal(tfm__unicode_compose(0x11935, 0x11930), TFM__NO_CODE); /* newer than the reference */
     assert_int_equal(tfm__unicode_script(0x3042), tfm__unicode_script(0x4e2d));
     assert_int_equal(tfm__unicode_script(0x30fc), tfm__unicode_script(0x4e2d));
@@ -360,8 +378,10 @@ static void test_tables(void **state) {
     assert_int_equal(tfm__unicode_script('a'), tfm__unicode_script(0xe9));
     assert_int_not_equal(tfm__unicode_script('a'), tfm__unicode_script(0x3b1));
     assert_true(tfm__unicode_numeric(0x11de0) && tfm__unicode_numeric('1') && !tfm__unicode_numeric('a'));
-    assert_true(tfm__unicode_onig_word(0xb2) && !tfm__unicode_onig_word(0x200d) && tfm__unicode_onig_word('_'));
-    assert_true(tfm__unicode_entry(0x166d) & TFM__ENTRY_PUNCTUATION && !(tfm__unicode_entry(0x61d) & TFM__ENTRY_PUNCTUATION));
+    assert_true(tfm__unicode_onig_word(0xb2) && !tfm__unicode_onig_word(0x200d) &&
+                tfm__unicode_onig_word('_'));
+    assert_true(tfm__unicode_entry(0x166d) & TFM__ENTRY_PUNCTUATION &&
+                !(tfm__unicode_entry(0x61d) & TFM__ENTRY_PUNCTUATION));
 }
 
 static void test_clusters(void **state) {
@@ -373,15 +393,17 @@ static void test_clusters(void **state) {
         {"\r\nb", 2},
         {"\n\xcc\x81", 1},
         {"e\xcc\x81\xcc\x96x", 5},
-        {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8\xe1\x84\x80", 9},                   /* L V T */
-        {"\xea\xb0\x80\xe1\x86\xa8", 6},                                           /* LV T */
-        {"\xea\xb0\x81\xe1\x85\xa1", 3},                                           /* LVT, V */
-        {"\xf0\x9f\x87\xa6\xf0\x9f\x87\xa7\xf0\x9f\x87\xa8", 8},                   /* regional indicators by two */
-        {"\xf0\x9f\x91\xa8\xf0\x9f\x8f\xbb\xe2\x80\x8d\xf0\x9f\x91\xa8", 15},      /* pictographs and a joiner */
+        {"\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8\xe1\x84\x80", 9},              /* L V T */
+        {"\xea\xb0\x80\xe1\x86\xa8", 6},                                      /* LV T */
+        {"\xea\xb0\x81\xe1\x85\xa1", 3},                                      /* LVT, V */
+        {"\xf0\x9f\x87\xa6\xf0\x9f\x87\xa7\xf0\x9f\x87\xa8", 8},              /* regional indicators by two */
+        {"\xf0\x9f\x91\xa8\xf0\x9f\x8f\xbb\xe2\x80\x8d\xf0\x9f\x91\xa8", 15}, /* pictographs and a joiner */
         {"a\xe2\x80\x8d\xf0\x9f\x91\xa8", 4},
-        {"\xe0\xa4\x95\xe0\xa5\x8d\xe0\xa4\xb0", 9},                               /* consonant, linker, consonant */
-        {"\xe0\xa4\x95\xe2\x80\x8c\xe0\xa5\x8d\xe0\xa4\xb0", 9},                   /* broken by a non-joiner */
-        {"\xd8\x80" "a", 3},                                                         /* prepended */
+        {"\xe0\xa4\x95\xe0\xa5\x8d\xe0\xa4\xb0", 9},             /* consonant, linker, consonant */
+        {"\xe0\xa4\x95\xe2\x80\x8c\xe0\xa5\x8d\xe0\xa4\xb0", 9}, /* broken by a non-joiner */
+        {"\xd8\x80"
+         "a",
+         3}, /* prepended */
         {"\xff\xcc\x81", 1},
     };
     (void)state;
@@ -393,8 +415,9 @@ static void test_clusters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_recorded),      cmocka_unit_test(test_ill_formed),     cmocka_unit_test(test_linear_time),
-        cmocka_unit_test(test_hostile_maps),  cmocka_unit_test(test_refused_memory), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_recorded),       cmocka_unit_test(test_ill_formed),
+        cmocka_unit_test(test_linear_time),    cmocka_unit_test(test_hostile_maps),
+        cmocka_unit_test(test_refused_memory), cmocka_unit_test(test_tables),
         cmocka_unit_test(test_clusters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,7 +80,8 @@ static inline bool tfm__rewrite_put(tfm__rewriter *writer, const void *bytes, si
 }
 
 /* Appends the bytes [at, at + length) of a text as they are. False: memory refused. */
-static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at, size_t length) {
+static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *from, size_t at,
+                                     size_t length) {
     tfm__span *to;
     if (!tfm__buffer_append(writer->text, from->data + at, length)) return false;
     if (!writer->spans || length == 0) return true;
@@ -92,8 +93,8 @@ static inline bool tfm__rewrite_copy(tfm__rewriter *writer, const tfm__aligned *
     return true;
 }
 
-/* Appends what is left of a text of which [0, copied) has been dealt with; a text of which nothing has been changed stays
- * where it is. False: memory refused. */
+/* Appends what is left of a text of which [0, copied) has been dealt with; a text of which nothing has been
+ * changed stays where it is. False: memory refused. */
 static inline bool tfm__rewrite_rest(tfm__rewriter *writer, const tfm__aligned *from, size_t copied) {
     writer->same = copied == 0 && writer->text->size == 0;
     return writer->same || tfm__rewrite_copy(writer, from, copied, from->length - copied);

@@ -1,14 +1,14 @@
-/* normalize.c - what is done to a text before it is cut into pieces: the steps, one after the other, each over the whole
- * segment. Called by encode.c for every segment between whole-matched tokens, and by the loaders for the normal forms of
- * added tokens. Sources: Hugging Face tokenizers' normalizers. */
+/* normalize.c - what is done to a text before it is cut into pieces: the steps, one after the other, each
+ * over the whole segment. Called by encode.c for every segment between whole-matched tokens, and by the
+ * loaders for the normal forms of added tokens. Sources: Hugging Face tokenizers' normalizers. */
 #include "tokenizer/normalize.h"
 
 #include "tokenizer/unicode_normal.h"
 
 /* ---- Replace ---- */
 
-/* Where replacements are written to, and how far the old text has been copied. What takes the place of a match has the
- * span of the match's last character; of an empty match, of the character in front of it. */
+/* Where replacements are written to, and how far the old text has been copied. What takes the place of a
+ * match has the span of the match's last character; of an empty match, of the character in front of it. */
 typedef struct replacing {
     const tfm__aligned *text;
     const uint8_t *to;
@@ -83,8 +83,8 @@ static bool replace_literal(replacing *r, const uint8_t *from, size_t from_lengt
     return replace_rest(r);
 }
 
-/* Matches of an expression in the well-formed stretch [begin, end): an empty one right behind the match before it does
- * not count. */
+/* Matches of an expression in the well-formed stretch [begin, end): an empty one right behind the match
+ * before it does not count. */
 static int32_t replace_stretch(const tfm_tokenizer *tokenizer, tfm__work *work, uint32_t regex, replacing *r,
                                size_t begin, size_t end, tfm_error *error) {
     const uint8_t *text = r->text->data + begin;
@@ -92,8 +92,8 @@ static int32_t replace_stretch(const tfm_tokenizer *tokenizer, tfm__work *work, 
     while (from <= length) {
         size_t match, match_end;
         bool found;
-        int32_t rc = tfm__regex_find(tokenizer->regexes[regex], work->heap, &work->regex, text, length, from, &match,
-                                     &match_end, &found, error);
+        int32_t rc = tfm__regex_find(tokenizer->regexes[regex], work->heap, &work->regex, text, length, from,
+                                     &match, &match_end, &found, error);
         if (rc) return rc;
         if (!found) break;
         if (match == match_end && match == last) {
@@ -103,7 +103,8 @@ static int32_t replace_stretch(const tfm_tokenizer *tokenizer, tfm__work *work, 
             continue;
         }
         from = last = match_end;
-        if (!replace(r, begin + match, begin + match_end)) return tfm__fail_memory(error, work->heap, r->to_length);
+        if (!replace(r, begin + match, begin + match_end))
+            return tfm__fail_memory(error, work->heap, r->to_length);
     }
     return TFM_OK;
 }

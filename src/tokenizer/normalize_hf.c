@@ -1,9 +1,10 @@
-/* normalize_hf.c - Hugging Face's normalizers that look at single characters or clusters. Called by normalize.c.
+/* normalize_hf.c - Hugging Face's normalizers that look at single characters or clusters. Called by
+ * normalize.c.
  *
- * What a character becomes has the span of that character; what is dropped leaves no trace. The two exceptions are
- * BertNormalizer with strip_accents, which decomposes (unicode_normal.c), and Precompiled, which counts changes against
- * the characters in front of them: see there. Ill-formed bytes are kept. Source: tokenizers' normalizers and
- * NormalizedString; the crate spm_precompiled. */
+ * What a character becomes has the span of that character; what is dropped leaves no trace. The two
+ * exceptions are BertNormalizer with strip_accents, which decomposes (unicode_normal.c), and Precompiled,
+ * which counts changes against the characters in front of them: see there. Ill-formed bytes are kept. Source:
+ * tokenizers' normalizers and NormalizedString; the crate spm_precompiled. */
 #include "tokenizer/normalize.h"
 
 #include "tokenizer/unicode_normal.h"
@@ -33,8 +34,8 @@ static uint32_t nmt_of(uint32_t code) {
         return code == 0 || (code > 0x7f && code != 0x8f && code != 0x9f) ? code : DROPPED;
     }
     if (code < 0x1680) return code;
-    if (code == 0x1680 || (code >= 0x200b && code <= 0x200f) || code == 0x2028 || code == 0x2029 || code == 0x2581 ||
-        code == 0xfeff || code == 0xfffd)
+    if (code == 0x1680 || (code >= 0x200b && code <= 0x200f) || code == 0x2028 || code == 0x2029 ||
+        code == 0x2581 || code == 0xfeff || code == 0xfffd)
         return ' ';
     return code;
 }
@@ -60,7 +61,8 @@ bool tfm__hf_each(uint32_t kind, const tfm__aligned *text, tfm__rewriter *out) {
         }
         span = tfm__aligned_span(text, i, used);
         if (!tfm__rewrite_copy(out, text, copied, i - copied)) return false;
-        if (now != DROPPED && !(kind == TFM__NORMAL_LOWERCASE ? put_lower(out, code, span) : put_code(out, now, span)))
+        if (now != DROPPED &&
+            !(kind == TFM__NORMAL_LOWERCASE ? put_lower(out, code, span) : put_code(out, now, span)))
             return false;
         i += used;
         copied = i;
@@ -184,8 +186,8 @@ bool tfm__hf_strip(uint32_t flags, const tfm__aligned *text, tfm__rewriter *out)
     return tfm__rewrite_copy(out, text, begin, end - begin);
 }
 
-/* What is put in front has the span of the first character. If nothing is put in front, that character loses its own:
- * the reference counts it as one more. */
+/* What is put in front has the span of the first character. If nothing is put in front, that character loses
+ * its own: the reference counts it as one more. */
 bool tfm__hf_prepend(const uint8_t *what, size_t count, const tfm__aligned *text, tfm__rewriter *out) {
     uint32_t used;
     tfm__span span;
@@ -197,11 +199,12 @@ bool tfm__hf_prepend(const uint8_t *what, size_t count, const tfm__aligned *text
 
 bool tfm__hf_byte_level(const tfm__aligned *text, tfm__rewriter *out) {
     for (size_t i = 0; i < text->length;) {
-        uint32_t used, code = tfm__utf8_read(text->data + i, text->length - i, &used);
-        tfm__span span = tfm__aligned_span(text, i, used);
+        uint32_t used;
+        tfm__span span;
+        (void)tfm__utf8_read(text->data + i, text->length - i, &used);
+        span = tfm__aligned_span(text, i, used);
         for (uint32_t k = 0; k < used; k++)
             if (!put_code(out, tfm__alphabet_code(text->data[i + k]), span)) return false;
-        (void)code;
         i += used;
     }
     return true;
@@ -209,11 +212,11 @@ bool tfm__hf_byte_level(const tfm__aligned *text, tfm__rewriter *out) {
 
 /* ---- Precompiled ---- */
 
-/* The reference makes a list of characters, each with a change: 0 takes the place of a character of the old text, 1 is
- * put behind what was there, -n takes the place of one and of n more. A part that is replaced by fewer characters adds
- * the difference to the last one of the list, whatever part that came from, and loses it if the list is empty: from then
- * on characters count as if they stood where earlier ones did. The last one of the list waits here, so that it can be
- * changed; at is how far the places have been taken. */
+/* The reference makes a list of characters, each with a change: 0 takes the place of a character of the old
+ * text, 1 is put behind what was there, -n takes the place of one and of n more. A part that is replaced by
+ * fewer characters adds the difference to the last one of the list, whatever part that came from, and loses
+ * it if the list is empty: from then on characters count as if they stood where earlier ones did. The last
+ * one of the list waits here, so that it can be changed; at is how far the places have been taken. */
 typedef struct places {
     const tfm__aligned *text;
     tfm__rewriter *out;
@@ -239,7 +242,8 @@ static bool place_flush(places *p) {
         p->at += used;
         if (used == 0) break;
     }
-    return p->code == TFM__NO_CODE ? tfm__rewrite_put(p->out, &p->byte, 1, span) : put_code(p->out, p->code, span);
+    return p->code == TFM__NO_CODE ? tfm__rewrite_put(p->out, &p->byte, 1, span)
+                                   : put_code(p->out, p->code, span);
 }
 
 static bool place_put(places *p, uint32_t code, uint8_t byte, ptrdiff_t change) {
@@ -273,12 +277,14 @@ static bool place_part(places *p, const uint8_t *part, size_t length, size_t old
     return true;
 }
 
-/* ASCII in front of ASCII is a cluster of its own, and unchanged unless the map has it: copied as long as characters
- * take their own places. The last one waits, as it would in the list. Returns how many bytes were dealt with. */
+/* ASCII in front of ASCII is a cluster of its own, and unchanged unless the map has it: copied as long as
+ * characters take their own places. The last one waits, as it would in the list. Returns how many bytes were
+ * dealt with. */
 static size_t place_plain(places *p, const tfm__spm_rules *rules, size_t at, bool *ok) {
     const uint8_t *bytes = p->text->data;
     size_t end = at;
-    while (end < p->text->length && bytes[end] < 0x80 && bytes[end] != '\r' && !rules->touched[bytes[end]]) end++;
+    while (end < p->text->length && bytes[end] < 0x80 && bytes[end] != '\r' && !rules->touched[bytes[end]])
+        end++;
     if (end < p->text->length && bytes[end] >= 0x80 && end > at) end--;
     if (end <= at + 1 || !(*ok = place_flush(p)) || p->at != at) return 0;
     *ok = tfm__rewrite_copy(p->out, p->text, at, end - 1 - at) && place_put(p, bytes[end - 1], 0, 0);
@@ -287,8 +293,8 @@ static size_t place_plain(places *p, const tfm__spm_rules *rules, size_t at, boo
     return end - at;
 }
 
-/* Clusters below six bytes are looked up whole, all characters of others alone. Whichever: the shortest key that the
- * part begins with counts, and what it leaves of the part is dropped. */
+/* Clusters below six bytes are looked up whole, all characters of others alone. Whichever: the shortest key
+ * that the part begins with counts, and what it leaves of the part is dropped. */
 bool tfm__hf_precompiled(const tfm__spm_rules *rules, const tfm__aligned *text, tfm__rewriter *out) {
     places p = {.text = text, .out = out, .behind = tfm__aligned_span(text, 0, 0)};
     const uint8_t *bytes = text->data;
@@ -305,7 +311,8 @@ bool tfm__hf_precompiled(const tfm__spm_rules *rules, const tfm__aligned *text, 
         if (cluster < 6) value = tfm__spm_map(rules, bytes + i, cluster, true, &used);
         if (used) {
             const char *part = rules->replacements + value;
-            if (!place_part(&p, (const uint8_t *)part, strlen(part), count_chars(bytes + i, cluster))) return false;
+            if (!place_part(&p, (const uint8_t *)part, strlen(part), count_chars(bytes + i, cluster)))
+                return false;
             continue;
         }
         for (size_t k = i; k < i + cluster;) {

@@ -1,7 +1,8 @@
 /* normalize_spm.c - SentencePiece's normaliser. Called by normalize.c; the loaders hand it the character map.
  *
- * Offsets are SentencePiece's: every byte of the result begins where the part of the text that it was made from begins,
- * and ends where the next byte begins. So of the parts of a ligature the last has all of it and the others nothing.
+ * Offsets are SentencePiece's: every byte of the result begins where the part of the text that it was made
+ * from begins, and ends where the next byte begins. So of the parts of a ligature the last has all of it and
+ * the others nothing.
  *
  * At every place the longest user-defined piece is kept as it is, else the longest key of the character map
  * is replaced, else one character is kept, an ill-formed byte becoming U+FFFD; spaces are squeezed, turned
@@ -12,7 +13,8 @@
 
 static uint32_t unit_offset(uint32_t unit) { return (unit >> 10) << ((unit & 0x200u) >> 6); }
 
-/* Goes from a node (where its children's labels count from) to its child for a byte; false if there is none. */
+/* Goes from a node (where its children's labels count from) to its child for a byte; false if there is none.
+ */
 static bool map_step(const tfm__spm_rules *rules, size_t *node, uint8_t byte, uint32_t *unit) {
     size_t at = *node ^ byte;
     if (byte == 0 || at >= rules->unit_count) return false;
@@ -22,7 +24,8 @@ static bool map_step(const tfm__spm_rules *rules, size_t *node, uint8_t byte, ui
     return *node < rules->unit_count;
 }
 
-size_t tfm__spm_map(const tfm__spm_rules *rules, const uint8_t *text, size_t length, bool shortest, size_t *used) {
+size_t tfm__spm_map(const tfm__spm_rules *rules, const uint8_t *text, size_t length, bool shortest,
+                    size_t *used) {
     size_t node, value = 0;
     uint32_t unit;
     *used = 0;
@@ -127,20 +130,21 @@ static bool is_plain(const tfm_tokenizer *tokenizer, uint8_t byte) {
            !(tokenizer->has_frozen && tokenizer->frozen.first[byte]);
 }
 
-/* Length of the front of a text that stays as it is and needs no look: ASCII that begins no key of the map, nor with the
- * ASCII behind it. */
+/* Length of the front of a text that stays as it is and needs no look: ASCII that begins no key of the map,
+ * nor with the ASCII behind it. */
 static size_t plain_run(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length) {
     size_t i = 0;
     while (i < length && is_plain(tokenizer, text[i])) i++;
     return i > 0 && i < length && text[i] >= 0x80 ? i - 1 : i;
 }
 
-/* The front of a text that holds no character beyond plain ones and spaces, where nobody asks for offsets: writes what
- * becomes of it and returns its length; 0: there is none, or (*ok false) memory was refused. */
-static size_t plain_words(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length, bool *after_space,
-                          tfm__rewriter *out, bool *ok) {
+/* The front of a text that holds no character beyond plain ones and spaces, where nobody asks for offsets:
+ * writes what becomes of it and returns its length; 0: there is none, or (*ok false) memory was refused. */
+static size_t plain_words(const tfm_tokenizer *tokenizer, const uint8_t *text, size_t length,
+                          bool *after_space, tfm__rewriter *out, bool *ok) {
     const tfm__spm_rules *rules = &tokenizer->spm;
-    bool spaces = !rules->touched[' '] && !(tokenizer->has_frozen && tokenizer->frozen.first[' ']), space = *after_space;
+    bool spaces = !rules->touched[' '] && !(tokenizer->has_frozen && tokenizer->frozen.first[' ']),
+         space = *after_space;
     size_t i = 0, most = TFM__MIN(length, 4096u);
     uint8_t *at;
     if (out->spans || !(is_plain(tokenizer, text[0]) || (spaces && text[0] == ' '))) return 0;
@@ -215,7 +219,8 @@ bool tfm__spm_normalize(const tfm_tokenizer *tokenizer, const tfm__aligned *from
         for (size_t k = 0; k < p.length;) {
             size_t word = k;
             while (word < p.length && p.text[word] != ' ') word++;
-            if (word > k ? !put(out, p.text + k, word - k, begin) : !put_space(rules, out, begin)) return false;
+            if (word > k ? !put(out, p.text + k, word - k, begin) : !put_space(rules, out, begin))
+                return false;
             k = word > k ? word : k + 1;
         }
         if (p.length) after_space = rules->remove_extra && p.text[p.length - 1] == ' ';

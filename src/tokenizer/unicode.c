@@ -1,6 +1,7 @@
 /* unicode.c - UTF-8, grapheme clusters and scripts. Called by the splitters, the normalisers and the encoder.
  *
- * Sources: the Unicode Standard, sections 3.9 and 24; Unicode Standard Annex #29 (extended grapheme clusters). */
+ * Sources: the Unicode Standard, sections 3.9 and 24; Unicode Standard Annex #29 (extended grapheme
+ * clusters). */
 #include "tokenizer/unicode.h"
 
 uint32_t tfm__utf8_write(uint32_t code, uint8_t out[4]) {
@@ -88,9 +89,11 @@ static bool joins(const cluster_state *state, uint32_t last_code, uint32_t class
     if (last == TFM__CLUSTER_L &&
         (class == TFM__CLUSTER_L || class == TFM__CLUSTER_V || class == TFM__CLUSTER_HANGUL))
         return true;
-    if ((last == TFM__CLUSTER_V || (last == TFM__CLUSTER_HANGUL && is_lv(last_code))) && class == TFM__CLUSTER_V)
+    if ((last == TFM__CLUSTER_V || (last == TFM__CLUSTER_HANGUL && is_lv(last_code))) &&
+        class == TFM__CLUSTER_V)
         return true;
-    if ((last == TFM__CLUSTER_V || last == TFM__CLUSTER_T || last == TFM__CLUSTER_HANGUL) && class == TFM__CLUSTER_T)
+    if ((last == TFM__CLUSTER_V || last == TFM__CLUSTER_T || last == TFM__CLUSTER_HANGUL) &&
+        class == TFM__CLUSTER_T)
         return true;
     if (is_extend(class) || class == TFM__CLUSTER_ZWJ || class == TFM__CLUSTER_SPACING) return true;
     if (last == TFM__CLUSTER_PREPEND) return true;
@@ -100,11 +103,13 @@ static bool joins(const cluster_state *state, uint32_t last_code, uint32_t class
 }
 
 static void take(cluster_state *state, uint32_t class) {
-    bool inside = class == TFM__CLUSTER_EXTEND_IN || class == TFM__CLUSTER_LINKER || class == TFM__CLUSTER_ZWJ;
+    bool inside =
+        class == TFM__CLUSTER_EXTEND_IN || class == TFM__CLUSTER_LINKER || class == TFM__CLUSTER_ZWJ;
     state->odd_regional = class == TFM__CLUSTER_REGIONAL && !state->odd_regional;
     state->pictograph =
         class == TFM__CLUSTER_PICTOGRAPH ||
-        (state->pictograph && (is_extend(class) || (class == TFM__CLUSTER_ZWJ && state->last != TFM__CLUSTER_ZWJ)));
+        (state->pictograph &&
+         (is_extend(class) || (class == TFM__CLUSTER_ZWJ && state->last != TFM__CLUSTER_ZWJ)));
     state->consonant = class == TFM__CLUSTER_CONSONANT || (state->consonant && inside);
     state->linked = state->consonant && (class == TFM__CLUSTER_LINKER || (state->linked && inside));
     state->last = class;
@@ -133,6 +138,7 @@ size_t tfm__unicode_cluster(const uint8_t *text, size_t length) {
 uint32_t tfm__unicode_script(uint32_t code) {
     uint32_t script = tfm__unicode_raw_script(code);
     if (code == ' ') return TFM__SCRIPT_ANY;
-    if (code == 0x30fc || script == tfm__script_han[1] || script == tfm__script_han[2]) return tfm__script_han[0];
+    if (code == 0x30fc || script == tfm__script_han[1] || script == tfm__script_han[2])
+        return tfm__script_han[0];
     return script;
 }

@@ -60,8 +60,9 @@ enum tfm__category {
 
 #define TFM__ENTRY_CATEGORY 0x1fu
 #define TFM__ENTRY_SPACE 0x20u
-#define TFM__ENTRY_WORD 0x40u        /* \w of Rust's regular expressions (UTS #18) */
-#define TFM__ENTRY_PUNCTUATION 0x80u /* of Hugging Face's pre-tokenizers: category P of Unicode 8, ASCII's symbols */
+#define TFM__ENTRY_WORD 0x40u /* \w of Rust's regular expressions (UTS #18) */
+#define TFM__ENTRY_PUNCTUATION                                                                               \
+    0x80u /* of Hugging Face's pre-tokenizers: category P of Unicode 8, ASCII's symbols */
 
 extern const char tfm__unicode_version[];
 extern const uint16_t tfm__unicode_index[8704];
@@ -79,12 +80,14 @@ static inline uint32_t tfm__entry_set(uint32_t entry) {
 
 /* Rust's char::is_numeric, which Hugging Face's Digits asks: category N of Unicode 17. */
 static inline bool tfm__unicode_numeric(uint32_t code) {
-    return (tfm__entry_set(tfm__unicode_entry(code)) & TFM__SET_N) || code - 0x11de0u < 10 || code - 0x16ff4u < 3;
+    return (tfm__entry_set(tfm__unicode_entry(code)) & TFM__SET_N) || code - 0x11de0u < 10 ||
+           code - 0x16ff4u < 3;
 }
 
 /* \w of Oniguruma outside of classes: no joiners, but the superscripts and fractions of Latin-1. */
 static inline bool tfm__unicode_onig_word(uint32_t code) {
-    if (code < 0x100 && (code == 0xb2 || code == 0xb3 || code == 0xb9 || (code >= 0xbc && code <= 0xbe))) return true;
+    if (code < 0x100 && (code == 0xb2 || code == 0xb3 || code == 0xb9 || (code >= 0xbc && code <= 0xbe)))
+        return true;
     return (tfm__unicode_entry(code) & TFM__ENTRY_WORD) && code != 0x200c && code != 0x200d;
 }
 

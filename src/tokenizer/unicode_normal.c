@@ -1,15 +1,17 @@
-/* unicode_normal.c - the normal forms of Unicode, with where every character came from. Called by the normalising steps.
+/* unicode_normal.c - the normal forms of Unicode, with where every character came from. Called by the
+ * normalising steps.
  *
- * A text is read up to a character that may not stand as it is; the stretch around it, from one character that nothing
- * in front of it can act on to the next, is decomposed, its marks are put in canonical order, and it is composed again
- * where the form asks for it. All else is copied. Runs of marks may be as long as the text: they are sorted by merging,
- * so that a hostile one costs n log n.
+ * A text is read up to a character that may not stand as it is; the stretch around it, from one character
+ * that nothing in front of it can act on to the next, is decomposed, its marks are put in canonical order,
+ * and it is composed again where the form asks for it. All else is copied. Runs of marks may be as long as
+ * the text: they are sorted by merging, so that a hostile one costs n log n.
  *
- * Where characters came from is counted as Hugging Face tokenizers counts it: of a decomposed character the first part
- * takes the place of a character of the old text, the others (change 1) are put behind what was there; a composed
- * character takes the place of one and of those that its parts took (change below 0). Marks that were put in another
- * order keep their changes, not their places. Sources: Unicode Standard Annex #15; for the counting, the crate
- * unicode-normalization-alignments and NormalizedString::transform of tokenizers. */
+ * Where characters came from is counted as Hugging Face tokenizers counts it: of a decomposed character the
+ * first part takes the place of a character of the old text, the others (change 1) are put behind what was
+ * there; a composed character takes the place of one and of those that its parts took (change below 0). Marks
+ * that were put in another order keep their changes, not their places. Sources: Unicode Standard Annex #15;
+ * for the counting, the crate unicode-normalization-alignments and NormalizedString::transform of tokenizers.
+ */
 #include "tokenizer/unicode_normal.h"
 
 typedef struct part {
@@ -19,14 +21,23 @@ typedef struct part {
 } part;
 
 /* Hangul (Unicode Standard, section 3.12). */
-enum { S_BASE = 0xac00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11a7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28 };
+enum {
+    S_BASE = 0xac00,
+    L_BASE = 0x1100,
+    V_BASE = 0x1161,
+    T_BASE = 0x11a7,
+    L_COUNT = 19,
+    V_COUNT = 21,
+    T_COUNT = 28
+};
 enum { S_COUNT = L_COUNT * V_COUNT * T_COUNT };
 
 uint32_t tfm__unicode_compose(uint32_t first, uint32_t second) {
     size_t low = 0, high = tfm__normal_pair_count;
     if (first - L_BASE < L_COUNT && second - V_BASE < V_COUNT)
         return S_BASE + ((first - L_BASE) * V_COUNT + (second - V_BASE)) * T_COUNT;
-    if (first - S_BASE < S_COUNT && (first - S_BASE) % T_COUNT == 0 && second > T_BASE && second - T_BASE < T_COUNT)
+    if (first - S_BASE < S_COUNT && (first - S_BASE) % T_COUNT == 0 && second > T_BASE &&
+        second - T_BASE < T_COUNT)
         return first + (second - T_BASE);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -53,7 +64,8 @@ static bool decompose(uint32_t code, bool compatible, tfm__buffer *out) {
         parts[2] = T_BASE + last;
         count = last ? 3 : 2;
     } else if (count) {
-        memcpy(parts, tfm__normal_pool + (compatible ? record->compatible : record->canonical), count * sizeof *parts);
+        memcpy(parts, tfm__normal_pool + (compatible ? record->compatible : record->canonical),
+               count * sizeof *parts);
     } else {
         parts[0] = code;
         count = 1;
@@ -152,9 +164,11 @@ static bool put_char(void *arg, uint32_t code, tfm__span span) {
     return tfm__rewrite_put(arg, bytes, used, span);
 }
 
-/* Below the first byte of this, nothing needs a look: ASCII and, for NFD, U+0080-00BF, for NFC, up to U+02FF. Bytes
- * 80-BF that begin no character are below as well and are kept, as they should be. */
-static uint8_t quick_limit(int form) { return form == TFM__FORM_NFC ? 0xcc : form == TFM__FORM_NFD ? 0xc3 : 0x80; }
+/* Below the first byte of this, nothing needs a look: ASCII and, for NFD, U+0080-00BF, for NFC, up to U+02FF.
+ * Bytes 80-BF that begin no character are below as well and are kept, as they should be. */
+static uint8_t quick_limit(int form) {
+    return form == TFM__FORM_NFC ? 0xcc : form == TFM__FORM_NFD ? 0xc3 : 0x80;
+}
 
 /* Where the last character of [from, end) begins; end if it is ill-formed. */
 static size_t last_begin(const uint8_t *text, size_t from, size_t end) {
@@ -213,13 +227,15 @@ bool tfm__normal_text(int form, const tfm__aligned *from, tfm__rewriter *out, tf
         }
         record = tfm__normal_record_of(code);
         if (record->flags & TFM__NORMAL_APART(form)) start = i;
-        if (!(record->flags & TFM__NORMAL_OTHER(form)) && (record->combining == 0 || record->combining >= before)) {
+        if (!(record->flags & TFM__NORMAL_OTHER(form)) &&
+            (record->combining == 0 || record->combining >= before)) {
             before = record->combining;
             i += used;
             continue;
         }
         end = stretch_end(form, text, i + used, length);
-        if (!tfm__rewrite_copy(out, from, copied, start - copied) || !read_chars(from, start, end, &scratch[0]) ||
+        if (!tfm__rewrite_copy(out, from, copied, start - copied) ||
+            !read_chars(from, start, end, &scratch[0]) ||
             !tfm__normal_stretch(form, (const tfm__normal_char *)(const void *)scratch[0].data,
                                  scratch[0].size / sizeof(tfm__normal_char), &scratch[1], put_char, out))
             return false;

@@ -1,6 +1,6 @@
-/* fuzz_normalize.c - any bytes as a character map and a text: every normalising step, and some in a row, must take any
- * text, make the same of it with and without offsets, and keep these within the text. The input: a byte that chooses the
- * steps, two with the size of the map, the map, the text. */
+/* fuzz_normalize.c - any bytes as a character map and a text: every normalising step, and some in a row, must
+ * take any text, make the same of it with and without offsets, and keep these within the text. The input: a
+ * byte that chooses the steps, two with the size of the map, the map, the text. */
 #include <stdlib.h>
 
 #include "tokenizer/normalize.h"
@@ -14,7 +14,8 @@ static void check(int holds) {
 static void set_steps(tfm_tokenizer *t, uint8_t choice) {
     const int last = TFM__NORMAL_BYTE_LEVEL;
     tfm__slice from, to;
-    check(tfm__vocab_store(t, "e", 1, &from, NULL) == TFM_OK && tfm__vocab_store(t, "\xc3\xa9 x", 4, &to, NULL) == TFM_OK);
+    check(tfm__vocab_store(t, "e", 1, &from, NULL) == TFM_OK &&
+          tfm__vocab_store(t, "\xc3\xa9 x", 4, &to, NULL) == TFM_OK);
     for (int kind = 0; kind <= last; kind++) {
         bool alone = choice % 32 == kind, in_row = choice % 32 > last && kind % 5 == choice % 5;
         tfm__normal_step *step = &t->steps[t->step_count];
