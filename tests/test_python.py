@@ -1,6 +1,7 @@
 """The Python binding on a small model. TFM_LIBRARY names the library, TFM_TEST_MODEL the model (a GGUF file)."""
 
 import gc
+import json
 import os
 import pickle
 import signal
@@ -611,6 +612,24 @@ class Encodings(unittest.TestCase):
                 rows("a", **wrong)
         with self.assertRaises(tfm.TokenError):
             rows("a", padding=True, pad_id=10**6)
+
+    def test_types_of_what_is_cut_off(self) -> None:
+        """A template types what stays; parts that were cut off keep 0 and 1, but for BertProcessing (tokenizers 0.23)."""
+        words = {word: i for i, word in enumerate("[UNK] [CLS] [SEP] a b c d".split())}
+        pieces = [{"Sequence": {"id": "A", "type_id": 3}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+                  {"Sequence": {"id": "B", "type_id": 0}}]  # fmt: skip
+        template = {"type": "TemplateProcessing", "single": pieces[:2], "pair": pieces,
+                    "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": [2], "tokens": ["[SEP]"]}}}  # fmt: skip
+        bert = {"type": "RobertaProcessing", "sep": ["[SEP]", 2], "cls": ["[CLS]", 1], "trim_offsets": False,
+                "add_prefix_space": False}  # fmt: skip
+        expected = {"TemplateProcessing": [[3, 0, 0], [0, 0, 0], [0, 0, 1], [3, 0, 1]], "RobertaProcessing": [[0] * 6] * 4}
+        for processor, length in ((template, 3), (bert, 6)):
+            file = {"version": "1.0", "added_tokens": [], "normalizer": None, "pre_tokenizer": {"type": "WhitespaceSplit"},
+                    "post_processor": processor, "decoder": None,
+                    "model": {"type": "WordLevel", "vocab": words, "unk_token": "[UNK]"}}  # fmt: skip
+            tokenizer = tfm.Tokenizer.from_bytes(json.dumps(file).encode())
+            encoding = tokenizer.encode_batch([("a b", "c d")], max_length=length, overflow=True)
+            self.assertEqual([row.type_ids.tolist() for row in encoding], expected[processor["type"]])
 
     def test_special_tokens(self) -> None:
         end, text = self.ranks.special_tokens["<|end|>"], "a<|end|>"

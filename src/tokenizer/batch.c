@@ -256,10 +256,21 @@ typedef struct walker {
     size_t length, start, index;
 } walker;
 
-/* Goes to the character that holds byte at, or to the end. Ranges mostly follow each other; one that lies
- * before makes it begin anew. */
+/* One character back: bytes that end in a well-formed character cannot be cut up in another way. */
+static void walk_back(walker *w) {
+    size_t length = 1;
+    for (size_t n = 2; n <= 4 && n <= w->start; n++) {
+        uint32_t used = 0;
+        if (tfm__utf8_read(w->text + w->start - n, n, &used) != TFM__NO_CODE && used == n) length = n;
+    }
+    w->start -= length;
+    w->index--;
+}
+
+/* Goes to the character that holds byte at, or to the end. Ranges mostly follow each other, and are never far
+ * apart. */
 static void walk_to(walker *w, size_t at) {
-    if (at < w->start) w->start = w->index = 0;
+    while (at < w->start) walk_back(w);
     while (w->start < w->length) {
         uint32_t used = 1;
         if (w->text[w->start] >= 0x80) (void)tfm__utf8_read(w->text + w->start, w->length - w->start, &used);
@@ -324,10 +335,14 @@ static void write_row(const batch *b, size_t r) {
     for (size_t i = 0; b->pad_left && i < padding; i++) put_mark(out, at++, b->pad_token, b->pad_type, false);
     for (uint32_t p = 0; p < frame.count; p++) {
         tfm__frame_part part = frame.parts[p];
+        bool pair = part.token == TFM__FRAME_PAIR;
+        if (part.token < 0 && (pair ? row->pair_cut : row->text_cut) &&
+            !(frame.added && b->tokenizer->frame_types_all))
+            part.type = pair; /* the reference types only what stays */
         if (part.token >= 0)
             put_mark(out, at++, part.token, part.type, true);
         else
-            at += put_sequence(b, row, part.token == TFM__FRAME_PAIR, part.type, at);
+            at += put_sequence(b, row, pair, part.type, at);
     }
     while (at < end) put_mark(out, at++, b->pad_token, b->pad_type, false);
 }

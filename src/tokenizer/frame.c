@@ -55,8 +55,10 @@ static bool part_of(const tfm__truncation *truncation, size_t count, size_t most
     return true;
 }
 
-static int32_t put_row(tfm__buffer *rows, size_t input, tfm__range text, tfm__range pair, tfm_error *error) {
-    tfm__row row = {input, text, pair};
+/* Part number i of the text and k of the pair. */
+static int32_t put_row(tfm__buffer *rows, size_t input, tfm__range text, tfm__range pair, size_t i, size_t k,
+                       tfm_error *error) {
+    tfm__row row = {input, text, pair, i > 0, k > 0};
     return tfm__buffer_append(rows, &row, sizeof row) ? TFM_OK
                                                       : tfm__fail_memory(error, rows->heap, sizeof row);
 }
@@ -101,7 +103,7 @@ int32_t tfm__truncate(const tfm__truncation *truncation, size_t input, size_t te
     size_t most, text_most, pair_most;
     int32_t rc;
     if (!truncation->on || text_count + pair_count + added <= truncation->max_length)
-        return put_row(rows, input, text, second, error);
+        return put_row(rows, input, text, second, 0, 0, error);
     if (truncation->max_length < added)
         return tfm__fail(error, TFM_E_ARGUMENT, "truncation to %zu tokens, of which the frame needs %zu",
                          truncation->max_length, added);
@@ -114,14 +116,14 @@ int32_t tfm__truncate(const tfm__truncation *truncation, size_t input, size_t te
                          truncation->stride);
     (void)part_of(truncation, text_count, text_most, 0, &text);
     (void)part_of(truncation, pair_count, pair_most, 0, &second);
-    if ((rc = put_row(rows, input, text, second, error)) != 0 || !truncation->overflow) return rc;
+    if ((rc = put_row(rows, input, text, second, 0, 0, error)) != 0 || !truncation->overflow) return rc;
     /* every further part of the text with every part of the pair, then the first with the pair's further ones
      */
     for (size_t i = 1; part_of(truncation, text_count, text_most, i, &text); i++)
         for (size_t k = 0; part_of(truncation, pair_count, pair_most, k, &second); k++)
-            if ((rc = put_row(rows, input, text, second, error)) != 0) return rc;
+            if ((rc = put_row(rows, input, text, second, i, k, error)) != 0) return rc;
     (void)part_of(truncation, text_count, text_most, 0, &text);
     for (size_t k = 1; part_of(truncation, pair_count, pair_most, k, &second); k++)
-        if ((rc = put_row(rows, input, text, second, error)) != 0) return rc;
+        if ((rc = put_row(rows, input, text, second, 0, k, error)) != 0) return rc;
     return TFM_OK;
 }

@@ -28,6 +28,7 @@ typedef struct tfm__range {
 typedef struct tfm__row {
     size_t input;
     tfm__range text, pair;
+    bool text_cut, pair_cut; /* a part that was cut off, not the one that stays */
 } tfm__row;
 
 /* What to cut off (the fields of tfm_batch_options, defaults settled). */

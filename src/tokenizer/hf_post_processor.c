@@ -125,6 +125,7 @@ static int32_t read_part(tfm__hf *hf, tfm__json_value part) {
     if (t->has_template) return tfm__hf_unsupported(hf, part, PART, "a second template");
     t->has_template = true;
     if (roberta && (rc = read_trim(hf, part, PART " RobertaProcessing")) != 0) return rc;
+    t->frame_types_all = roberta || bert;
     if (roberta || bert) return read_cls_sep(hf, part, roberta);
     rc = read_template(hf, part, "single", false, (frame){t->frame, &t->frame_count});
     return rc ? rc : read_template(hf, part, "pair", true, (frame){t->frame_pair, &t->frame_pair_count});

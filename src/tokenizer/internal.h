@@ -191,6 +191,8 @@ struct tfm_tokenizer {
         int32_t token, type;
     } pad; /* as the file says */
     bool adds_bos, adds_eos;
+    bool frame_types_all; /* types of the frame are for parts that truncation cut off too, if the frame's tokens are
+                             added (BertProcessing, RobertaProcessing); otherwise those have 0 and 1 */
     bool has_template; /* the file says what stands around a text: frame counts even if it is empty */
     int32_t bos, eos, unknown, padding, end_of_turn;
 
