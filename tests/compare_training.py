@@ -341,6 +341,7 @@ def main():
     parser.add_argument("--library", required=True)
     parser.add_argument("--texts", type=int, default=2000, help="texts to encode for each configuration")
     parser.add_argument("--vocab-size", type=int, help="one comparison of the merges of this vocabulary, no more")
+    parser.add_argument("--more", type=int, default=0, help="tokens more in every vocabulary: for texts of many characters")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--mb", type=float, default=100)
     parser.add_argument("--runs", type=int, default=3)
@@ -362,10 +363,12 @@ def main():
         pools = [None, tfm.pool(2), tfm.pool(5)]
         configurations = [dict(vocab_size=args.vocab_size)] if args.vocab_size else BYTE_LEVEL
         for how in configurations:
+            how = {**how, "vocab_size": how["vocab_size"] + args.more}
             compare_byte_level(tfm, args.files, work, texts, pools, report, **how)
         configurations = [dict(vocab_size=args.vocab_size)] if args.vocab_size else SENTENCEPIECE
         texts = [t.replace("\0", "") for t in texts]  # sentencepiece's Python face ends texts there
         for how in configurations:
+            how = {**how, "vocab_size": how["vocab_size"] + args.more}
             compare_spm(tfm, args.files, work, texts, pools, report, **how)
     print(f"{bad} differences")
     return 1 if bad else 0
