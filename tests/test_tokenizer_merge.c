@@ -292,7 +292,7 @@ static void run(int kind) {
             options.cache_bytes = turn == 1 ? (uint64_t)160 << 10 : turn == 2 ? 1 : 0;
             if (tfm_tokenizer_load_memory(file.data, file.size, &options, &tokenizer, &error))
                 fail_msg("%s", error.message);
-            compare(v, tokenizer, kind != 0, kind != 1, 240);
+            compare(v, tokenizer, kind != 0, kind != 1, 150);
             tfm_tokenizer_release(tokenizer);
             free(file.data);
         }
