@@ -6,11 +6,12 @@ from ctypes import POINTER, Array, byref, c_char_p, c_void_p, cast, string_at
 from typing import Any, Dict, Iterable, Optional, Sequence, Tuple, Union
 
 from ._callbacks import Cancel, Carrier, Progress
+from ._convert import Path, path_of
 from ._errors import call
 from ._handles import Handle
 from ._library import TextFn, TokenizerTrainOptions, WriteFn, lib
 from ._pool import shared_pool
-from ._tokenizer import Path, Tokenizer, path_of
+from ._tokenizer import Tokenizer
 
 _FORMATS = {"json": 1, "gguf": 2, "tiktoken": 3, "model": 4}
 _KINDS = {"byte-level": 0, "sentencepiece": 1}
