@@ -102,7 +102,8 @@ static double score_of(const tfm_tokenizer *t, int32_t id, size_t length) {
     const struct tfm__unigram *u = t->unigram;
     if (u->rules == TFM__UNIGRAM_HF || t->kind[id] != TFM_TOKEN_USER) return u->scores[id];
     if (u->zero_user_scores) return 0.0;
-    return (double)((float)length * u->highest) - 0.1; /* so that it always wins */
+    /* so that it always wins; the reference keeps it as a float */
+    return (double)(float)((float)length * u->highest - 0.1);
 }
 
 static void find_paths(const tfm_tokenizer *t, const uint8_t *text, uint32_t length, node *nodes) {
