@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what tfm needs on Debian and its relatives, and only what is missing.
 #
-#   sh tools/install-deps.sh build          compiler, CMake: to build the library and the examples
+#   sh tools/install-deps.sh build          compiler, CMake, PCRE2: to build the library and the examples
 #   sh tools/install-deps.sh build test     also cmocka, a C++ compiler and Python: to run every test
 #   sh tools/install-deps.sh build fuzz     also clang with libFuzzer
 #
@@ -21,6 +21,8 @@ need_build() {
     have cmake || want cmake
     have ninja || want ninja-build
     have pkg-config || want pkg-config
+    printf '#define PCRE2_CODE_UNIT_WIDTH 8\n#include <pcre2.h>\n' | "${CC:-cc}" -E -x c - >/dev/null 2>&1 ||
+        want libpcre2-dev
 }
 
 need_test() {

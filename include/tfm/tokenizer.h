@@ -92,6 +92,11 @@ TFM_API int32_t tfm_tokenizer_load(const char *path, const tfm_tokenizer_options
 TFM_API int32_t tfm_tokenizer_load_memory(const void *data, size_t size, const tfm_tokenizer_options *options,
                                           tfm_tokenizer **out, tfm_error *error);
 
+/* The same from the host's own storage, where the files beside it (merges.txt, tokenizer_config.json, ...) are found
+ * with the source's open. The source is closed before the call returns, also when it fails. Since 0.2. */
+TFM_API int32_t tfm_tokenizer_load_source(const tfm_source *source, const tfm_tokenizer_options *options,
+                                          tfm_tokenizer **out, tfm_error *error);
+
 /* Frees a tokenizer that was loaded on its own; one that belongs to a model lives and dies with it, and this call
  * leaves it alone. NULL is allowed. Since 0.1. */
 TFM_API void tfm_tokenizer_release(tfm_tokenizer *tokenizer);
@@ -167,7 +172,8 @@ typedef struct tfm_detokenize_options {
     size_t struct_size;
     int32_t special; /* 1: special tokens appear as their text; 0: they are left out */
     int32_t raw;     /* 1: bytes exactly as the tokens hold them, which need not be valid UTF-8; 0: text, every
-                        maximal ill-formed part replaced by U+FFFD */
+                        maximal ill-formed part replaced by U+FFFD, or by one for each of its bytes where the
+                        original does so (SentencePiece; tokenizer.json with ByteFallback) */
     int32_t continued; /* 1: the tokens go on from earlier text, so a leading space stays; 0: they begin a text */
     int32_t reserved;  /* 0 */
 } tfm_detokenize_options;
@@ -222,8 +228,8 @@ TFM_API int32_t tfm_decoder_create(const tfm_tokenizer *tokenizer, const tfm_det
 TFM_API int32_t tfm_decoder_push(tfm_decoder *decoder, tfm_token token, const char **text, size_t *length,
                                  tfm_error *error);
 
-/* Ends the text: hands out what was held back (an incomplete character as U+FFFD) and makes the decoder ready for a
- * new text. Allocates nothing. Errors: TFM_E_ARGUMENT. Since 0.1. */
+/* Ends the text: hands out what was held back (an incomplete character replaced as in tfm_detokenize) and makes the decoder ready
+ * for a new text. Allocates nothing. Errors: TFM_E_ARGUMENT. Since 0.1. */
 TFM_API int32_t tfm_decoder_finish(tfm_decoder *decoder, const char **text, size_t *length, tfm_error *error);
 
 /* Frees the decoder. NULL is allowed. Since 0.1. */

@@ -97,6 +97,31 @@ int32_t tfm_tokenizer_load_memory(const void *data, size_t size, const tfm_token
     return load_from(&store, rc, &taken, heap, out, error);
 }
 
+int32_t tfm_tokenizer_load_source(const tfm_source *source, const tfm_tokenizer_options *options,
+                                  tfm_tokenizer **out, tfm_error *error) {
+    tfm_tokenizer_options taken;
+    tfm__read_options read = {0};
+    tfm_source given;
+    tfm__store store;
+    tfm__heap *heap;
+    int32_t rc;
+    if (out) *out = NULL;
+    if (!source) return tfm__fail(error, TFM_E_ARGUMENT, "source must not be NULL");
+    if ((rc = tfm__take_options(source, &given, sizeof given, "tfm_source", error)) != 0) return rc;
+    if (!out)
+        rc = tfm__fail(error, TFM_E_ARGUMENT, "out must not be NULL");
+    else if (!given.size || !given.read_at)
+        rc = tfm__fail(error, TFM_E_ARGUMENT, "the source needs size and read_at");
+    else
+        rc = begin_load(options, &taken, &heap, error);
+    if (rc) { /* before there is a store to do it */
+        if (given.close) given.close(given.user);
+        return rc;
+    }
+    rc = tfm__store_open_source(&store, heap, &given, &read, error);
+    return load_from(&store, rc, &taken, heap, out, error);
+}
+
 void tfm_tokenizer_release(tfm_tokenizer *tokenizer) {
     tfm__heap *heap;
     if (!tokenizer || !tokenizer->standalone) return;

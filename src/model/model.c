@@ -9,8 +9,8 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     if (!status) status = tfm__model_rope(model, error);
     if (status) return status;
     tfm_error why = TFM_ERROR_INIT; /* of its own: a call that succeeds leaves the caller's alone */
-    status =
-        tfm__tokenizer_from_model(&model->store, &model->container, &model->heap, &model->tokenizer, &why);
+    status = tfm__tokenizer_from_model(&model->store, &model->container, NULL, &model->heap,
+                                       &model->tokenizer, &why);
     if (status == TFM_E_MISSING || status == TFM_E_UNSUPPORTED) {
         /* the model still runs on ids; what the tokenizer lacks is said in the log */
         if (model->log)

@@ -284,7 +284,7 @@ static int32_t byte_tokens(tfm__hf *hf, reading *r) {
             continue;
         if ((rc = start_of(hf, r, id)) != 0) return rc;
         if (r->now.size != t->text[id].length ||
-            memcmp(r->now.data, stored(hf, t->text[id]), r->now.size) != 0)
+            (r->now.size && memcmp(r->now.data, stored(hf, t->text[id]), r->now.size) != 0))
             rc = tfm__vocab_store(t, r->now.data, r->now.size, &t->text[id], hf->error);
     }
     return rc;

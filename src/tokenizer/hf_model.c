@@ -107,11 +107,15 @@ static int32_t read_vocab(tfm__hf *hf, model *m) {
 /* ---- BPE ---- */
 
 static int32_t bad_merge(const tfm__hf *hf, tfm__json_value at, size_t number, const char *what) {
-    const char *raw = "";
-    size_t size = 0;
-    (void)tfm__json_raw(hf->json, at, &raw, &size);
+    tfm__json_value first = tfm__json_first(hf->json, at); /* of a pair; none of a string */
+    const char *raw[2] = {"", ""};
+    size_t size[2] = {0, 0};
+    (void)tfm__json_raw(hf->json, first == TFM__JSON_NONE ? at : first, &raw[0], &size[0]);
+    if (first != TFM__JSON_NONE)
+        (void)tfm__json_raw(hf->json, tfm__json_next(hf->json, at, first), &raw[1], &size[1]);
     return tfm__fail_at(hf->error, TFM_E_FORMAT, hf->json->file, NULL, tfm__json_offset(hf->json, at),
-                        "merge %zu '%.*s': %s", number, (int)TFM__MIN(size, (size_t)64), raw, what);
+                        "merge %zu '%.*s%s%.*s': %s", number, (int)TFM__MIN(size[0], (size_t)64), raw[0],
+                        first == TFM__JSON_NONE ? "" : " ", (int)TFM__MIN(size[1], (size_t)64), raw[1], what);
 }
 
 typedef struct merges {

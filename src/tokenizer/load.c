@@ -286,11 +286,12 @@ static int32_t load_folder(tfm__store *store, const tfm_tokenizer_options *optio
                      "there is no tokenizer.json, tokenizer.model, vocab.json, vocab.txt or tokenizer.bin");
 }
 
-static int32_t from_container(const tfm__container *container, tfm__heap *heap, tfm_tokenizer **out,
-                              tfm_error *error) {
+static int32_t from_container(const tfm__container *container, const tfm_tokenizer_options *options,
+                              tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
     tfm_tokenizer *t;
     int32_t rc = tfm__tokenizer_new(heap, &t, error);
     if (rc) return rc;
+    t->llama_cpp = options->compatibility == TFM_TOKENIZER_LLAMA_CPP;
     rc = tfm__load_gguf(t, container, error);
     if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
     if (rc) {
@@ -301,17 +302,19 @@ static int32_t from_container(const tfm__container *container, tfm__heap *heap, 
     return TFM_OK;
 }
 
-int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container, tfm__heap *heap,
-                                  tfm_tokenizer **out, tfm_error *error) {
+int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container,
+                                  const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
+                                  tfm_error *error) {
     const tfm_tokenizer_options defaults = TFM_TOKENIZER_OPTIONS_INIT;
     char own[32]; /* llama2.c calls vocabularies of its own training tok512.bin, tok4096.bin, ... */
     const char *const bin[] = {"tokenizer.bin", own, NULL};
     int32_t rc;
     *out = NULL;
-    if (container->format == TFM__FORMAT_GGUF) return from_container(container, heap, out, error);
-    if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, &defaults, heap, out, error);
+    if (!options) options = &defaults;
+    if (container->format == TFM__FORMAT_GGUF) return from_container(container, options, heap, out, error);
+    if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, options, heap, out, error);
     snprintf(own, sizeof own, "tok%d.bin", (int)container->llama2c.vocab_size);
-    rc = load_beside(store, bin, &defaults, heap, out, error);
+    rc = load_beside(store, bin, options, heap, out, error);
     if (rc != TFM_E_MISSING) return rc;
     return tfm__fail(error, TFM_E_MISSING, "there is neither tokenizer.bin nor %s beside the model", own);
 }
@@ -335,7 +338,7 @@ int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options
     if (rc || *out) return rc;
     if (content == GGUF || format == TFM__FORMAT_LLAMA2C) {
         if ((rc = tfm__container_open(store, &container, error)) != 0) return rc;
-        rc = tfm__tokenizer_from_model(store, &container, heap, out, error);
+        rc = tfm__tokenizer_from_model(store, &container, options, heap, out, error);
         tfm__container_release(&container);
         return rc;
     }

@@ -1,15 +1,18 @@
 /* split.c - the scanners: where a piece of text ends. Called for every piece by the encoder.
  *
  * Each function takes a text that begins at a piece boundary and returns the length of the first match of one
- * regular expression, alternatives tried in order as Perl does. The expressions (\s is White_Space): GPT2
- * 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ CL100K
- * (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,k}| ?[^\s\p{L}\p{N}]+[\r\n]*
- *            |\s+$ (whole_tail)|\s*[\r\n]+|\s+(?!\S)|\s+        marks: \p{L} reads [\p{L}\p{M}] in the 2nd
- * and 4th O200K    PREFIX U* W+ C? | PREFIX U+ W* C? | \p{N}{1,k} | ?[^\s\p{L}\p{N}]+[\r\n/]*
- * |\s*[\r\n]+|\s+(?!\S)|\s+ with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}], PREFIX =
- * [^\r\n\p{L}\p{N}]?, C = (?i:'s|'t|'re|'ve|'m|'ll|'d) DEEPSEEK [ASCII
- * punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
- *            |\s*[\r\n]+|\s+(?!\S)|\s+                           (characters in no match: runs of their own)
+ * regular expression, alternatives tried in order as Perl does. The expressions (\s is White_Space):
+ *
+ * - GPT2: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+ * - CL100K: (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,k}| ?[^\s\p{L}\p{N}]+[\r\n]*
+ *   |\s+$ (whole_tail)|\s*[\r\n]+|\s+(?!\S)|\s+
+ *   marks: \p{L} reads [\p{L}\p{M}] in the second and the fourth alternative
+ * - O200K: PU*W+C?|PU+W*C?|\p{N}{1,k}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ *   where P = [^\r\n\p{L}\p{N}]?, U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], W = [\p{Ll}\p{Lm}\p{Lo}\p{M}],
+ *   C = (?i:'s|'t|'re|'ve|'m|'ll|'d)
+ * - DEEPSEEK: A[A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+
+ *   |\s+(?!\S)|\s+ where A is ASCII punctuation; characters in no match are runs of their own
+ *
  * Sources: the tiktoken and Hugging Face tokenizers projects, which define these expressions as data. */
 #include "tokenizer/internal.h"
 

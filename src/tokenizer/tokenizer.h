@@ -14,10 +14,11 @@
 /* From an opened model: GGUF metadata, or for a Hugging Face folder / llama2.c file the files beside it,
  * found through the store (tokenizer.json first, then tokenizer.model; special ids and add_bos from
  * tokenizer_config.json, generation_config.json and config.json where tokenizer.json leaves them open;
- * tokenizer.bin). Memory from heap, which must outlive it. TFM_E_MISSING when there is none at all (a model
+ * tokenizer.bin). options NULL: defaults. Memory from heap, which must outlive it. TFM_E_MISSING when there is none at all (a model
  * may still run on ids alone). */
-int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container, tfm__heap *heap,
-                                  tfm_tokenizer **out, tfm_error *error);
+int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container,
+                                  const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
+                                  tfm_error *error);
 
 /* From a file or folder that holds a tokenizer, told by content. */
 int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap,
