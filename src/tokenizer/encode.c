@@ -186,11 +186,12 @@ typedef struct match {
     size_t start, end;
 } match;
 
-/* The end of the white space at a place. */
-static size_t past_spaces(const uint8_t *text, size_t length, size_t at) {
+/* The end of the white space at a place; llama.cpp knows that of ASCII only. */
+static size_t past_spaces(const uint8_t *text, size_t length, size_t at, bool ascii) {
     while (at < length) {
         uint32_t used, code = tfm__utf8_read(text + at, length - at, &used);
-        if (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE)) break;
+        if (code == TFM__NO_CODE || !(tfm__unicode_entry(code) & TFM__ENTRY_SPACE) || (ascii && code >= 0x80))
+            break;
         at += used;
     }
     return at;
@@ -234,7 +235,9 @@ static int32_t next_match(const job *j, const tfm__trie *trie, const tfm__aligne
         /* the search goes on behind what was sought, in white space that rstrip takes too; so the next match
          * may begin before this one's end, and only lstrip heeds that */
         *from = out->end;
-        if (added->rstrip) out->end = *spaces = past_spaces(bytes, length, TFM__MAX(out->end, *spaces));
+        if (added->rstrip)
+            out->end = *spaces =
+                past_spaces(bytes, length, TFM__MAX(out->end, *spaces), tokenizer->llama_cpp);
         while (added->lstrip && out->start > done && space_before(bytes, out->start, &out->start)) continue;
         if (added->lstrip) out->start = TFM__MIN(TFM__MAX(out->start, done), out->end);
         out->added = added;

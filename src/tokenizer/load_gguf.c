@@ -366,7 +366,10 @@ static int32_t load_bert(const source *s) {
     tfm__buffer names, slices, texts;
     int32_t rc = TFM_OK;
     bool ok = true;
-    if (t->llama_cpp) vocab.lower_case = TFM_YES;
+    if (t->llama_cpp) {
+        vocab.lower_case = TFM_YES;
+        vocab.strip_accents = TFM_NO;
+    }
     tfm__buffer_init(&names, t->heap);
     tfm__buffer_init(&slices, t->heap);
     tfm__buffer_init(&texts, t->heap);
@@ -390,6 +393,11 @@ static int32_t load_bert(const source *s) {
     tfm__buffer_free(&slices);
     tfm__buffer_free(&texts);
     if (rc) return rc;
+    if (t->llama_cpp) { /* which knows no longest word, and decomposes in its own way */
+        tfm__wordpiece_any_length(t);
+        for (size_t i = 0; i < t->step_count; i++)
+            if (t->steps[i].kind == TFM__NORMAL_BERT) t->steps[i].flags |= TFM__BERT_FIRST;
+    }
     if ((rc = token_id(s, "tokenizer.ggml.unknown_token_id", &t->unknown)) != 0) return rc;
     if ((rc = token_id(s, "tokenizer.ggml.cls_token_id", &t->bos)) != 0) return rc;
     if ((rc = token_id(s, "tokenizer.ggml.seperator_token_id", &t->eos)) != 0) return rc;

@@ -34,6 +34,8 @@ int32_t tfm__unigram_piece(const tfm_tokenizer *tokenizer, tfm__work *work, cons
  * words are unknown. Errors: TFM_E_FORMAT (a piece too long), TFM_E_MEMORY. */
 int32_t tfm__wordpiece_build(tfm_tokenizer *tokenizer, const uint8_t *prefix, size_t prefix_length,
                              size_t most_characters, int32_t unknown, const char *file, tfm_error *error);
+/* Words may then have any number of characters. */
+void tfm__wordpiece_any_length(tfm_tokenizer *tokenizer);
 void tfm__wordpiece_free(tfm__heap *heap, struct tfm__wordpiece *wordpiece); /* NULL is fine */
 int32_t tfm__wordpiece_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *text,
                              size_t length, tfm__sink *sink, tfm_error *error);

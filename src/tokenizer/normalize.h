@@ -26,7 +26,13 @@ enum tfm__normal_kind {
     TFM__NORMAL_NMT,
     TFM__NORMAL_BYTE_LEVEL /* bytes to the byte alphabet */
 };
-enum { TFM__BERT_CLEAN = 1, TFM__BERT_CHINESE = 2, TFM__BERT_ACCENTS = 4, TFM__BERT_LOWER = 8 };
+enum {
+    TFM__BERT_CLEAN = 1,
+    TFM__BERT_CHINESE = 2,
+    TFM__BERT_ACCENTS = 4,
+    TFM__BERT_LOWER = 8,
+    TFM__BERT_FIRST = 16 /* llama.cpp: of a character that can be decomposed the first part, marks stay */
+};
 
 /* One step from a text to a writer. Errors: TFM_E_MEMORY, and a regular expression's. */
 int32_t tfm__normal_step_run(const tfm_tokenizer *tokenizer, tfm__work *work, const tfm__normal_step *step,

@@ -148,9 +148,10 @@ bool tfm__hf_bert(uint32_t flags, const tfm__aligned *text, tfm__rewriter *out, 
         }
         span = tfm__aligned_span(text, i, used);
         i += used;
+        if (flags & TFM__BERT_FIRST) code = tfm__normal_first(code);
         if (flags & TFM__BERT_CLEAN) {
-            if (code == '\t' || code == '\n' || code == '\r')
-                code = ' ';
+            if (code == '\t' || code == '\n' || code == '\r' || (flags & TFM__BERT_FIRST && is_space(code)))
+                code = ' '; /* U+0085 is a control character too: which comes first matters */
             else if (tfm__unicode_class(code) & TFM__CLASS_BERT_DROP)
                 continue;
             else if (is_space(code))

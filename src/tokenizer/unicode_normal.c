@@ -53,6 +53,12 @@ uint32_t tfm__unicode_compose(uint32_t first, uint32_t second) {
 
 static uint8_t combining_class(uint32_t code) { return tfm__normal_record_of(code)->combining; }
 
+uint32_t tfm__normal_first(uint32_t code) {
+    const tfm__normal_record *record = tfm__normal_record_of(code);
+    if (code - S_BASE < S_COUNT) return L_BASE + (code - S_BASE) / (V_COUNT * T_COUNT);
+    return record->canonical_count ? tfm__normal_pool[record->canonical] : code;
+}
+
 /* Appends the full decomposition of a code point. False: memory refused. */
 static bool decompose(uint32_t code, bool compatible, tfm__buffer *out) {
     const tfm__normal_record *record = tfm__normal_record_of(code);

@@ -37,6 +37,8 @@ int32_t tfm__wordpiece_build(tfm_tokenizer *t, const uint8_t *prefix, size_t pre
     return TFM_OK;
 }
 
+void tfm__wordpiece_any_length(tfm_tokenizer *t) { t->wordpiece->most_characters = SIZE_MAX; }
+
 void tfm__wordpiece_free(tfm__heap *heap, struct tfm__wordpiece *wordpiece) {
     if (!wordpiece) return;
     tfm__trie_free(heap, &wordpiece->first);
