@@ -163,6 +163,7 @@ def sentencepiece_file(table, given, name, path):
         wild = [r.randrange(theirs.get_piece_size()) for _ in range(r.randint(0, 10))]
         table.same("text", wild, ours.decode(wild), theirs.decode(wild))
     for place, text in corpora(given.data):
+        table.same("ids of " + os.path.basename(place), place, ours.encode(text, add_special=False), theirs.encode(text))
         for line in text.split("\n")[:3000] if "tang" in place else text.split("\n"):
             if not table.same("ids of a line of " + os.path.basename(place), line, ours.encode(line, add_special=False), theirs.encode(line)):
                 break

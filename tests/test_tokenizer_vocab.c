@@ -1,6 +1,7 @@
 /* Tests of vocabularies that come in several files: GPT-2's vocab.json with merges.txt, BERT's vocab.txt with
  * tokenizer_config.json, from folders and from the host's storage, against tokenizer.json files of the same
- * vocabularies, whose ids are recorded from the originals; and llama.cpp's ways where they are asked for. */
+ * vocabularies, whose ids are recorded from the originals; sums of Unigram scores that grow large; and
+ * llama.cpp's ways where they are asked for. */
 #include "folder_source.h"
 #include "tokenizer_help.h"
 
@@ -205,10 +206,29 @@ static void test_llama_cpp(void **state) {
     free(file.data);
 }
 
+/* Sums that grow large: SentencePiece takes an offset off them on the way, which decides what is equal. */
+static void test_far_scores(void **state) {
+    tfm_tokenizer *tokenizer = load(FIXTURES "far.model");
+    bytes file = read_fixture("far.txt");
+    char *line = (char *)file.data, *end = strchr(line, '\n'), *next;
+    static tfm_token ids[2048];
+    (void)state;
+    assert_non_null(end);
+    size_t count = ids_of(tokenizer, line, (size_t)(end - line), ids, 2048), i = 0;
+    for (next = end + 1; *next && *next != '\n'; i++) {
+        long id = strtol(next, &next, 10);
+        if (i >= count || ids[i] != id) fail_msg("token %zu is not %ld", i, id);
+    }
+    assert_int_equal(i, count);
+    assert_true(count > 300);
+    free(file.data);
+    tfm_tokenizer_release(tokenizer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gpt2),   cmocka_unit_test(test_wrong_gpt2), cmocka_unit_test(test_bert),
-        cmocka_unit_test(test_source), cmocka_unit_test(test_llama_cpp),
+        cmocka_unit_test(test_source), cmocka_unit_test(test_llama_cpp),  cmocka_unit_test(test_far_scores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,8 +5,8 @@
  * tried, shorter ones first, and a path is replaced only by a better one, so of equals the first stays. A
  * character that no piece covers alone can always be taken as unknown, for 10 less than the worst score.
  * Time: length of the text times length of the longest piece. Sources: Kudo 2018 (Subword Regularization);
- * for types of sums, which decide ties, and for the scores of user-defined pieces, SentencePiece's
- * EncodeOptimized and Hugging Face tokenizers' Unigram. */
+ * for types of sums, which decide ties, and for the scores of user-defined pieces, SentencePiece 0.2.3 and
+ * Hugging Face tokenizers' Unigram. */
 #include "tokenizer/models.h"
 
 #include <float.h>
@@ -18,7 +18,6 @@ struct tfm__unigram {
     tfm__trie trie; /* values are ids */
     double *scores; /* [vocab_size] */
     double unknown_score;
-    float highest; /* SPM: of normal pieces, at least FLT_MIN, as the reference has it */
     int32_t unknown;
     uint8_t rules;
     bool zero_user_scores;
@@ -32,17 +31,14 @@ int32_t tfm__no_unknown(const uint8_t *text, size_t length, tfm_error *error) {
 
 static int32_t fill(tfm_tokenizer *t, struct tfm__unigram *u, const char *file, tfm_error *error) {
     double lowest = u->rules == TFM__UNIGRAM_SPM ? (double)FLT_MAX : INFINITY;
-    u->highest = FLT_MIN;
     for (int32_t id = 0; id < t->vocab_size; id++) {
         tfm__slice key = t->key[id];
         if (!(t->flags[id] & TFM__TOKEN_PRESENT)) continue;
         if (!isfinite(u->scores[id]))
             return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
                                 "the score of token %d is no number", (int)id);
-        if (u->rules == TFM__UNIGRAM_HF || t->kind[id] == TFM_TOKEN_NORMAL) {
+        if (u->rules == TFM__UNIGRAM_HF || t->kind[id] == TFM_TOKEN_NORMAL)
             lowest = TFM__MIN(lowest, u->scores[id]);
-            u->highest = TFM__MAX(u->highest, (float)u->scores[id]);
-        }
         if (!(t->flags[id] & TFM__TOKEN_MATCH) || key.length == 0) continue;
         if (key.length > TFM__LONGEST_PIECE)
             return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "token %d is %u bytes long",
@@ -88,8 +84,7 @@ typedef struct node {
 
 #define NO_PATH UINT32_MAX
 
-/* A path that ends with a piece is taken if it is the first or better. SentencePiece compares the new sum, a
- * double, with the float that it keeps. */
+/* A path that ends with a piece is taken if it is the first or better. SentencePiece's sums are floats. */
 static void offer(const struct tfm__unigram *u, node *to, double score, uint32_t start, int32_t id) {
     if (u->rules == TFM__UNIGRAM_SPM) score = (double)(float)score;
     if (to->start != NO_PATH && !(score > to->score)) return;
@@ -102,26 +97,42 @@ static double score_of(const tfm_tokenizer *t, int32_t id, size_t length) {
     const struct tfm__unigram *u = t->unigram;
     if (u->rules == TFM__UNIGRAM_HF || t->kind[id] != TFM_TOKEN_USER) return u->scores[id];
     if (u->zero_user_scores) return 0.0;
-    /* so that it always wins; the reference keeps it as a float */
-    return (double)(float)((float)length * u->highest - 0.1);
+    return (double)(float)(0.1 * (double)(length - 1)); /* better than any other way to the same place */
+}
+
+/* Sums of floats that grow far from 0 lose their small differences: beyond this, SentencePiece counts anew.
+ */
+#define FAR_SCORE 100000.0
+
+static void count_anew(node *nodes, uint32_t start, uint32_t reached) {
+    float offset = (float)nodes[start].score;
+    for (uint32_t i = start; i <= reached; i++)
+        if (i == start || nodes[i].start != NO_PATH)
+            nodes[i].score = (double)((float)nodes[i].score - offset);
 }
 
 static void find_paths(const tfm_tokenizer *t, const uint8_t *text, uint32_t length, node *nodes) {
     const struct tfm__unigram *u = t->unigram;
     for (uint32_t i = 0; i <= length; i++) nodes[i] = (node){0.0, NO_PATH, -1};
-    for (uint32_t start = 0, used; start < length; start += used) {
+    for (uint32_t start = 0, used, reached = 0; start < length; start += used) {
         double so_far = nodes[start].score;
         bool alone = false;
+        if (u->rules == TFM__UNIGRAM_SPM && (so_far < -FAR_SCORE || so_far > FAR_SCORE)) {
+            count_anew(nodes, start, reached);
+            so_far = 0.0;
+        }
         uint64_t place = 0;
         (void)tfm__utf8_read(text + start, length - start, &used);
         for (uint32_t end = start; end < length;) {
             int32_t id;
             if (!tfm__trie_step(&u->trie, &place, text[end++], &id)) break;
             if (id < 0 || (u->rules == TFM__UNIGRAM_SPM && t->kind[id] == TFM_TOKEN_UNUSED)) continue;
+            reached = TFM__MAX(reached, end);
             offer(u, &nodes[end], score_of(t, id, end - start) + so_far, start, id);
             alone = alone || end - start == used;
         }
         if (alone) continue;
+        reached = TFM__MAX(reached, start + used);
         /* the reference adds floats here */
         offer(u, &nodes[start + used],
               u->rules == TFM__UNIGRAM_SPM ? (double)((float)u->unknown_score + (float)so_far)
