@@ -234,6 +234,7 @@ def json_files(table, given):
         ours = tfm.Tokenizer.load(path)
         theirs.encode_special_tokens = True
         for place, text in corpora(given.data):
+            check.same(name, "ids of " + os.path.basename(place), place, ours.encode(text, offsets="chars").tolist(), theirs.encode(text).ids)
             lines = text.split("\n")[:2000]
             for line, want in zip(lines, theirs.encode_batch(lines)):
                 row = ours.encode(line, offsets="chars")
