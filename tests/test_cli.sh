@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits info bench; do
+for command in run top tokens detokenize train-tokenizer logits score eval info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -333,6 +333,51 @@ holds "nothing half-written is left" test -z "$(find "$work" -name '*.part')"
 checks=$((checks + 1))
 "$tfm" logits "$model" --tokens "$full" -o /dev/stdout 2>"$err" | cmp -s - "$work/a.safetensors" ||
     complain "logits into a pipe"
+
+# ---- score, eval -----------------------------------------------------------------------------------------------------
+
+expect 0 score "$model" -p 床前明月光， -c 疑是地上霜
+holds "a known verse" grep -q '^all together: 99\.' "$out"
+printf '床前明月光，疑是地上霜。床前明月光，疑是。床前明' >"$work/corpus"
+expect 0 score "$model" -p 床前明月光， -c 疑是地上霜 --corpus "$work/corpus" --json
+cp "$out" "$work/score"
+python "score: the joint probability is the product, and the corpus is counted" '
+import json, math, sys
+s = json.load(open(sys.argv[1]))
+assert len(s["tokens"]) == 5 and s["split"] is False and s["prompt_tokens"] > 0
+assert abs(sum(t["log_probability"] for t in s["tokens"]) - s["log_probability"]) < 1e-12
+assert abs(math.exp(s["log_probability"]) - s["probability"]) < 1e-12
+assert "".join(t["text"] for t in s["tokens"]) == "疑是地上霜"
+assert all(t["rank"] == 0 for t in s["tokens"])
+assert s["corpus"] == {"prompt": 2, "phrase": 1}' "$work/score"
+expect 0 top "$model" -p 床前明月光， -k 1 --json
+python "score: the first token as in top" '
+import json, sys
+s, t = (json.load(open(p)) for p in sys.argv[1:])
+assert abs(s["tokens"][0]["probability"] - t[0]["probability"]) < 1e-6, (s, t)' "$work/score" "$out"
+expect 2 score "$model" -p 床前
+expect 2 score "$model" -p 床前 -c ''
+expect 2 score "$model" -c 月 --corpus "$work/corpus"
+expect 1 score "$model" -p 床前 -c 月 --corpus "$work/none"
+expect 1 score "$model" -p "$text$text" -c 月 --context 4
+
+expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json
+cp "$out" "$work/eval"
+expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json -t 3
+holds "eval: the same with three threads" cmp "$work/eval" "$out"
+python "eval: the figures fit each other" '
+import json, math, sys
+e = json.load(open(sys.argv[1]))
+assert e["method"] == "halves" and e["context"] == 8 and e["tokens"] == 3 * e["windows"] > 0
+assert abs(math.exp(-e["log_probability"] / e["tokens"]) - e["perplexity"]) < 1e-9 * e["perplexity"]
+assert abs(-e["log_probability"] / e["bytes"] / math.log(2) - e["bits_per_byte"]) < 1e-9' "$work/eval"
+expect 0 eval "$model" -p "$text" --windows sliding --context 16 --stride 3
+holds "eval: every token" grep -q 'perplexity by byte' "$out"
+expect 1 eval "$model" -p "$text"
+holds "eval: too little text" grep -q 'too few' "$err"
+expect 1 eval "$model" -p ''
+expect 2 eval "$model"
+expect 1 eval "$model" -p "$text" --stride 3
 
 # ---- info, bench -----------------------------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ function layer_of(path, parts) {
         return parts[1]
     }
     if (path ~ /^forward\./) return "forward"
-    if (path ~ /^(generate|stops|train_step)\./) return "story"
+    if (path ~ /^(generate|score|stops|train_step)\./) return "story"
     return path
 }
 

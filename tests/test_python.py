@@ -50,6 +50,8 @@ class Library(unittest.TestCase):
             "tfm_generate_options": "GenerateOptions", "tfm_generation_summary": "GenerationSummary",
             "tfm_special_token": "SpecialToken", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
+            "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
+            "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():
@@ -364,6 +366,35 @@ class Generating(Small):
         self.assertEqual([token.position for token in real], list(range(first, first + len(real))))
         self.assertTrue(all(0 < token.probability <= 1 for token in real))
         self.assertEqual(real[0].id, self.model.top(PROMPT, 1)[0].id)
+
+    def test_score(self) -> None:
+        score = self.model.score("床前明月光，", "疑是地上霜")
+        self.assertEqual(b"".join(self.tokenizer.token_bytes(t.id) for t in score.tokens).decode(), "疑是地上霜")
+        self.assertAlmostEqual(score.log_probability, sum(t.log_probability for t in score.tokens))
+        self.assertLess(self.model.score("床前明月光，", "疑是天上霜").log_probability, score.log_probability)
+        self.assertFalse(score.split)
+        with self.model.session() as session:  # in two steps
+            first = session.score("床前明月光，", "疑是")
+            second = session.score("", "地上霜")
+            self.assertAlmostEqual(first.log_probability + second.log_probability, score.log_probability)
+            self.assertRaises(tfm.TfmError, session.score, "", "")
+            self.assertRaises(ValueError, session.score, "", "月", border="cut")
+
+            def raising(done: int, total: int) -> None:
+                raise Oops()
+
+            self.assertRaises(Oops, session.score, "", "月", progress=raising)
+
+    def test_perplexity(self) -> None:
+        text = "床前明月光，疑是地上霜。举头望明月，低头思故乡。" * 4
+        ids = self.tokenizer.encode(text, add_bos=False, add_eos=False)
+        measured = self.model.perplexity(text, context=16)
+        self.assertEqual(measured, self.model.perplexity(ids, context=16))
+        self.assertEqual(measured.tokens, measured.windows * 7)
+        all_tokens = self.model.perplexity(text, context=16, windows="sliding", stride=8)
+        self.assertGreaterEqual(all_tokens.tokens, len(ids) - 1)
+        self.assertGreater(all_tokens.bits_per_byte, 0)
+        self.assertRaises(tfm.TfmError, self.model.perplexity, text[:3])
 
     def test_settings(self) -> None:
         def text(**settings: object) -> str:

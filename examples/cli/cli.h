@@ -21,6 +21,8 @@ int cmd_detokenize(int argc, char **argv);
 int cmd_train_tokenizer(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_score(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 
 /* ---- progress.c: a bar on stderr, only on a terminal, and only after a second

@@ -9,6 +9,7 @@
  *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
+ *   score.h       how probable a given text is: tfm_score, tfm_perplexity
  *
  * Example: the shortest way from a file to text is at the top of generate.h; this one prints the version.
  *
@@ -30,5 +31,6 @@
 #include "tfm/session.h"
 #include "tfm/sampler.h"
 #include "tfm/generate.h"
+#include "tfm/score.h"
 
 #endif

@@ -18,6 +18,7 @@ from ._library import lib as _lib
 from ._model import Model, ModelInfo, TensorInfo
 from ._pool import Pool
 from ._sampler import Sampler
+from ._score import Perplexity, Score, ScoredToken
 from ._session import Candidate, Session
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
@@ -47,9 +48,12 @@ __all__ = [
     "Log",
     "Model",
     "ModelInfo",
+    "Perplexity",
     "Pool",
     "Progress",
     "Sampler",
+    "Score",
+    "ScoredToken",
     "Session",
     "Summary",
     "TensorInfo",

@@ -333,6 +333,61 @@ class TokenizerTrainOptions(Sized):
     ]
 
 
+class TokenScore(ctypes.Structure):
+    _fields_ = [("token", c_int32), ("rank", c_uint32), ("log_probability", c_double)]
+
+
+class ScoreOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("add_bos", c_int32),
+        ("parse_special", c_int32),
+        ("border", c_int32),
+        ("reserved", c_int32),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class ScoreResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("prompt_tokens", c_size_t),
+        ("count", c_size_t),
+        ("log_probability", c_double),
+        ("split", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class PerplexityOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("context", c_uint32),
+        ("stride", c_uint32),
+        ("windows", c_int32),
+        ("add_bos", c_int32),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class PerplexityResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("windows", c_uint64),
+        ("tokens", c_uint64),
+        ("bytes", c_uint64),
+        ("log_probability", c_double),
+        ("perplexity", c_double),
+        ("perplexity_error", c_double),
+        ("byte_perplexity", c_double),
+        ("bits_per_byte", c_double),
+    ]
+
+
 # ---- Functions: name, result, arguments -----------------------------------------------------------------------------
 
 _error = POINTER(Error)
@@ -413,6 +468,13 @@ _SIGNATURES: List[Any] = [
      [c_void_p, c_void_p, c_char_p, c_size_t, POINTER(GenerateOptions), _out, _error]),
     ("tfm_generation_next", c_int32, [c_void_p, POINTER(TokenEvent), _error]),
     ("tfm_generation_end", None, [c_void_p, POINTER(GenerationSummary)]),
+    ("tfm_score", c_int32,
+     [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), c_size_t,
+      POINTER(ScoreResult), _error]),
+    ("tfm_score_tokens", c_int32,
+     [c_void_p, _ids, c_size_t, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), _error]),
+    ("tfm_perplexity", c_int32,
+     [c_void_p, _ids, c_size_t, POINTER(PerplexityOptions), POINTER(PerplexityResult), _error]),
 ]
 
 # ---- Loading --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ._handles import Handle, Owner
 from ._library import ModelInfo as RawInfo, ModelOptions, TensorInfo as RawTensor, lib
 from ._pool import Pool
 from ._sampler import Sampler
+from ._score import Perplexity, Score, perplexity_of
 from ._session import Candidate, Session
 from ._tokenizer import Tokenizer
 
@@ -183,6 +184,35 @@ class Model(Owner):
         with tokenizer, self.session() as session:
             session.forward(tokenizer.encode(prompt, parse_special=parse_special))
             return session.top(k)
+
+    def score(self, prompt: Text, continuation: Text, **options: Any) -> Score:
+        """Session.score in a session of its own: `model.score("中华人民", "共和国").log_probability`."""
+        with self.session() as session:
+            return session.score(prompt, continuation, **options)
+
+    def perplexity(
+        self,
+        text: Union[Text, Iterable[int]],
+        *,
+        context: int = 0,
+        stride: int = 0,
+        windows: str = "halves",
+        add_bos: Optional[bool] = None,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> Perplexity:
+        """The perplexity of a text, or of tokens. windows: "halves", as llama.cpp measures it, or "sliding", every token
+        (tfm_perplexity)."""
+        tokens: Iterable[int]
+        if isinstance(text, (str, bytes)):
+            tokenizer = self.tokenizer
+            if tokenizer is None:
+                raise TfmError(E_STATE, "the model's files hold no tokenizer")
+            with tokenizer:
+                tokens = tokenizer.encode(text, add_bos=False, add_eos=False)
+        else:
+            tokens = text
+        return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cancel, progress)
 
     def generate(
         self,

@@ -14,6 +14,7 @@ from ._generation import Generation, Token
 from ._handles import Handle, Owner
 from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
 from ._sampler import Sampler
+from ._score import Score, score_text
 
 _CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3}
 _LOGITS = {"last": 0, "all": 1, "none": 2}
@@ -155,6 +156,23 @@ class Session(Owner):
         token = c_int32(-1)
         call(lib.tfm_sample_next, self._idle, sampler._pointer if sampler else None, byref(token))
         return token.value
+
+    def score(
+        self,
+        prompt: Text,
+        continuation: Text,
+        *,
+        add_bos: Optional[bool] = None,
+        parse_special: bool = False,
+        border: str = "keep",
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> Score:
+        """How probable it is that the text goes on with a phrase: prompt and continuation are appended. border, where a
+        token reaches across the end of the prompt: "keep" the prompt's tokens or "rejoin" both (tfm_score)."""
+        pointer = self._idle
+        self._forget_view()
+        return score_text(pointer, prompt, continuation, add_bos, parse_special, border, cancel, progress)
 
     # ---- The timeline ----
 
