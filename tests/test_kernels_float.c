@@ -539,6 +539,8 @@ typedef struct attention_case {
     tfm__attention_tile tile;
     float *q, *slopes, *keys, *values; /* keys [slots, k], values [slots, v], as the pages hold them */
     uint32_t *first, *last, *positions;
+    float *bias; /* as long as the furthest key of any query asks for */
+    size_t *bias_at;
     void *pages[2][4];
 } attention_case;
 
@@ -552,6 +554,10 @@ static attention_case make_attention(uint32_t type, size_t queries, size_t k, si
     c.first = take(queries * 4);
     c.last = take(queries * 4);
     c.positions = take(queries * 4);
+    c.bias = take((base + slots + 100) * 4);
+    c.bias_at = take(queries * sizeof *c.bias_at);
+    fill_random(c.bias, base + slots + 100);
+    for (size_t i = 0; i < queries; i++) c.bias_at[i] = random_below(100);
     c.keys = take(slots * k * 4);
     c.values = take(slots * v * 4);
     fill_random(c.q, queries * (k + 1));
@@ -595,6 +601,7 @@ static attention_case make_attention(uint32_t type, size_t queries, size_t k, si
                                    .first = c.first,
                                    .last = c.last,
                                    .positions = c.positions,
+                                   .bias_at = c.bias_at,
                                    .pages = pages,
                                    .first_position = base,
                                    .kv_type = type,
@@ -606,7 +613,7 @@ static attention_case make_attention(uint32_t type, size_t queries, size_t k, si
 
 static void free_attention(attention_case *c) {
     free(c->q), free(c->slopes), free(c->keys), free(c->values), free(c->first), free(c->last),
-        free(c->positions);
+        free(c->positions), free(c->bias), free(c->bias_at);
     for (size_t page = 0; page < c->tile.pages; page++) free(c->pages[0][page]), free(c->pages[1][page]);
 }
 
@@ -641,6 +648,7 @@ static void exact_attention(const attention_case *c, size_t i, double *out) {
             }
             if (tile->soft_cap > 0) s = (double)tile->soft_cap * tanh(s / (double)tile->soft_cap);
             if (tile->slopes) s += (double)tile->slopes[i] * ((double)j - (double)tile->positions[i]);
+            if (tile->bias) s += (double)tile->bias[tile->bias_at[i] + j];
             if (!pass)
                 maximum = fmax(maximum, s);
             else {
@@ -662,6 +670,7 @@ static void test_attention_reference(void **state) {
                                           1 + random_below(40), 1 + random_below(4), round & 1);
         if (round & 2) c.tile.soft_cap = 2.0f;
         if (round & 4) c.tile.slopes = c.slopes;
+        if (round & 8) c.tile.bias = c.bias;
         float *result = run_attention(&reference, &c);
         for (size_t i = 0; i < 9; i++) {
             exact_attention(&c, i, exact);
@@ -692,6 +701,7 @@ static void test_attention_variants(void **state) {
             c.tile.soft_cap = 1.5f;
             c.tile.slopes = c.slopes;
         }
+        if (round % 5 == 3) c.tile.bias = c.bias;
         if (round % 9 == 4) sprinkle(c.q, c.tile.queries * (k + 1), 300);
         float *want = run_attention(&reference, &c);
         for (int i = 0; i < variant_count; i++) {

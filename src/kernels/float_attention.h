@@ -96,8 +96,8 @@ static void page_scores(query_block *b, const void *page, size_t from, size_t to
 }
 
 /* Scores of one query to p, its rescaling, and its m and l brought up to date. positions: of the slots, as
- * floats. */
-static void page_softmax(query_block *b, size_t query, const float *positions) {
+ * floats; base: of the first. */
+static void page_softmax(query_block *b, size_t query, uint32_t base, const float *positions) {
     const tfm__attention_tile *tile = b->tile;
     size_t i = b->query0 + query, lo = b->lo[query], hi = b->hi[query];
     b->rescale[query] = 1.0f;
@@ -114,6 +114,10 @@ static void page_softmax(query_block *b, size_t query, const float *positions) {
         for (int v = 0; v < PAGE_VECTORS; v++) {
             s[v] = v16_fma(slope, v16_sub(v16_load(positions + v * VECTOR), position), s[v]);
         }
+    }
+    if (tile->bias) {
+        const float *bias = tile->bias + tile->bias_at[i] + base;
+        for (int v = 0; v < PAGE_VECTORS; v++) s[v] = v16_add(s[v], v16_load(bias + v * VECTOR));
     }
     bool whole = lo == 0 && hi == TFM__PAGE_TOKENS;
     for (int v = 0; v < PAGE_VECTORS; v++) {
@@ -325,7 +329,7 @@ static void attention(const tfm__attention_tile *tile) {
             }
             fetch_page(tile->v_pages[page], slots * tile->head_dim_v);
             page_scores(&b, tile->k_pages[page], from, to);
-            for (size_t query = from; query < to; query++) page_softmax(&b, query, positions);
+            for (size_t query = from; query < to; query++) page_softmax(&b, query, (uint32_t)base, positions);
             if (page + 1 < tile->pages) fetch_page(tile->k_pages[page + 1], slots * tile->head_dim_k);
             page_outputs(&b, tile->v_pages[page], from, to);
         }

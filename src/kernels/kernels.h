@@ -68,7 +68,8 @@ enum { TFM__SILU = 0, TFM__GELU_TANH = 1, TFM__GELU_ERF = 2, TFM__RELU = 3, TFM_
 /* One tile of queries against a run of key/value pages: the part of attention between projection and combination.
  * For query i and the keys j in [first[i], last[i]) that lie in these pages:
  *   s = (q[i] . k[j]) by a chain of fma over head_dim in order; if soft_cap: s = soft_cap * tanh(s * (1/soft_cap));
- *   if slopes: s = fma(slopes[i], (float)j - (float)positions[i], s).
+ *   if slopes: s = fma(slopes[i], (float)j - (float)positions[i], s);
+ *   if bias: s = s + bias[bias_at[i] + j].
  * q comes already multiplied by the attention scale. Online softmax, page by page in order, skipping for a query the
  * pages in which it has no key:
  *   m' = max(m, max of the page's s);  c = exp(m - m') (0 for the first page);  p[j] = exp(s[j] - m'), 0 where
@@ -82,6 +83,8 @@ typedef struct tfm__attention_tile {
     const uint32_t *first, *last; /* [queries] absolute key positions */
     const uint32_t *positions;    /* [queries]; read only with slopes */
     const float *slopes;          /* [queries], or NULL */
+    const float *bias;            /* a table, or NULL; readable for every slot of the pages, not only for visible keys */
+    const size_t *bias_at;        /* [queries] where in the table key 0 of a query would stand; read only with bias */
     float soft_cap;               /* 0: none */
     const void *const *k_pages;   /* [pages] each [head_dim_k, TFM__PAGE_TOKENS] of kv_type, 64-byte aligned */
     const void *const *v_pages;   /* [pages] each [TFM__PAGE_TOKENS, head_dim_v], 64-byte aligned */

@@ -243,6 +243,10 @@ static void page_scores(const tfm__attention_tile *tile, size_t i, const void *p
             scores[j] = fmaf(tile->slopes[i], (float)(base + (uint32_t)j) - position, scores[j]);
         }
     }
+    if (tile->bias) {
+        const float *bias = tile->bias + tile->bias_at[i] + base;
+        for (size_t j = lo; j < hi; j++) scores[j] += bias[j];
+    }
 }
 
 static void attention(const tfm__attention_tile *tile) {
