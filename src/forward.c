@@ -13,7 +13,7 @@
  *
  * Where experts are mixed, a router chooses a few feed-forwards for each token in place of the one.
  * Parallel blocks give both halves the x that the layer began with; others have their norms behind the
- * halves.
+ * halves. Encoders, whose rows are whole from the start, go through the same layers (encode.c).
  *
  * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the
  * sizes of a head of keys and of values, V vocabulary. Families differ in the description (model/config.h)
@@ -90,6 +90,11 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
     tfm__show(pass, TFM__SITE_BLOCK, index, s->stream, tokens, c->width);
 }
 
+void tfm__forward_layer(tfm__pass *pass, uint32_t layer) {
+    attention_half(pass, layer);
+    feed_forward_half(pass, layer);
+}
+
 /* Logits of the last `wanted` tokens of the pass. */
 static void predict(tfm__pass *pass, size_t wanted, float *logits) {
     const tfm__config *c = pass->config;
@@ -118,8 +123,7 @@ static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm_
         uint64_t part = pass->tokens * layer / pass->config->layers;
         int32_t status = tfm__watch_poll(watch, done + part, total, error);
         if (status) return status;
-        attention_half(pass, layer);
-        feed_forward_half(pass, layer);
+        tfm__forward_layer(pass, layer);
     }
     if (wanted) predict(pass, wanted, logits);
     return TFM_OK;

@@ -5,9 +5,14 @@
 #include "base/threads.h"
 #include "model/state.h"
 
+struct tfm__pass;
+
 /* Appends tokens to the session and computes logits as asked (TFM_LOGITS_*). The arguments have been checked.
  * On an error the session holds what it held before, without logits. watch may be NULL. */
 int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
                      tfm__watch *watch, tfm_error *error);
+
+/* One layer over the tokens of a pass: both half-blocks, on the stream in its scratch. */
+void tfm__forward_layer(struct tfm__pass *pass, uint32_t layer);
 
 #endif

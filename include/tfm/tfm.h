@@ -7,6 +7,7 @@
  *   tokenizer_train.h  a tokenizer learnt from text: tfm_tokenizer_train; saving tokenizers
  *   model.h       a parameter file, opened: tfm_model_load
  *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
+ *   encode.h      encoders: whole texts in, vectors out: tfm_encode
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
  *   score.h       how probable a given text is: tfm_score, tfm_perplexity
@@ -29,6 +30,7 @@
 #include "tfm/tokenizer_train.h"
 #include "tfm/model.h"
 #include "tfm/session.h"
+#include "tfm/encode.h"
 #include "tfm/sampler.h"
 #include "tfm/generate.h"
 #include "tfm/score.h"

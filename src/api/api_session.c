@@ -14,6 +14,10 @@ int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options,
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_session_options", error);
     if (status) return status;
     const tfm__config *c = &model->config;
+    if (c->encoder)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_session_create: a model of the family %s is an encoder; tfm_encode is for those",
+                         c->family->name);
     uint32_t context = given.context ? given.context : c->context;
     if (context > TFM__MAX_CONTEXT || (c->positions == TFM__POSITIONS_LEARNED && context > c->context))
         return tfm__fail(error, TFM_E_ARGUMENT, "a context of %u; this model allows %u", context,

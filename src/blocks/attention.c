@@ -20,14 +20,21 @@ typedef struct attend_job {
     tfm__pass *pass;
     uint32_t layer;
     size_t group;           /* heads per key/value head */
-    size_t first_run, runs; /* that any query of the pass sees */
-    size_t blocks;
+    size_t first_run, runs; /* one token: that it sees */
+    size_t blocks;          /* several tokens: cut into these, in the scratch */
 } attend_job;
 
-/* Keys that the token at a position may see: [first, position]. */
+/* Keys that the token at a position of its row may see: [first, last). */
 static uint32_t first_key(const attend_job *job, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
     return window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
+}
+
+static uint32_t last_key(const attend_job *job, const tfm__span *span, size_t position) {
+    uint32_t window = job->pass->model->layers[job->layer].window;
+    size_t all = span->position + span->tokens;
+    if (!job->pass->config->encoder) return (uint32_t)position + 1;
+    return (uint32_t)(window ? TFM__MIN(all, position + window) : all);
 }
 
 /* One run for a tile of tokens of one key/value head; results at o [queries, value_dim], m, l. */
@@ -36,11 +43,12 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
     const tfm__pass *pass = job->pass;
     const tfm__config *c = pass->config;
     const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
-    size_t end = pass->position + token + tokens; /* one past the last key that the tile sees */
+    tfm__span span = tfm__span_of(pass, token);
+    size_t end = last_key(job, &span, span.position + (token - span.first) + tokens - 1);
     size_t page = run * TFM__RUN_PAGES, pages = 0;
     for (; pages < TFM__RUN_PAGES && (page + pages) * TFM__PAGE_TOKENS < end; pages++) {
-        keys[pages] = tfm__page_keys(pass->session, job->layer, page + pages, head);
-        values[pages] = tfm__page_values(pass->session, job->layer, page + pages, head);
+        keys[pages] = tfm__page_keys(pass->session, job->layer, span.page + page + pages, head);
+        values[pages] = tfm__page_values(pass->session, job->layer, span.page + page + pages, head);
     }
     size_t query = (head * pass->tokens + token) * job->group;
     tfm__attention_tile tile = {
@@ -51,6 +59,8 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
         .last = pass->s->last + query,
         .positions = pass->s->place + query,
         .slopes = pass->model->slopes ? pass->s->slope + query : NULL,
+        .bias = pass->model->relative ? pass->s->bias : NULL,
+        .bias_at = pass->s->bias_at + query,
         .soft_cap = c->attn_soft_cap,
         .k_pages = keys,
         .v_pages = values,
@@ -114,7 +124,7 @@ static void run_piece(void *arg, size_t i) {
 static void attend_one(attend_job *job) {
     const tfm__config *c = job->pass->config;
     tfm__scratch *s = job->pass->s;
-    size_t position = job->pass->position, seen = position + 1 - first_key(job, position);
+    size_t position = tfm__span_at(job->pass, 0).position, seen = position + 1 - first_key(job, position);
     bool alone = seen * c->kv_heads * (c->head_dim + c->value_dim) < ALONE_VALUES;
     tfm__parallel(alone ? NULL : job->pass->pool, c->kv_heads * job->runs, run_piece, job);
     for (uint32_t head = 0; head < c->kv_heads; head++)
@@ -136,11 +146,14 @@ static void block_piece(void *arg, size_t i) {
     const tfm__config *c = pass->config;
     tfm__scratch *s = pass->s;
     uint32_t head = (uint32_t)(i / job->blocks);
-    size_t token = i % job->blocks * BLOCK_TOKENS, tokens = TFM__MIN(BLOCK_TOKENS, pass->tokens - token);
+    size_t token = s->block[i % job->blocks];
+    tfm__span span = tfm__span_of(pass, token);
+    size_t position = span.position + (token - span.first);
+    size_t tokens = TFM__MIN(BLOCK_TOKENS, span.first + span.tokens - token);
     size_t slot = (head * pass->tokens + token) * job->group, queries = tokens * job->group;
     size_t spare = slot + pass->tokens * c->heads; /* the second half of part_* */
-    size_t run = first_key(job, pass->position + token) / TFM__RUN_TOKENS;
-    size_t end = (pass->position + token + tokens - 1) / TFM__RUN_TOKENS + 1;
+    size_t run = first_key(job, position) / TFM__RUN_TOKENS;
+    size_t end = (last_key(job, &span, position + tokens - 1) - 1) / TFM__RUN_TOKENS + 1;
     attend_run(job, head, token, tokens, run, s->part_m + slot, s->part_l + slot * 16,
                s->part_o + slot * c->value_dim);
     for (run++; run < end; run++) {
@@ -156,23 +169,38 @@ static void block_piece(void *arg, size_t i) {
                 s->part_o + (slot + q) * c->value_dim);
 }
 
+/* What the queries of a span see. */
+static void see_keys(const attend_job *job, const tfm__span *span) {
+    const tfm__pass *pass = job->pass;
+    tfm__scratch *s = pass->s;
+    for (uint32_t head = 0; head < pass->config->kv_heads; head++)
+        for (size_t t = 0; t < span->tokens; t++)
+            for (size_t g = 0; g < job->group; g++) {
+                size_t query = (head * pass->tokens + span->first + t) * job->group + g;
+                size_t position = span->position + t, h = head * job->group + g;
+                s->first[query] = first_key(job, position);
+                s->last[query] = last_key(job, span, position);
+                s->place[query] = (uint32_t)position;
+                if (pass->model->slopes) s->slope[query] = pass->model->slopes[h];
+                if (pass->model->relative) s->bias_at[query] = (2 * h + 1) * s->reach - position;
+            }
+}
+
 void tfm__attend(tfm__pass *pass, uint32_t layer) {
     const tfm__config *c = pass->config;
     attend_job job = {.pass = pass, .layer = layer, .group = c->heads / c->kv_heads};
-    for (uint32_t head = 0; head < c->kv_heads; head++)
-        for (size_t t = 0; t < pass->tokens; t++)
-            for (size_t g = 0; g < job.group; g++) {
-                size_t query = (head * pass->tokens + t) * job.group + g;
-                pass->s->first[query] = first_key(&job, pass->position + t);
-                pass->s->last[query] = (uint32_t)(pass->position + t + 1);
-                pass->s->place[query] = (uint32_t)(pass->position + t);
-                if (pass->model->slopes) pass->s->slope[query] = pass->model->slopes[head * job.group + g];
-            }
-    job.first_run = first_key(&job, pass->position) / TFM__RUN_TOKENS;
-    job.runs = (pass->position + pass->tokens - 1) / TFM__RUN_TOKENS + 1 - job.first_run;
-    job.blocks = (pass->tokens + BLOCK_TOKENS - 1) / BLOCK_TOKENS;
-    if (pass->tokens == 1)
+    for (size_t i = 0; i < tfm__spans(pass); i++) {
+        tfm__span span = tfm__span_at(pass, i);
+        see_keys(&job, &span);
+        for (size_t t = 0; t < span.tokens; t += BLOCK_TOKENS)
+            pass->s->block[job.blocks++] = (uint32_t)(span.first + t);
+    }
+    if (pass->tokens == 1) {
+        size_t position = tfm__span_at(pass, 0).position;
+        job.first_run = first_key(&job, position) / TFM__RUN_TOKENS;
+        job.runs = position / TFM__RUN_TOKENS + 1 - job.first_run;
         attend_one(&job);
-    else
+    } else {
         tfm__parallel(pass->pool, c->kv_heads * job.blocks, block_piece, &job);
+    }
 }

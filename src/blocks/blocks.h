@@ -8,6 +8,14 @@
 
 #include "model/state.h"
 
+/* Tokens of a pass that lie behind one another in one row: a session's newest, or a whole text of an encoder.
+ * Tokens of different rows do not see each other. */
+typedef struct tfm__span {
+    size_t first, tokens; /* in the pass */
+    size_t position;      /* of the first in its row */
+    size_t page;          /* of the session's pages, where the row begins */
+} tfm__span;
+
 /* One run of tokens on its way through the model. */
 typedef struct tfm__pass {
     tfm_session *session;
@@ -18,8 +26,21 @@ typedef struct tfm__pass {
     tfm_pool *pool;
     const tfm_token *ids; /* [tokens] */
     size_t tokens;
-    size_t position; /* of the first */
+    size_t position;        /* of the first, where there is one row */
+    const tfm__span *spans; /* [span_count]; NULL: all tokens are of one row, from position on */
+    size_t span_count;
+    const uint32_t *span_index; /* [tokens] the span of each, with spans */
+    const int32_t *types;       /* [tokens] token types; NULL: all 0 */
 } tfm__pass;
+
+static inline size_t tfm__spans(const tfm__pass *pass) { return pass->spans ? pass->span_count : 1; }
+static inline tfm__span tfm__span_at(const tfm__pass *pass, size_t index) {
+    return pass->spans ? pass->spans[index] : (tfm__span){0, pass->tokens, pass->position, 0};
+}
+/* The span of token t. */
+static inline tfm__span tfm__span_of(const tfm__pass *pass, size_t t) {
+    return tfm__span_at(pass, pass->spans ? pass->span_index[t] : 0);
+}
 
 /* embed.c */
 /* stream = embedding rows of the ids, scaled, plus learned positions. [tokens, width] */
@@ -35,7 +56,8 @@ void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, flo
 const float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out);
 /* Parallel blocks: side = norm(stream), or the input of attention where they share a norm. */
 void tfm__keep_side(tfm__pass *pass, const tfm__norm *norm, const float *shared);
-/* stream += scale * post_norm(delta), or without the norm where there is none. [tokens, width] */
+/* stream += scale * post_norm(delta), or without the norm where there is none; in the order of sums stream =
+ * post_norm(stream + delta). [tokens, width] */
 void tfm__add_to_stream(tfm__pass *pass, const tfm__norm *post_norm);
 
 /* linear.c */
@@ -51,7 +73,7 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
 void tfm__take_apart(tfm__pass *pass);
 
 /* positions.c */
-/* The tables of cosines and sines for this pass. */
+/* The tables of cosines and sines for this pass, and of the bias by distance. */
 void tfm__prepare_positions(tfm__pass *pass);
 /* q, k: norm of each head where the family has one, then rotation; q is scaled and put in attention's order;
  * k and v go to the pages of the layer. */

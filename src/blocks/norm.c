@@ -45,13 +45,15 @@ static void add_piece(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const tfm__norm *post_norm = arg;
     size_t width = pass->config->width;
     float scale = pass->config->residual_scale;
+    bool sum = pass->config->order == TFM__ORDER_SUM;
     for (size_t t = first; t < first + count; t++) {
         float *stream = pass->s->stream + t * width, *delta = pass->s->delta + t * width;
-        if (post_norm->weight) tfm__norm_row(pass, post_norm, delta, delta);
+        if (post_norm->weight && !sum) tfm__norm_row(pass, post_norm, delta, delta);
         if (scale != 1.0f)
             pass->kernels->multiply_add(stream, delta, scale, width);
         else
             pass->kernels->add(stream, stream, delta, width);
+        if (sum) tfm__norm_row(pass, post_norm, stream, stream);
     }
 }
 

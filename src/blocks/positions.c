@@ -1,21 +1,56 @@
-/* positions.c - where tokens stand: rotary positions on q and k, and keys and values into their pages.
+/* positions.c - where tokens stand: rotary positions on q and k, the bias by distance of relative positions,
+ * and keys and values into their pages.
  *
  * A key page is [head_dim, 64 positions], so that attention's lanes are keys; a value page is [64 positions,
  * value_dim]. */
+#include "base/real.h"
 #include "blocks/blocks.h"
 
 static void table_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     int kinds = pass->config->family->local_rope ? TFM__ROPE_KINDS : 1;
-    size_t from = first * (pass->config->rotary_dim / 2);
+    size_t pairs = pass->config->rotary_dim / 2;
     (void)arg;
-    for (int kind = 0; kind < kinds; kind++)
-        tfm__rope_table(pass->model, kind, (uint32_t)(pass->position + first), count,
-                        pass->s->cosine[kind] + from, pass->s->sine[kind] + from);
+    for (size_t t = first; t < first + count;) {
+        tfm__span span = tfm__span_of(pass, t);
+        size_t here = TFM__MIN(first + count, span.first + span.tokens) - t;
+        for (int kind = 0; kind < kinds; kind++)
+            tfm__rope_table(pass->model, kind, (uint32_t)(span.position + (t - span.first)), here,
+                            pass->s->cosine[kind] + t * pairs, pass->s->sine[kind] + t * pairs);
+        t += here;
+    }
+}
+
+/* The bucket of a key's distance from its query (Raffel et al. 2020, T5): one each for small distances, then
+ * logarithmic ones up to the largest; encoders have half of them for keys to the right. In f32, as the models
+ * were trained. */
+static uint32_t bucket_of(const tfm__config *c, int64_t distance) {
+    uint32_t buckets = c->encoder ? c->relative_buckets / 2 : c->relative_buckets, exact = buckets / 2;
+    uint32_t right = c->encoder && distance > 0 ? buckets : 0;
+    uint64_t n = distance > 0 ? (c->encoder ? (uint64_t)distance : 0) : (uint64_t)-distance;
+    if (n < exact) return right + (uint32_t)n;
+    float ratio = (float)n / (float)exact;
+    float range = (float)tfm__log_real((double)c->relative_distance / exact);
+    float place = (float)tfm__log_real((double)ratio) / range * (float)(buckets - exact);
+    uint32_t bucket = place < (float)(buckets - exact) ? exact + (uint32_t)place : buckets - 1;
+    return right + TFM__MIN(bucket, buckets - 1);
+}
+
+/* [heads, 2 reach]: entry reach + d of a head is its bias for a key d behind (d < 0) or before its query. */
+static void make_bias(const tfm__pass *pass) {
+    const tfm__config *c = pass->config;
+    size_t reach = pass->s->reach;
+    for (size_t i = 0; i < 2 * reach; i++) {
+        uint32_t bucket = bucket_of(c, (int64_t)i - (int64_t)reach);
+        for (uint32_t h = 0; h < c->heads; h++)
+            pass->s->bias[h * 2 * reach + i] = pass->model->relative[h * c->relative_buckets + bucket];
+    }
+    pass->s->bias_made = true;
 }
 
 void tfm__prepare_positions(tfm__pass *pass) {
     if (pass->config->positions == TFM__POSITIONS_ROTARY)
         tfm__over_rows(pass, pass->tokens, table_rows, NULL);
+    if (pass->model->relative && !pass->s->bias_made) make_bias(pass);
 }
 
 /* Norm and rotation of one head. */
@@ -79,7 +114,8 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     uint32_t index = *(const uint32_t *)arg, group = c->heads / c->kv_heads;
     const tfm__layer *layer = &pass->model->layers[index];
     for (size_t t = first; t < first + count; t++) {
-        size_t position = pass->position + t, page = position / TFM__PAGE_TOKENS,
+        tfm__span span = tfm__span_of(pass, t);
+        size_t position = span.position + (t - span.first), page = span.page + position / TFM__PAGE_TOKENS,
                slot = position % TFM__PAGE_TOKENS;
         settle_rows(pass, layer, t);
         for (uint32_t h = 0; h < c->heads; h++) {

@@ -164,12 +164,15 @@ static tfm__norm plain_norm(tfm__binder *b, uint32_t size) {
     return (tfm__norm){ones, NULL};
 }
 
-static tfm__norm bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size, bool required) {
+tfm__norm tfm__bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size, bool required) {
     tfm__norm norm = {0};
     if (b->model->config.family->norm_free) return plain_norm(b, size);
-    norm.weight = tfm__bind_vector(b, tfm__bind_find(b, role, layer, ".weight", required), size,
-                                   b->model->config.norm_offset);
-    norm.bias = tfm__bind_vector(b, tfm__bind_find(b, role, layer, ".bias", false), size, 0.0f);
+    /* files converted from the TensorFlow checkpoints of 2018 have its names */
+    bool old = tfm__bind_find(b, role, layer, ".gamma", false) != NULL;
+    norm.weight = tfm__bind_vector(b, tfm__bind_find(b, role, layer, old ? ".gamma" : ".weight", required),
+                                   size, b->model->config.norm_offset);
+    norm.bias =
+        tfm__bind_vector(b, tfm__bind_find(b, role, layer, old ? ".beta" : ".bias", false), size, 0.0f);
     return norm;
 }
 
@@ -211,8 +214,8 @@ static void bind_qk_norms(tfm__binder *b, uint32_t index, tfm__layer *layer) {
         q = c->heads * c->head_dim;
         k = c->kv_heads * c->head_dim;
     }
-    layer->q_norm = bind_norm(b, TFM__ROLE_Q_NORM, index, q, true);
-    layer->k_norm = bind_norm(b, TFM__ROLE_K_NORM, index, k, true);
+    layer->q_norm = tfm__bind_norm(b, TFM__ROLE_Q_NORM, index, q, true);
+    layer->k_norm = tfm__bind_norm(b, TFM__ROLE_K_NORM, index, k, true);
 }
 
 /* gate and up, apart or as the upper and lower half of one matrix. */
@@ -223,6 +226,10 @@ static void bind_wide(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     if (both) {
         layer->gate = tfm__bind_view(b, both, b->transposed, 2 * wide, 0, wide, c->width);
         layer->up = tfm__bind_view(b, both, b->transposed, 2 * wide, wide, wide, c->width);
+        const float *bias =
+            tfm__bind_vector(b, tfm__bind_find(b, TFM__ROLE_GATE_UP, index, ".bias", false), 2 * wide, 0.0f);
+        layer->gate.bias = bias;
+        layer->up.bias = bias ? bias + wide : NULL;
         return;
     }
     if (c->gated && !b->names->role[TFM__ROLE_GATE])
@@ -233,23 +240,24 @@ static void bind_wide(tfm__binder *b, uint32_t index, tfm__layer *layer) {
 
 static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
-    bool before = c->order != TFM__ORDER_POST;
-    if (before) layer->attn_norm = bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, true);
+    bool before = c->order == TFM__ORDER_PRE || c->order == TFM__ORDER_PARALLEL;
+    bool first_free = c->family->first_norm_free && index == 0;
+    if (before) layer->attn_norm = tfm__bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, !first_free);
     bind_qkv(b, index, layer);
     bind_qk_norms(b, index, layer);
     layer->out = tfm__bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
     /* without one, both half-blocks of a parallel block have the norm of attention */
     if (before)
-        layer->ffn_norm = bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, c->order == TFM__ORDER_PRE);
+        layer->ffn_norm = tfm__bind_norm(b, TFM__ROLE_FFN_NORM, index, c->width, c->order == TFM__ORDER_PRE);
     if (c->experts.count && c->sparse[index]) {
         tfm__bind_experts(b, index, layer);
     } else {
         bind_wide(b, index, layer);
         layer->down = tfm__bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
     }
-    if (c->post_norms || c->order == TFM__ORDER_POST) {
-        layer->attn_post_norm = bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
-        layer->ffn_post_norm = bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
+    if (c->post_norms || !before) {
+        layer->attn_post_norm = tfm__bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
+        layer->ffn_post_norm = tfm__bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
     }
     bool windowed = c->window && c->windowed[index];
     layer->window = windowed ? c->window : 0;
@@ -302,19 +310,24 @@ int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
     model->layers = tfm__alloc_array(&model->heap, c->layers, sizeof *model->layers);
     if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
     model->embedding = tfm__bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
-    if (c->family->embed_norm) model->embed_norm = bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, true);
+    if (c->family->embed_norm)
+        model->embed_norm = tfm__bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, true);
     if (c->positions == TFM__POSITIONS_LEARNED)
-        model->positions = tfm__bind_matrix(&b, TFM__ROLE_POSITION, 0,
-                                            c->context + c->family->position_offset, c->width, true);
+        model->positions =
+            tfm__bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context + c->position_offset, c->width, true);
     if (c->positions == TFM__POSITIONS_ALIBI) bind_slopes(&b);
     for (uint32_t i = 0; i < c->layers && !b.status; i++) bind_layer(&b, i, &model->layers[i]);
-    model->output_norm = bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
+    if (c->order != TFM__ORDER_SUM) /* there the last thing in a layer is a norm */
+        model->output_norm = tfm__bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
+    if (c->encoder) tfm__bind_encoder(&b);
     /* GGUF files say "tied" by leaving the output out; elsewhere the description decides */
     bool has_output = tfm__bind_find(&b, TFM__ROLE_OUTPUT, 0, ".weight", false) != NULL;
-    if (hf ? !c->tied : has_output)
-        model->output = tfm__bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
-    else
-        model->output = model->embedding;
+    if (!c->encoder) {
+        if (hf ? !c->tied : has_output)
+            model->output = tfm__bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
+        else
+            model->output = model->embedding;
+    }
     if (b.status) return b.status;
     for (size_t i = 0; i < model->container.tensor_count; i++) {
         uint32_t type = model->container.tensors[i].type;

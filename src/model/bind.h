@@ -31,6 +31,12 @@ tfm__view tfm__bind_view(tfm__binder *b, const tfm__tensor *tensor, bool transpo
 tfm__view tfm__bind_matrix(tfm__binder *b, int role, uint32_t layer, uint32_t rows, uint32_t columns,
                            bool required);
 
+/* Weight and bias of a norm; norms of families without weights have ones. */
+tfm__norm tfm__bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size, bool required);
+
+/* Token types, relative positions, the pooler and the head of a task (bind_encoder.c). */
+void tfm__bind_encoder(tfm__binder *b);
+
 /* Router, experts and the shared expert of a layer (bind_experts.c). */
 void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer);
 

@@ -59,6 +59,15 @@ static int32_t check(const tfm__config *config, const char *file, tfm_error *err
     if ((uint64_t)config->heads * config->head_dim > TFM__MAX_WIDTH)
         return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%u heads of %u are too wide",
                             config->heads, config->head_dim);
+    if (config->relative_buckets &&
+        (config->relative_buckets < 4 || config->relative_buckets > 4096 || config->relative_buckets % 4 ||
+         config->relative_distance <= config->relative_buckets / 2 ||
+         config->relative_distance > TFM__MAX_CONTEXT))
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "%u buckets for distances up to %u", config->relative_buckets,
+                            config->relative_distance);
+    if (config->types > TFM__MAX_VOCAB)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "%u token types", config->types);
     if (!(config->epsilon >= 0.0f && config->epsilon < 1.0f))
         return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET, "the norm's epsilon is %g",
                             (double)config->epsilon);
@@ -133,6 +142,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     config->embed_scale = config->residual_scale = config->logit_scale = 1.0f;
     config->alibi_bias_max = 8.0f;
     config->experts.scale = 1.0f;
+    config->skipped = -1;
     config->order = config->qk_norm = config->fused = config->positions = -1; /* as the family has it */
     config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
     config->rope[TFM__ROPE_GLOBAL].truncate = true;
@@ -159,6 +169,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (config->fused < 0)
         config->fused = container->format == TFM__FORMAT_HF ? family->fused : TFM__FUSED_ROWS;
     config->gated = family->gated;
+    config->encoder = family->encoder;
     config->post_norms = family->post_norms;
     if (family->fixed_attn_scale != 0.0f) config->attn_scale = family->fixed_attn_scale;
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
@@ -186,6 +197,8 @@ bool tfm__is_windowed(const tfm__family *family, uint32_t layer, uint64_t period
         return (layer + 1) % period != 0;
     case TFM__WINDOW_FROM_LAYER:
         return layer >= from;
+    case TFM__WINDOW_AFTER:
+        return layer % period != 0;
     default:
         return false;
     }

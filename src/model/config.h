@@ -22,7 +22,8 @@ enum { TFM__POSITIONS_ROTARY = 0, TFM__POSITIONS_LEARNED = 1, TFM__POSITIONS_ALI
 enum {
     TFM__ORDER_PRE = 0,  /* x + a(n x), then x + f(n x); families with post_norms: x + n a(n x) */
     TFM__ORDER_PARALLEL, /* x + a(n x) + f(n x), with one norm for both or one each */
-    TFM__ORDER_POST      /* x + n a(x), then x + n f(x) */
+    TFM__ORDER_POST,     /* x + n a(x), then x + n f(x) */
+    TFM__ORDER_SUM       /* n(x + a(x)), then n(x + f(x)): the order of 2017 */
 };
 /* Norms of queries and keys, before they are rotated. */
 enum {
@@ -94,6 +95,9 @@ enum {
     TFM__ROLE_EMBED = 0,
     TFM__ROLE_EMBED_NORM,
     TFM__ROLE_POSITION,
+    TFM__ROLE_TOKEN_TYPE,
+    TFM__ROLE_RELATIVE, /* [buckets, heads] */
+    TFM__ROLE_POOLER,
     TFM__ROLE_OUTPUT_NORM,
     TFM__ROLE_OUTPUT,
     TFM__ROLE_ROPE_FACTORS,
@@ -142,8 +146,36 @@ enum {
     TFM__WINDOW_EVEN,       /* layers 0, 2, 4, ... */
     TFM__WINDOW_PATTERN,    /* all but each pattern-th */
     TFM__WINDOW_FROM_LAYER, /* from max_window_layers on, if use_sliding_window */
-    TFM__WINDOW_LOCAL       /* GPT-Neo: the layers that attention_layers calls local */
+    TFM__WINDOW_LOCAL,      /* GPT-Neo: the layers that attention_layers calls local */
+    TFM__WINDOW_AFTER       /* all but layers 0, pattern, 2 pattern, ... */
 };
+
+/* What comes behind the last layer for a task. */
+enum {
+    TFM__HEAD_NONE = 0,
+    TFM__HEAD_TOKENS, /* outputs for each token */
+    TFM__HEAD_ROWS    /* outputs for each row of tokens */
+};
+/* The nonlinearity inside a head. */
+enum {
+    TFM__HEAD_LINEAR = 0,
+    TFM__HEAD_TANH,
+    TFM__HEAD_RELU,
+    TFM__HEAD_GELU,
+    TFM__HEAD_MODEL /* the model's own */
+};
+
+/* One row of the table of heads: out(norm(activation(dense x))), each part but out left out where its name is
+ * NULL. */
+typedef struct tfm__head_row {
+    const char *architecture; /* what a name in config.json's architectures ends with; NULL: by its tensors */
+    int scope;                /* TFM__HEAD_TOKENS, TFM__HEAD_ROWS */
+    bool vocabulary;          /* outputs are tokens; without a matrix of its own out is the embedding */
+    bool pooled;              /* x is the pooler's output, not a hidden state */
+    const char *dense, *norm, *out; /* without ".weight" and ".bias" */
+    const char *bias;               /* out's, where it is a tensor with a name of its own */
+    int activation;                 /* TFM__HEAD_LINEAR ... */
+} tfm__head_row;
 
 /* A setting of config.json that changes the arithmetic and that is implemented for one value only. */
 typedef struct tfm__demand {
@@ -170,12 +202,20 @@ typedef struct tfm__family {
     int rotate;                   /* TFM__ROTATE_* */
     bool hf_interleaved;          /* rotary pairs are neighbours in Hugging Face files */
     bool squared;                 /* the activation's result times its input (ReLU squared) */
-    uint32_t position_offset;     /* learned positions begin at this row */
-    bool logits_divided;          /* GGUF's logit_scale divides */
-    float fixed_attn_scale;       /* 0: 1 / sqrt(head_dim) */
-    int positions;                /* TFM__POSITIONS_* */
-    bool gguf_interleaved;        /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
-    int activation;               /* TFM__SILU ... when the file does not say */
+    bool encoder;                 /* every token sees every other; no logits of a next one */
+    bool positions_after_pad; /* learned positions of Hugging Face files begin behind pad_token_id, which has
+                                 one for itself and does not count (RoBERTa) */
+    uint32_t pad;             /* pad_token_id when the file does not say */
+    bool first_norm_free;     /* layer 0 has no norm before attention */
+    float epsilon;            /* of the norms when the file does not say; 0: the usual */
+    uint32_t relative_buckets, relative_distance; /* relative positions when the file does not say; 0: none */
+    const tfm__head_row *heads;                   /* ends with a row without out */
+    uint32_t position_offset; /* learned positions begin at this row in Hugging Face files */
+    bool logits_divided;      /* GGUF's logit_scale divides */
+    float fixed_attn_scale;   /* 0: 1 / sqrt(head_dim) */
+    int positions;            /* TFM__POSITIONS_* */
+    bool gguf_interleaved;    /* rotary pairs are neighbours in GGUF files (halves in Hugging Face's) */
+    int activation;           /* TFM__SILU ... when the file does not say */
     bool gated;
     bool tied;                                           /* the default of tie_word_embeddings */
     bool scale_embedding;                                /* by sqrt(width) */
@@ -196,7 +236,15 @@ typedef struct tfm__config {
     const tfm__family *family;
     int norm, positions, activation, order, qk_norm, fused;
     bool gated, tied, post_norms, interleaved;
-    float norm_offset; /* added to norm weights when they are bound */
+    bool encoder;               /* attention looks both ways */
+    int64_t skipped;            /* id of the token that does not count among positions, or -1 */
+    uint32_t position_offset;   /* learned positions begin at this row */
+    uint32_t types;             /* token types; 0: none */
+    uint32_t relative_buckets;  /* of distances between tokens; 0: attention has no bias for them */
+    uint32_t relative_distance; /* from here on all fall into the last bucket */
+    const tfm__head_row *head;  /* in the table of families, or NULL */
+    bool head_mean;             /* a head for rows takes the mean of the tokens, not the first one */
+    float norm_offset;          /* added to norm weights when they are bound */
     uint32_t layers, width, heads, kv_heads, head_dim, value_dim, feed_forward, vocab, context;
     uint32_t rotary_dim; /* of each head; even */
     float epsilon;
@@ -210,7 +258,8 @@ typedef struct tfm__config {
     bool scale_by_layer;                 /* attention scale divided by layer + 1 */
     float attn_soft_cap, final_soft_cap; /* 0: none */
     tfm__rope rope[TFM__ROPE_KINDS];
-    uint32_t window;   /* positions a windowed layer sees, the present one included; 0: no windows */
+    uint32_t window;   /* positions a windowed layer sees, the present one included (encoders: to each side);
+                          0: no windows */
     uint8_t *windowed; /* [layers] in the container's arena */
     tfm__experts experts;
     uint8_t *sparse; /* [layers] whether the feed-forward is a mixture of experts; in the container's arena */

@@ -115,6 +115,7 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     if (r->status || family->window == TFM__WINDOW_NEVER ||
         !read_u32(r, "attention.sliding_window", false, &config->window))
         return;
+    if (family->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
     r->status = tfm__make_windowed(container, config, r->error);
     if (r->status) return;
     bool by_flags = pattern && pattern->type == TFM__META_ARRAY && pattern->count == config->layers;
@@ -216,11 +217,11 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     read_u32(&r, "attention.value_length", false, &config->value_dim);
     config->rotary_dim = config->head_dim;
     read_u32(&r, "rope.dimension_count", false, &config->rotary_dim);
-    config->epsilon = 1e-5f;
-    read_f32(&r,
-             config->family->norm == TFM__NORM_RMS ? "attention.layer_norm_rms_epsilon"
-                                                   : "attention.layer_norm_epsilon",
-             &config->epsilon);
+    config->epsilon = config->family->epsilon != 0.0f ? config->family->epsilon : 1e-5f;
+    if (config->family->norm == TFM__NORM_RMS ||
+        !read_f32(&r, "attention.layer_norm_epsilon", &config->epsilon))
+        read_f32(&r, "attention.layer_norm_rms_epsilon",
+                 &config->epsilon); /* ModernBERT's has this name too */
     config->attn_soft_cap = config->family->default_attn_soft_cap;
     config->final_soft_cap = config->family->default_final_soft_cap;
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
@@ -246,5 +247,8 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
                             "a model needs this matrix%s",
                             container->tensor_count ? "" : " (the file holds no tensors)");
     config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
+    const tfm__tensor *types = tfm__container_tensor(container, "token_types.weight");
+    if (types && types->dims == 2 && config->family->encoder)
+        config->types = (uint32_t)TFM__MIN(types->shape[0], UINT32_MAX);
     return TFM_OK;
 }

@@ -217,8 +217,8 @@ static void read_ropes(reader *r, tfm__config *config, tfm__arena *arena) {
                     sliding = present(r, parameters, "sliding_attention");
     global->base = 10000.0;
     local->base = 10000.0;
-    read_f64_of(r, r->root, "rope_theta|rotary_emb_base", &global->base);
-    read_f64_of(r, r->root, "rope_local_base_freq", &local->base);
+    read_f64_of(r, r->root, "rope_theta|rotary_emb_base|global_rope_theta", &global->base);
+    read_f64_of(r, r->root, "rope_local_base_freq|local_rope_theta", &local->base);
     if (parameters == TFM__JSON_NONE) {
         read_rope(r, present(r, r->root, "rope_scaling"), config, global, arena);
         read_rope(r, TFM__JSON_NONE, config, local, arena);
@@ -243,14 +243,17 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     uint32_t period = (uint32_t)family->window_pattern, from = 0;
     bool use = true;
     if (r->status || family->window == TFM__WINDOW_NEVER) return;
-    if (!read_u32(r, local ? "window_size" : "sliding_window", false, &config->window)) return;
+    if (!read_u32(r, local ? "window_size" : "sliding_window|local_attention", false, &config->window))
+        return;
+    if (family->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
     if (family->window == TFM__WINDOW_FROM_LAYER) {
         use = false;
         read_bool(r, "use_sliding_window", &use);
         read_u32(r, "max_window_layers", false, &from);
     }
     if (types == TFM__JSON_NONE)
-        read_u32(r, "sliding_window_pattern|_sliding_window_pattern", false, &period);
+        read_u32(r, "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers", false,
+                 &period);
     if (!use || config->window == 0) {
         config->window = 0;
         return;
@@ -261,7 +264,7 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
         fail_value(r, types, "layer_types", "not one entry per layer");
     if (local && types == TFM__JSON_NONE)
         fail_value(r, r->root, "attention_layers", "which layers are local is not said");
-    if (family->window == TFM__WINDOW_PATTERN && period == 0)
+    if ((family->window == TFM__WINDOW_PATTERN || family->window == TFM__WINDOW_AFTER) && period == 0)
         fail_value(r, r->root, "sliding_window_pattern", "is 0");
     if (r->status) return;
     tfm__json_value type = tfm__json_first(r->json, types);
@@ -351,6 +354,43 @@ static void read_block(reader *r, tfm__config *config) {
         config->positions = TFM__POSITIONS_ALIBI;
         config->alibi_scaled = true;
     }
+}
+
+/* What only encoders have: token types, positions that begin behind the padding token's, relative positions,
+ * and the head of the task that `architectures` names. */
+static void read_encoder(reader *r, tfm__config *config) {
+    const tfm__family *family = config->family;
+    tfm__json_value architecture = tfm__json_first(r->json, present(r, r->root, "architectures"));
+    const char *name, *pooling;
+    size_t length = 0, size = 0;
+    uint32_t pad = family->pad;
+    if (family->hf_names->role[TFM__ROLE_TOKEN_TYPE]) {
+        config->types = 2;
+        read_u32(r, "type_vocab_size", false, &config->types);
+    }
+    config->position_offset = family->position_offset;
+    if (family->positions_after_pad) {
+        read_u32(r, "pad_token_id", false, &pad);
+        if (pad >= config->context) {
+            fail_value(r, r->root, "max_position_embeddings", "leaves no position behind pad_token_id");
+            return;
+        }
+        config->skipped = pad;
+        config->position_offset = pad + 1;
+        config->context -= pad + 1;
+    }
+    config->relative_buckets = family->relative_buckets;
+    config->relative_distance = family->relative_distance;
+    if (family->relative_buckets)
+        read_u32(r, "relative_attention_num_buckets", false, &config->relative_buckets);
+    if (!tfm__json_raw(r->json, architecture, &name, &length)) return;
+    for (const tfm__head_row *row = family->heads; row && row->out; row++) {
+        size_t n = strlen(row->architecture);
+        if (length >= n && !memcmp(name + length - n, row->architecture, n)) config->head = row;
+    }
+    if (tfm__json_raw(r->json, present(r, r->root, "classifier_pooling"), &pooling, &size) && size == 4 &&
+        !memcmp(pooling, "mean", 4))
+        config->head_mean = true;
 }
 
 /* Factors along the way: Granite's multipliers, Cohere's logit_scale, clipping, MPT's attn_config. */
@@ -468,12 +508,12 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
                             name[0] ? "family '%s' is not supported" : "no family is named%s", name);
     }
     read_u32(&r, "num_hidden_layers|n_layer|num_layers|n_layers", true, &config->layers);
-    read_u32(&r, "hidden_size|n_embd|n_embed|d_model", true, &config->width);
+    read_u32(&r, "hidden_size|n_embd|n_embed|d_model|dim", true, &config->width);
     read_u32(&r, "num_attention_heads|n_head|num_heads|n_heads", true, &config->heads);
     config->kv_heads = config->heads;
     read_kv_heads(&r, config);
     config->feed_forward = config->width <= TFM__MAX_WIDTH ? 4 * config->width : 0;
-    read_u32(&r, "intermediate_size|n_inner|ffn_dim|ffn_hidden_size", config->family->gated,
+    read_u32(&r, "intermediate_size|n_inner|ffn_dim|ffn_hidden_size|hidden_dim", config->family->gated,
              &config->feed_forward);
     read_u32(&r, "vocab_size", true, &config->vocab);
     config->context = 2048;
@@ -484,6 +524,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     read_rotary_dim(&r, config);
     config->epsilon = 1e-5f;
     if (config->family->norm == TFM__NORM_RMS) config->epsilon = 1e-6f; /* the classes' default */
+    if (config->family->epsilon != 0.0f) config->epsilon = config->family->epsilon;
     read_f32(&r, "rms_norm_eps|layer_norm_epsilon|layer_norm_eps|norm_epsilon|norm_eps", &config->epsilon);
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
     read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
@@ -493,6 +534,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     read_bool(&r, "scale_attn_by_inverse_layer_idx", &config->scale_by_layer);
     config->interleaved = config->family->hf_interleaved;
     read_block(&r, config);
+    read_encoder(&r, config);
     read_scales(&r, config);
     read_experts(&r, config, container);
     double scalar;

@@ -1,10 +1,10 @@
-/* families.c - the table: one row per family, one list of tensor names per naming scheme.
+/* families.c - the table of decoders (families_encoder.c has the encoders): one row per family, one list of tensor names per naming scheme.
  *
  * Adding a family is adding a row here, its tensor names, and a golden test. Sources: each family's paper and
  * the configuration and weights that its authors publish in Hugging Face's layout; GGUF's names from the GGUF
  * specification's list of standardised tensor names. */
 #include "kernels/kernels.h"
-#include "model/config.h"
+#include "model/families.h"
 
 #define GGUF_ROLES                                                                                           \
     [TFM__ROLE_EMBED] = "token_embd", [TFM__ROLE_EMBED_NORM] = "token_embd_norm",                            \
@@ -574,21 +574,22 @@ const tfm__names *tfm__gguf_names(const tfm__family *family) {
 }
 
 const tfm__family *tfm__family_at(size_t index) {
-    return index < TFM__COUNT(families) ? &families[index] : NULL;
+    return index < TFM__COUNT(families) ? &families[index] : tfm__encoder_family(index - TFM__COUNT(families));
 }
 
 const tfm__family *tfm__family_by_gguf(tfm__text architecture) {
-    for (size_t i = 0; i < TFM__COUNT(families); i++) {
-        const char *name = families[i].gguf;
-        if (name && strlen(name) == architecture.size && !memcmp(name, architecture.data, architecture.size))
-            return &families[i];
-    }
+    const tfm__family *family;
+    for (size_t i = 0; (family = tfm__family_at(i)) != NULL; i++)
+        if (family->gguf && strlen(family->gguf) == architecture.size &&
+            !memcmp(family->gguf, architecture.data, architecture.size))
+            return family;
     return NULL;
 }
 
 const tfm__family *tfm__family_by_hf(const tfm__json *config, tfm__json_value model_type) {
-    for (size_t i = 0; i < TFM__COUNT(families); i++)
-        for (size_t j = 0; j < TFM__COUNT(families[i].hf) && families[i].hf[j]; j++)
-            if (tfm__json_equals(config, model_type, families[i].hf[j])) return &families[i];
+    const tfm__family *family;
+    for (size_t i = 0; (family = tfm__family_at(i)) != NULL; i++)
+        for (size_t j = 0; j < TFM__COUNT(family->hf) && family->hf[j]; j++)
+            if (tfm__json_equals(config, model_type, family->hf[j])) return family;
     return NULL;
 }

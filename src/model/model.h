@@ -50,11 +50,18 @@ typedef struct tfm__layer {
     const tfm__expert *experts; /* [experts] in the container's arena */
     tfm__expert shared;         /* no data: none */
     tfm__view shared_switch;    /* [1, width]; no data: the shared expert counts whole */
-    uint32_t window;            /* positions seen, the present one included; 0: all */
-    int rope;                   /* TFM__ROPE_GLOBAL or _LOCAL */
-    bool rotates;               /* q and k are turned by their positions */
+    uint32_t window; /* positions seen, the present one included (encoders: to each side); 0: all */
+    int rope;        /* TFM__ROPE_GLOBAL or _LOCAL */
+    bool rotates;    /* q and k are turned by their positions */
     float attn_scale;
 } tfm__layer;
+
+/* What comes behind the layers for a task: out(norm(activation(dense x))); parts may be absent. */
+typedef struct tfm__head {
+    tfm__view dense; /* [inner, width] */
+    tfm__norm norm;  /* [inner] */
+    tfm__view out;   /* [outputs, inner]; no data: the model has no head */
+} tfm__head;
 
 /* Rotary frequencies of one kind of layer, [pairs] each. */
 typedef struct tfm__frequencies {
@@ -77,7 +84,11 @@ struct tfm_model {
 
     tfm__view embedding; /* [vocab, width] */
     tfm__norm embed_norm;
-    tfm__view positions; /* [position_offset + context, width], learned positions */
+    tfm__view positions;   /* [position_offset + context, width], learned positions */
+    tfm__view types;       /* [types, width], added to the embedding */
+    const float *relative; /* [heads, relative_buckets] added to the scores by distance, or NULL */
+    tfm__view pooler;      /* [width, width] of a row's first token, then tanh; no data: there is none */
+    tfm__head head;
     const float *slopes; /* [heads] ALiBi, or NULL */
     tfm__layer *layers;
     tfm__norm output_norm;

@@ -28,6 +28,7 @@ int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uin
     session->context = context;
     session->batch = batch;
     session->cache_type = cache_type;
+    session->page_layers = c->layers;
     session->page_bytes = tfm__round_up(c->kv_heads * tfm__page_head_bytes(c, cache_type), 64);
     atomic_fetch_add(&model->references, 1);
     *out = session;
@@ -36,7 +37,7 @@ int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uin
 
 void tfm__session_free(tfm_session *session) {
     tfm__heap *heap = &session->model->heap;
-    for (size_t i = 0; i < session->page_count * session->model->config.layers; i++)
+    for (size_t i = 0; i < session->page_count * session->page_layers; i++)
         page_drop(session, session->pages[i]);
     tfm__free(heap, session->pages);
     tfm__free(heap, session->tokens);
@@ -59,7 +60,7 @@ static int32_t reserve_tokens(tfm_session *session, size_t total, tfm_error *err
 
 /* Replaces every page from `first` to before `end` that somebody else owns too by a copy. */
 static int32_t own_pages(tfm_session *session, size_t first, size_t end, tfm_error *error) {
-    size_t layers = session->model->config.layers;
+    size_t layers = session->page_layers;
     for (size_t i = first * layers; i < end * layers; i++) {
         tfm__page *old = session->pages[i];
         if (atomic_load_explicit(&old->owners, memory_order_acquire) == 1) continue;
@@ -73,7 +74,7 @@ static int32_t own_pages(tfm_session *session, size_t first, size_t end, tfm_err
 }
 
 static int32_t reserve_pages(tfm_session *session, size_t total, tfm_error *error) {
-    size_t layers = session->model->config.layers;
+    size_t layers = session->page_layers;
     size_t wanted = (total + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
     if (wanted > session->page_capacity) {
         size_t capacity = TFM__MAX(TFM__MAX(wanted, 4), 2 * session->page_capacity), bytes;
@@ -160,6 +161,10 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     s->last = take(d, tokens, c->heads, sizeof(uint32_t));
     s->place = take(d, tokens, c->heads, sizeof(uint32_t));
     s->slope = take(d, c->positions == TFM__POSITIONS_ALIBI ? tokens : 0, c->heads, sizeof(float));
+    s->bias_at = take(d, c->relative_buckets ? tokens : 0, c->heads, sizeof(size_t));
+    s->block = take(d, tokens, 1, sizeof(uint32_t));
+    s->reach = s->runs * TFM__RUN_TOKENS;
+    s->bias = take(d, c->relative_buckets ? 2 * s->reach : 0, c->heads, sizeof(float));
 }
 
 /* Working space for `rows` tokens at a time and a past of `total` positions; the part for the past grows by
@@ -221,7 +226,7 @@ int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, s
 /* ---- Forking ------------------------------------------------------------------------------------------- */
 
 static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_error *error) {
-    size_t layers = session->model->config.layers, vocab = session->model->config.vocab;
+    size_t layers = session->page_layers, vocab = session->model->config.vocab;
     size_t held = (session->position + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
     int32_t status = reserve_tokens(fork, session->position, error);
     if (status) return status;

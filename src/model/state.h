@@ -41,7 +41,12 @@ typedef struct tfm__scratch {
     float *part_o, *part_m, *part_l; /* attention's partial results */
     uint32_t *first, *last, *place;  /* [heads * tokens] ranges of visible keys */
     float *slope;                    /* [heads * tokens] ALiBi's, in attention's order */
-    void *memory;                    /* all of the above */
+    size_t *bias_at;                 /* [heads * tokens] where the bias of key 0 stands for each query */
+    uint32_t *block;                 /* [tokens] first tokens of the blocks that attention works in */
+    size_t reach;                    /* positions that the bias by distance is made for, to each side */
+    float *bias;                     /* [heads, 2 * reach] */
+    bool bias_made;
+    void *memory; /* all of the above */
 } tfm__scratch;
 
 /* What an observer may see; see tfm__observer. */
@@ -77,8 +82,11 @@ struct tfm_session {
     size_t position;     /* tokens held */
     tfm_token *tokens;   /* [token_capacity] */
     size_t token_capacity;
-    tfm__page **pages; /* [page_capacity, layers]: all layers' pages for the same positions lie together */
+    tfm__page *
+        *pages; /* [page_capacity, page_layers]: all layers' pages for the same positions lie together */
     size_t page_count, page_capacity;
+    size_t
+        page_layers; /* layers with pages of their own: all of them, or one after another uses the same (1) */
     size_t page_bytes; /* of data in one page */
     float *logits;     /* [logits_count, vocab] */
     size_t logits_count, logits_capacity;
@@ -110,7 +118,7 @@ static inline size_t tfm__page_head_bytes(const tfm__config *c, uint32_t cache_t
 static inline uint8_t *tfm__page_keys(const tfm_session *session, uint32_t layer, size_t page,
                                       uint32_t head) {
     const tfm__config *c = &session->model->config;
-    return session->pages[page * c->layers + layer]->data +
+    return session->pages[page * session->page_layers + layer % session->page_layers]->data +
            head * tfm__page_head_bytes(c, session->cache_type);
 }
 static inline uint8_t *tfm__page_values(const tfm_session *session, uint32_t layer, size_t page,
