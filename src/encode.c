@@ -22,11 +22,11 @@
 /* What a call works with. All arrays lie in one block. */
 typedef struct encoding {
     tfm_encoded *encoded;
-    tfm_session *work;    /* pages and scratch */
-    tfm_token *ids;       /* [tokens] of all rows */
-    int32_t *types;       /* [tokens], or NULL: no row has any */
-    tfm__span *spans;     /* [rows], their places counted inside each batch */
-    uint32_t *span_index; /* [tokens], likewise */
+    tfm_session *work;       /* pages and scratch */
+    tfm_token *ids;          /* [tokens] of all rows */
+    int32_t *types;          /* [tokens], or NULL: no row has any */
+    tfm__stretch *stretches; /* [rows], their places counted inside each batch */
+    uint32_t *stretch_index; /* [tokens], likewise */
     size_t longest_batch, most_pages;
 } encoding;
 
@@ -81,10 +81,10 @@ static void lay_rows(encoding *e, const tfm_encode_row *rows, size_t count) {
         for (size_t r = first; r < end; r++) {
             size_t n = rows[r].count;
             e->encoded->starts[r] = done;
-            e->spans[r] = (tfm__span){.first = at, .tokens = n, .page = page};
+            e->stretches[r] = (tfm__stretch){.first = at, .tokens = n, .page = page};
             memcpy(e->ids + done, rows[r].tokens, n * sizeof *e->ids);
             if (e->types && rows[r].types) memcpy(e->types + done, rows[r].types, n * sizeof *e->types);
-            for (size_t i = 0; i < n; i++) e->span_index[done + i] = (uint32_t)(r - first);
+            for (size_t i = 0; i < n; i++) e->stretch_index[done + i] = (uint32_t)(r - first);
             done += n;
             at += n;
             page += (n + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
@@ -134,11 +134,11 @@ static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows
     }
     int32_t status = make_encoded(model, count, tokens, keep, &e->encoded, error);
     if (status) return status;
-    e->spans = tfm__alloc_array(&model->heap, count, sizeof *e->spans);
+    e->stretches = tfm__alloc_array(&model->heap, count, sizeof *e->stretches);
     e->ids = tfm__alloc_array(&model->heap, tokens, sizeof *e->ids);
-    e->span_index = tfm__alloc_array(&model->heap, tokens, sizeof *e->span_index);
+    e->stretch_index = tfm__alloc_array(&model->heap, tokens, sizeof *e->stretch_index);
     if (typed) e->types = tfm__alloc_array(&model->heap, tokens, sizeof *e->types);
-    if (!e->spans || !e->ids || !e->span_index || (typed && !e->types))
+    if (!e->stretches || !e->ids || !e->stretch_index || (typed && !e->types))
         return tfm__fail_memory(error, &model->heap, tokens * sizeof *e->ids);
     lay_rows(e, rows, count);
     status = tfm__session_new(model, TFM__MAX_CONTEXT, BATCH_TOKENS, TFM__F32, &e->work, error);
@@ -168,11 +168,12 @@ static void keep_states(const tfm_encoded *encoded, const tfm__pass *pass, size_
 /* tanh(Wp h) of each row's first token. */
 static void pool(tfm__pass *pass, const float *hidden, float *pooled) {
     size_t width = pass->config->width;
-    for (size_t r = 0; r < pass->span_count; r++)
-        memcpy(pass->s->normed + r * width, hidden + pass->spans[r].first * width, width * sizeof *hidden);
+    for (size_t r = 0; r < pass->stretch_count; r++)
+        memcpy(pass->s->normed + r * width, hidden + pass->stretches[r].first * width,
+               width * sizeof *hidden);
     const tfm__job job = {&pass->model->pooler, pooled};
-    tfm__linear(pass, pass->s->normed, pass->span_count, &job, 1); /* [R, D] */
-    for (size_t i = 0; i < pass->span_count * width; i++) pooled[i] = tfm__tanh(pooled[i]);
+    tfm__linear(pass, pass->s->normed, pass->stretch_count, &job, 1); /* [R, D] */
+    for (size_t i = 0; i < pass->stretch_count * width; i++) pooled[i] = tfm__tanh(pooled[i]);
 }
 
 /* One batch of rows: their tokens begin at `start` of all, the rows themselves at `row`. */
@@ -217,19 +218,19 @@ int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count, 
     int32_t status = prepare(&e, model, rows, count, keep, error);
     for (size_t row = 0; row < count && !status;) {
         tfm__pass pass = make_pass(model, e.work);
-        pass.span_count = batch_of(rows, count, row, &pass.tokens, &pages);
-        pass.spans = e.spans + row;
-        pass.span_index = e.span_index + start;
+        pass.stretch_count = batch_of(rows, count, row, &pass.tokens, &pages);
+        pass.stretches = e.stretches + row;
+        pass.stretch_index = e.stretch_index + start;
         pass.ids = e.ids + start;
         pass.types = e.types ? e.types + start : NULL;
         status = encode_batch(&e, &pass, start, row, watch, error);
-        row += pass.span_count;
+        row += pass.stretch_count;
         start += pass.tokens;
     }
     drop_work(model, e.work);
-    tfm__free(&model->heap, e.spans);
+    tfm__free(&model->heap, e.stretches);
     tfm__free(&model->heap, e.ids);
-    tfm__free(&model->heap, e.span_index);
+    tfm__free(&model->heap, e.stretch_index);
     tfm__free(&model->heap, e.types);
     if (status) {
         tfm__encoded_free(e.encoded);
@@ -276,9 +277,9 @@ static void head_input(const tfm_encoded *encoded, size_t i, float *out) {
     if (n > 1) model->kernels.scale(out, out, 1.0f / (float)n, width);
 }
 
-static void head_activation(const tfm__pass *pass, float *x, size_t n) {
-    const tfm__kernels *kernels = pass->kernels;
-    switch (pass->config->head->activation) {
+void tfm__head_activate(const tfm_model *model, int activation, float *x, size_t n) {
+    const tfm__kernels *kernels = &model->kernels;
+    switch (activation) {
     case TFM__HEAD_TANH:
         for (size_t i = 0; i < n; i++) x[i] = tfm__tanh(x[i]);
         break;
@@ -289,7 +290,7 @@ static void head_activation(const tfm__pass *pass, float *x, size_t n) {
         kernels->activate[TFM__GELU_ERF](x, x, n);
         break;
     case TFM__HEAD_MODEL:
-        kernels->activate[pass->config->activation](x, x, n);
+        kernels->activate[model->config.activation](x, x, n);
         break;
     default:
         break;
@@ -304,7 +305,8 @@ static void run_head(tfm__pass *pass, float *logits) {
     if (head->dense.data) {
         tfm__linear(pass, x, pass->tokens, &dense, 1); /* [T or R, D] */
         x = pass->s->delta;
-        head_activation(pass, x, pass->tokens * pass->config->width);
+        tfm__head_activate(pass->model, pass->config->head->activation, x,
+                           pass->tokens * pass->config->width);
     }
     if (head->norm.weight) tfm__norm_rows(pass, &head->norm, x, x, pass->tokens);
     tfm__linear(pass, x, pass->tokens, &out, 1); /* [T or R, outputs] */

@@ -1,6 +1,6 @@
 /* encode.h - whole rows of tokens to hidden states; the story is in encode.c. */
-#ifndef TFM__ENCODE_H
-#define TFM__ENCODE_H
+#ifndef TFM__ROWS_ENCODE_H
+#define TFM__ROWS_ENCODE_H
 
 #include "base/threads.h"
 #include "model/state.h"
@@ -23,6 +23,9 @@ int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size
 int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count, bool keep, tfm__watch *watch,
                     tfm_encoded **out, tfm_error *error);
 void tfm__encoded_free(tfm_encoded *encoded); /* and its reference; NULL is fine */
+
+/* One of TFM__HEAD_LINEAR ... over n numbers. */
+void tfm__head_activate(const tfm_model *model, int activation, float *x, size_t n);
 
 /* What the head is for: TFM__HEAD_*. */
 int tfm__head_scope(const tfm_model *model);

@@ -22,7 +22,7 @@ function layer_of(path, parts) {
         split(path, parts, "/")
         return parts[1]
     }
-    if (path ~ /^(forward|encode)\./) return "forward"
+    if (path ~ /^(forward|encode|embedding)\./) return "forward"
     if (path ~ /^(generate|score|stops|train_step)\./) return "story"
     return path
 }

@@ -1,4 +1,4 @@
-/* tfm/encode.h - encoders: whole texts in, a vector for every token out.
+/* tfm/encode.h - encoders: whole texts in, a vector for every token out; and one vector for a text.
  *
  * Example: the hidden states of two rows of token ids, of different lengths, in one call.
  *
@@ -25,6 +25,8 @@
  *         return error.code != 0;
  *     }
  *
+ * For the vector of a text, to compare it with others, there is tfm_embed; for labels and scores tfm_classify.
+ *
  * An encoder's tokens see each other in both directions, so its input cannot come in pieces: there is no session. Rows
  * are computed one behind the other without padding, and a row's numbers are the same bits whatever its company, the
  * number of threads and the instruction set. */
@@ -33,6 +35,7 @@
 
 #include "tfm/base.h"
 #include "tfm/model.h"
+#include "tfm/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -108,6 +111,65 @@ TFM_API int32_t tfm_encoded_layer(const tfm_encoded *encoded, size_t layer, cons
  * TFM_E_BUFFER, TFM_E_MEMORY, TFM_E_BUDGET. Since 0.2. */
 TFM_API int32_t tfm_encoded_logits(const tfm_encoded *encoded, size_t first, size_t count, float *logits,
                                    size_t capacity, tfm_error *error);
+
+/* ---- One vector for a text ------------------------------------------------------------------------------------ */
+
+/* How the tokens' vectors become one. Several together: their results one behind the other, in the order first, max,
+ * mean, mean by the root, weighted, last. */
+#define TFM_POOL_DEFAULT 0   /* as the model's files say (modules.json of sentence-transformers, GGUF's pooling_type);
+                                otherwise the mean for encoders and the last token for decoders */
+#define TFM_POOL_MEAN 1
+#define TFM_POOL_FIRST 2     /* [CLS] */
+#define TFM_POOL_LAST 4
+#define TFM_POOL_MAX 8       /* the largest of each number */
+#define TFM_POOL_MEAN_SQRT 16 /* the sum divided by the root of the number of tokens */
+#define TFM_POOL_WEIGHTED 32 /* a mean in which token n (from 1) counts n times */
+
+typedef struct tfm_embed_options {
+    size_t struct_size;
+    uint32_t pooling;    /* TFM_POOL_*; another than the default leaves out the dense layers that the files describe */
+    int32_t normalize;   /* TFM_DEFAULT: as the files say, otherwise not; TFM_YES: to length 1; TFM_NO */
+    size_t max_tokens;   /* texts are cut to this many tokens, [CLS] and its like counted; 0: as the files say, otherwise
+                            what the model has positions for */
+    const char *prompt;  /* [prompt_length] put in front of every text; NULL: as the files say, mostly nothing */
+    size_t prompt_length;
+    const tfm_cancel *cancel; /* NULL: none */
+    tfm_progress_fn progress; /* NULL: none; counts texts */
+    void *progress_user;
+} tfm_embed_options;
+#define TFM_EMBED_OPTIONS_INIT { sizeof(tfm_embed_options), 0, 0, 0, NULL, 0, NULL, NULL, NULL }
+
+/* Turns texts into vectors: tokenized with the model's special tokens, cut, run through the model, pooled. Works for
+ * encoders and, on the last hidden states, for decoders.
+ *   texts                  [count]; a pair goes in as the model's tokenizer joins two texts
+ *   options                NULL: defaults
+ *   embeddings, capacity   receives [count, width] floats; NULL with capacity 0 to ask for the width
+ *   width                  receives how many numbers each has; may be NULL
+ * Computes in f32 whatever the type of the weights; a text's numbers are the same bits whatever its company and the
+ * number of threads. Any thread. Allocates for the time of the call. Errors: TFM_E_ARGUMENT (also: a text without any
+ * token), TFM_E_STATE (the model has no tokenizer), TFM_E_UNSUPPORTED (the model's files describe a step that this
+ * library does not have; naming a pooling goes around it), TFM_E_BUFFER, TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_CANCELLED.
+ * Since 0.2. */
+TFM_API int32_t tfm_embed(tfm_model *model, const tfm_text_input *texts, size_t count,
+                          const tfm_embed_options *options, float *embeddings, size_t capacity, size_t *width,
+                          tfm_error *error);
+
+/* The same for rows of token ids, which stay as they are: neither cut nor framed, and without a prompt. Errors: as
+ * tfm_embed, and TFM_E_TOKEN, TFM_E_CONTEXT. Since 0.2. */
+TFM_API int32_t tfm_embed_tokens(tfm_model *model, const tfm_encode_row *rows, size_t count,
+                                 const tfm_embed_options *options, float *embeddings, size_t capacity, size_t *width,
+                                 tfm_error *error);
+
+/* Labels of texts, or scores of pairs: what the head of a model for whole texts makes of each (sentiment, entailment;
+ * with a question and an answer as a pair, the score of a cross-encoder that ranks answers).
+ *   texts              [count] texts or pairs
+ *   max_tokens         as in tfm_embed_options
+ *   logits, capacity   receives [count, outputs] floats, without softmax or sigmoid; NULL with capacity 0 to ask
+ *   outputs            receives how many each has; may be NULL
+ * Any thread. Allocates for the time of the call. Errors: as tfm_embed; TFM_E_STATE also when the model has no head for
+ * whole texts. Since 0.2. */
+TFM_API int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count, size_t max_tokens,
+                             float *logits, size_t capacity, size_t *outputs, tfm_error *error);
 
 #ifdef __cplusplus
 }

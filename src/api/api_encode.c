@@ -1,5 +1,5 @@
 /* api_encode.c - the exported functions of tfm/encode.h. */
-#include "encode.h"
+#include "embedding.h"
 
 int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
                    const tfm_encode_options *options, tfm_encoded **out, tfm_error *error) {
@@ -68,4 +68,95 @@ int32_t tfm_encoded_logits(const tfm_encoded *encoded, size_t first, size_t coun
         return tfm__fail(error, TFM_E_BUFFER, "%zu times %u logits do not fit %zu floats", count,
                          encoded->model->head.out.rows, capacity);
     return tfm__encoded_logits(encoded, first, count, logits, error);
+}
+
+/* ---- One vector for a text ----------------------------------------------------------------------------- */
+
+static int32_t check_texts(const char *call, tfm_model *model, const tfm_text_input *texts, size_t count,
+                           tfm_error *error) {
+    if (!model || !texts || !count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "%s: model or texts is NULL, or count is 0", call);
+    for (size_t i = 0; i < count; i++)
+        if ((!texts[i].text && texts[i].length) || (!texts[i].pair && texts[i].pair_length))
+            return tfm__fail(error, TFM_E_ARGUMENT, "text %zu: a length without a text", i);
+    return TFM_OK;
+}
+
+/* Whether count results of `each` floats fit; 1: only their size was asked for. */
+static int32_t check_room(size_t count, size_t each, const float *out, size_t capacity, size_t *given,
+                          tfm_error *error) {
+    size_t needed;
+    if (given) *given = each;
+    if (!out && capacity == 0) return 1;
+    if (!out) return tfm__fail(error, TFM_E_ARGUMENT, "a capacity without an array");
+    if (!tfm__mul_size(count, each, &needed) || needed > capacity)
+        return tfm__fail(error, TFM_E_BUFFER, "%zu times %zu numbers do not fit %zu floats", count, each,
+                         capacity);
+    return TFM_OK;
+}
+
+static int32_t take_embed(const tfm_model *model, const tfm_embed_options *options, tfm_embed_options *given,
+                          tfm__embed_plan *plan, tfm_error *error) {
+    int32_t status = tfm__take_options(options, given, sizeof *given, "tfm_embed_options", error);
+    if (status) return status;
+    if (!given->prompt && given->prompt_length)
+        return tfm__fail(error, TFM_E_ARGUMENT, "a prompt_length without a prompt");
+    return tfm__embed_choose(model, given, plan, error);
+}
+
+static int32_t embed(tfm_model *model, const tfm_encode_row *rows, size_t count, const tfm__embed_plan *plan,
+                     const tfm_embed_options *given, float *embeddings, tfm_error *error) {
+    tfm__watch watch = {
+        .progress = given->progress, .progress_user = given->progress_user, .cancel = given->cancel};
+    return tfm__embed_rows(model, rows, count, plan, embeddings, &watch, error);
+}
+
+int32_t tfm_embed(tfm_model *model, const tfm_text_input *texts, size_t count,
+                  const tfm_embed_options *options, float *embeddings, size_t capacity, size_t *width,
+                  tfm_error *error) {
+    tfm_embed_options given;
+    tfm__embed_plan plan;
+    tfm__text_rows rows;
+    if (width) *width = 0;
+    int32_t status = check_texts("tfm_embed", model, texts, count, error);
+    if (!status) status = take_embed(model, options, &given, &plan, error);
+    if (!status) status = check_room(count, plan.width, embeddings, capacity, width, error);
+    if (status) return status < 0 ? status : TFM_OK;
+    status = tfm__rows_of_texts(model, texts, count, plan.prompt, plan.prompt_length, plan.most, &rows, error);
+    if (status) return status;
+    status = embed(model, rows.rows, count, &plan, &given, embeddings, error);
+    tfm__rows_free(model, &rows);
+    return status;
+}
+
+int32_t tfm_embed_tokens(tfm_model *model, const tfm_encode_row *rows, size_t count,
+                         const tfm_embed_options *options, float *embeddings, size_t capacity, size_t *width,
+                         tfm_error *error) {
+    tfm_embed_options given;
+    tfm__embed_plan plan;
+    if (width) *width = 0;
+    if (!model || !rows || !count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_embed_tokens: model or rows is NULL, or count is 0");
+    int32_t status = take_embed(model, options, &given, &plan, error);
+    if (!status) status = check_room(count, plan.width, embeddings, capacity, width, error);
+    if (!status) status = tfm__check_rows(model, rows, count, error);
+    if (status) return status < 0 ? status : TFM_OK;
+    return embed(model, rows, count, &plan, &given, embeddings, error);
+}
+
+int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count, size_t max_tokens,
+                     float *logits, size_t capacity, size_t *outputs, tfm_error *error) {
+    tfm__text_rows rows;
+    if (outputs) *outputs = 0;
+    int32_t status = check_texts("tfm_classify", model, texts, count, error);
+    if (status) return status;
+    if (tfm__head_scope(model) != TFM__HEAD_ROWS)
+        return tfm__fail(error, TFM_E_STATE, "the model has no head for whole texts");
+    status = check_room(count, model->head.out.rows, logits, capacity, outputs, error);
+    if (status) return status < 0 ? status : TFM_OK;
+    status = tfm__rows_of_texts(model, texts, count, NULL, 0, tfm__most_tokens(model, max_tokens), &rows, error);
+    if (status) return status;
+    status = tfm__classify_rows(model, rows.rows, count, logits, error);
+    tfm__rows_free(model, &rows);
+    return status;
 }

@@ -54,6 +54,10 @@ bool tfm__store_is_folder(const tfm__store *store);
 int32_t tfm__store_main(tfm__store *store, tfm__blob *blob, tfm_error *error);
 int32_t tfm__store_sibling(tfm__store *store, const char *name, tfm__blob *blob, tfm_error *error);
 
+/* The same in a folder beside the model's files ("1_Pooling", "config.json"); each name a plain one. folder "": the
+ * model's own. A host's source is asked for "1_Pooling/config.json". */
+int32_t tfm__store_inside(tfm__store *store, const char *folder, const char *name, tfm__blob *blob, tfm_error *error);
+
 /* Lets go of the bytes; a zeroed blob is fine. */
 void tfm__blob_release(tfm__blob *blob);
 

@@ -339,7 +339,8 @@ static bool plain_name(const char *name) {
     return !strpbrk(name, "/\\:");
 }
 
-int32_t tfm__store_sibling(tfm__store *store, const char *name, tfm__blob *blob, tfm_error *error) {
+/* name leads from the model's folder to a file and has been checked. */
+static int32_t open_beside(tfm__store *store, const char *name, tfm__blob *blob, tfm_error *error) {
     /* more room than we know: a host built against a later header may fill in a longer struct */
     union {
         tfm_source source;
@@ -349,9 +350,6 @@ int32_t tfm__store_sibling(tfm__store *store, const char *name, tfm__blob *blob,
     char *path;
     int32_t status;
     memset(blob, 0, sizeof *blob);
-    if (!plain_name(name))
-        return tfm__fail_at(error, TFM_E_FORMAT, name, NULL, TFM__NO_OFFSET,
-                            "not a plain file name in the model's folder");
     switch (store->kind) {
     case TFM__STORE_FOLDER:
     case TFM__STORE_FILE:
@@ -376,6 +374,24 @@ int32_t tfm__store_sibling(tfm__store *store, const char *name, tfm__blob *blob,
         return tfm__fail_at(error, TFM_E_NOT_FOUND, name, NULL, TFM__NO_OFFSET,
                             "needed beside the model, but a buffer has no other files");
     }
+}
+
+int32_t tfm__store_sibling(tfm__store *store, const char *name, tfm__blob *blob, tfm_error *error) {
+    return tfm__store_inside(store, "", name, blob, error);
+}
+
+int32_t tfm__store_inside(tfm__store *store, const char *folder, const char *name, tfm__blob *blob,
+                          tfm_error *error) {
+    memset(blob, 0, sizeof *blob);
+    if (!plain_name(name) || (*folder && !plain_name(folder)))
+        return tfm__fail_at(error, TFM_E_FORMAT, name, NULL, TFM__NO_OFFSET,
+                            "not a plain file name in the model's folder");
+    if (!*folder) return open_beside(store, name, blob, error);
+    char *path = join_path(store->heap, folder, name);
+    if (!path) return tfm__fail_memory(error, store->heap, strlen(folder) + strlen(name) + 2);
+    int32_t status = open_beside(store, path, blob, error);
+    tfm__free(store->heap, path);
+    return status;
 }
 
 /* ---- Writer -------------------------------------------------------------------------------------------- */

@@ -30,9 +30,9 @@ static uint32_t first_key(const attend_job *job, size_t position) {
     return window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
 }
 
-static uint32_t last_key(const attend_job *job, const tfm__span *span, size_t position) {
+static uint32_t last_key(const attend_job *job, const tfm__stretch *stretch, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
-    size_t all = span->position + span->tokens;
+    size_t all = stretch->position + stretch->tokens;
     if (!job->pass->config->encoder) return (uint32_t)position + 1;
     return (uint32_t)(window ? TFM__MIN(all, position + window) : all);
 }
@@ -43,12 +43,12 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
     const tfm__pass *pass = job->pass;
     const tfm__config *c = pass->config;
     const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
-    tfm__span span = tfm__span_of(pass, token);
-    size_t end = last_key(job, &span, span.position + (token - span.first) + tokens - 1);
+    tfm__stretch stretch = tfm__stretch_of(pass, token);
+    size_t end = last_key(job, &stretch, stretch.position + (token - stretch.first) + tokens - 1);
     size_t page = run * TFM__RUN_PAGES, pages = 0;
     for (; pages < TFM__RUN_PAGES && (page + pages) * TFM__PAGE_TOKENS < end; pages++) {
-        keys[pages] = tfm__page_keys(pass->session, job->layer, span.page + page + pages, head);
-        values[pages] = tfm__page_values(pass->session, job->layer, span.page + page + pages, head);
+        keys[pages] = tfm__page_keys(pass->session, job->layer, stretch.page + page + pages, head);
+        values[pages] = tfm__page_values(pass->session, job->layer, stretch.page + page + pages, head);
     }
     size_t query = (head * pass->tokens + token) * job->group;
     tfm__attention_tile tile = {
@@ -124,7 +124,7 @@ static void run_piece(void *arg, size_t i) {
 static void attend_one(attend_job *job) {
     const tfm__config *c = job->pass->config;
     tfm__scratch *s = job->pass->s;
-    size_t position = tfm__span_at(job->pass, 0).position, seen = position + 1 - first_key(job, position);
+    size_t position = tfm__stretch_at(job->pass, 0).position, seen = position + 1 - first_key(job, position);
     bool alone = seen * c->kv_heads * (c->head_dim + c->value_dim) < ALONE_VALUES;
     tfm__parallel(alone ? NULL : job->pass->pool, c->kv_heads * job->runs, run_piece, job);
     for (uint32_t head = 0; head < c->kv_heads; head++)
@@ -147,13 +147,13 @@ static void block_piece(void *arg, size_t i) {
     tfm__scratch *s = pass->s;
     uint32_t head = (uint32_t)(i / job->blocks);
     size_t token = s->block[i % job->blocks];
-    tfm__span span = tfm__span_of(pass, token);
-    size_t position = span.position + (token - span.first);
-    size_t tokens = TFM__MIN(BLOCK_TOKENS, span.first + span.tokens - token);
+    tfm__stretch stretch = tfm__stretch_of(pass, token);
+    size_t position = stretch.position + (token - stretch.first);
+    size_t tokens = TFM__MIN(BLOCK_TOKENS, stretch.first + stretch.tokens - token);
     size_t slot = (head * pass->tokens + token) * job->group, queries = tokens * job->group;
     size_t spare = slot + pass->tokens * c->heads; /* the second half of part_* */
     size_t run = first_key(job, position) / TFM__RUN_TOKENS;
-    size_t end = (last_key(job, &span, position + tokens - 1) - 1) / TFM__RUN_TOKENS + 1;
+    size_t end = (last_key(job, &stretch, position + tokens - 1) - 1) / TFM__RUN_TOKENS + 1;
     attend_run(job, head, token, tokens, run, s->part_m + slot, s->part_l + slot * 16,
                s->part_o + slot * c->value_dim);
     for (run++; run < end; run++) {
@@ -169,17 +169,17 @@ static void block_piece(void *arg, size_t i) {
                 s->part_o + (slot + q) * c->value_dim);
 }
 
-/* What the queries of a span see. */
-static void see_keys(const attend_job *job, const tfm__span *span) {
+/* What the queries of a stretch see. */
+static void see_keys(const attend_job *job, const tfm__stretch *stretch) {
     const tfm__pass *pass = job->pass;
     tfm__scratch *s = pass->s;
     for (uint32_t head = 0; head < pass->config->kv_heads; head++)
-        for (size_t t = 0; t < span->tokens; t++)
+        for (size_t t = 0; t < stretch->tokens; t++)
             for (size_t g = 0; g < job->group; g++) {
-                size_t query = (head * pass->tokens + span->first + t) * job->group + g;
-                size_t position = span->position + t, h = head * job->group + g;
+                size_t query = (head * pass->tokens + stretch->first + t) * job->group + g;
+                size_t position = stretch->position + t, h = head * job->group + g;
                 s->first[query] = first_key(job, position);
-                s->last[query] = last_key(job, span, position);
+                s->last[query] = last_key(job, stretch, position);
                 s->place[query] = (uint32_t)position;
                 if (pass->model->slopes) s->slope[query] = pass->model->slopes[h];
                 if (pass->model->relative) s->bias_at[query] = (2 * h + 1) * s->reach - position;
@@ -189,14 +189,14 @@ static void see_keys(const attend_job *job, const tfm__span *span) {
 void tfm__attend(tfm__pass *pass, uint32_t layer) {
     const tfm__config *c = pass->config;
     attend_job job = {.pass = pass, .layer = layer, .group = c->heads / c->kv_heads};
-    for (size_t i = 0; i < tfm__spans(pass); i++) {
-        tfm__span span = tfm__span_at(pass, i);
-        see_keys(&job, &span);
-        for (size_t t = 0; t < span.tokens; t += BLOCK_TOKENS)
-            pass->s->block[job.blocks++] = (uint32_t)(span.first + t);
+    for (size_t i = 0; i < tfm__stretches(pass); i++) {
+        tfm__stretch stretch = tfm__stretch_at(pass, i);
+        see_keys(&job, &stretch);
+        for (size_t t = 0; t < stretch.tokens; t += BLOCK_TOKENS)
+            pass->s->block[job.blocks++] = (uint32_t)(stretch.first + t);
     }
     if (pass->tokens == 1) {
-        size_t position = tfm__span_at(pass, 0).position;
+        size_t position = tfm__stretch_at(pass, 0).position;
         job.first_run = first_key(&job, position) / TFM__RUN_TOKENS;
         job.runs = position / TFM__RUN_TOKENS + 1 - job.first_run;
         attend_one(&job);

@@ -10,11 +10,11 @@
 
 /* Tokens of a pass that lie behind one another in one row: a session's newest, or a whole text of an encoder.
  * Tokens of different rows do not see each other. */
-typedef struct tfm__span {
+typedef struct tfm__stretch {
     size_t first, tokens; /* in the pass */
     size_t position;      /* of the first in its row */
     size_t page;          /* of the session's pages, where the row begins */
-} tfm__span;
+} tfm__stretch;
 
 /* One run of tokens on its way through the model. */
 typedef struct tfm__pass {
@@ -26,20 +26,22 @@ typedef struct tfm__pass {
     tfm_pool *pool;
     const tfm_token *ids; /* [tokens] */
     size_t tokens;
-    size_t position;        /* of the first, where there is one row */
-    const tfm__span *spans; /* [span_count]; NULL: all tokens are of one row, from position on */
-    size_t span_count;
-    const uint32_t *span_index; /* [tokens] the span of each, with spans */
-    const int32_t *types;       /* [tokens] token types; NULL: all 0 */
+    size_t position;               /* of the first, where there is one row */
+    const tfm__stretch *stretches; /* [stretch_count]; NULL: all tokens are of one row, from position on */
+    size_t stretch_count;
+    const uint32_t *stretch_index; /* [tokens] the stretch of each, with stretches */
+    const int32_t *types;          /* [tokens] token types; NULL: all 0 */
 } tfm__pass;
 
-static inline size_t tfm__spans(const tfm__pass *pass) { return pass->spans ? pass->span_count : 1; }
-static inline tfm__span tfm__span_at(const tfm__pass *pass, size_t index) {
-    return pass->spans ? pass->spans[index] : (tfm__span){0, pass->tokens, pass->position, 0};
+static inline size_t tfm__stretches(const tfm__pass *pass) {
+    return pass->stretches ? pass->stretch_count : 1;
 }
-/* The span of token t. */
-static inline tfm__span tfm__span_of(const tfm__pass *pass, size_t t) {
-    return tfm__span_at(pass, pass->spans ? pass->span_index[t] : 0);
+static inline tfm__stretch tfm__stretch_at(const tfm__pass *pass, size_t index) {
+    return pass->stretches ? pass->stretches[index] : (tfm__stretch){0, pass->tokens, pass->position, 0};
+}
+/* The stretch of token t. */
+static inline tfm__stretch tfm__stretch_of(const tfm__pass *pass, size_t t) {
+    return tfm__stretch_at(pass, pass->stretches ? pass->stretch_index[t] : 0);
 }
 
 /* embed.c */

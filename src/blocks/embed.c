@@ -10,11 +10,11 @@ static void read_row(const tfm__pass *pass, const tfm__view *view, size_t row, f
  * the row in front of the first, and the others are counted without it. */
 static size_t position_row(const tfm__pass *pass, size_t t) {
     const tfm__config *c = pass->config;
-    tfm__span span = tfm__span_of(pass, t);
-    size_t position = span.position + (t - span.first);
+    tfm__stretch stretch = tfm__stretch_of(pass, t);
+    size_t position = stretch.position + (t - stretch.first);
     if (c->skipped < 0) return position + c->position_offset;
     if (pass->ids[t] == c->skipped) return c->position_offset - 1;
-    for (size_t i = span.first; i < t; i++) position -= pass->ids[i] == c->skipped;
+    for (size_t i = stretch.first; i < t; i++) position -= pass->ids[i] == c->skipped;
     return position + c->position_offset;
 }
 

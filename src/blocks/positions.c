@@ -11,10 +11,10 @@ static void table_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     size_t pairs = pass->config->rotary_dim / 2;
     (void)arg;
     for (size_t t = first; t < first + count;) {
-        tfm__span span = tfm__span_of(pass, t);
-        size_t here = TFM__MIN(first + count, span.first + span.tokens) - t;
+        tfm__stretch stretch = tfm__stretch_of(pass, t);
+        size_t here = TFM__MIN(first + count, stretch.first + stretch.tokens) - t;
         for (int kind = 0; kind < kinds; kind++)
-            tfm__rope_table(pass->model, kind, (uint32_t)(span.position + (t - span.first)), here,
+            tfm__rope_table(pass->model, kind, (uint32_t)(stretch.position + (t - stretch.first)), here,
                             pass->s->cosine[kind] + t * pairs, pass->s->sine[kind] + t * pairs);
         t += here;
     }
@@ -114,9 +114,9 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     uint32_t index = *(const uint32_t *)arg, group = c->heads / c->kv_heads;
     const tfm__layer *layer = &pass->model->layers[index];
     for (size_t t = first; t < first + count; t++) {
-        tfm__span span = tfm__span_of(pass, t);
-        size_t position = span.position + (t - span.first), page = span.page + position / TFM__PAGE_TOKENS,
-               slot = position % TFM__PAGE_TOKENS;
+        tfm__stretch stretch = tfm__stretch_of(pass, t);
+        size_t position = stretch.position + (t - stretch.first),
+               page = stretch.page + position / TFM__PAGE_TOKENS, slot = position % TFM__PAGE_TOKENS;
         settle_rows(pass, layer, t);
         for (uint32_t h = 0; h < c->heads; h++) {
             float *q = pass->s->q + (t * c->heads + h) * c->head_dim;

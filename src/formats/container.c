@@ -284,6 +284,23 @@ int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_er
     return status;
 }
 
+int32_t tfm__container_open_inside(tfm__store *store, const char *folder, const char *name,
+                                   tfm__container *container, tfm_error *error) {
+    tfm__blob blob;
+    uint32_t file;
+    memset(container, 0, sizeof *container);
+    int32_t status = tfm__store_inside(store, folder, name, &blob, error);
+    if (status) return status;
+    container->heap = store->heap;
+    container->format = TFM__FORMAT_SAFETENSORS;
+    tfm__arena_init(&container->arena, store->heap);
+    status = tfm__container_add_blob(container, &blob, &file, error);
+    if (status == TFM_OK) status = tfm__safetensors_read(container, file, error);
+    if (status == TFM_OK) status = tfm__container_index(container, error);
+    if (status) tfm__container_release(container);
+    return status;
+}
+
 void tfm__container_release(tfm__container *container) {
     tfm__heap *heap = container->heap;
     size_t i;

@@ -96,6 +96,10 @@ typedef struct tfm__container {
 int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_error *error);
 void tfm__container_release(tfm__container *container);
 
+/* The tensors of a safetensors file in a folder beside the model's files. *container is zeroed on error. */
+int32_t tfm__container_open_inside(tfm__store *store, const char *folder, const char *name,
+                                   tfm__container *container, tfm_error *error);
+
 /* Whole-name look-up; NULL if absent. */
 const tfm__tensor *tfm__container_tensor(const tfm__container *container, const char *name);
 const tfm__meta *tfm__container_meta(const tfm__container *container, const char *key);

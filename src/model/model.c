@@ -1,5 +1,5 @@
-/* model.c - opening and closing: container, description, weights, rotary frequencies, tokenizer, in that
- * order. */
+/* model.c - opening and closing: container, description, weights, rotary frequencies, the modules behind an
+ * embedding, tokenizer, in that order. */
 #include "model/model.h"
 
 int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
@@ -7,6 +7,7 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     if (!status) status = tfm__config_read(&model->container, &model->config, error);
     if (!status) status = tfm__model_bind(model, error);
     if (!status) status = tfm__model_rope(model, error);
+    if (!status) status = tfm__model_modules(model, error);
     if (status) return status;
     tfm_error why = TFM_ERROR_INIT; /* of its own: a call that succeeds leaves the caller's alone */
     status = tfm__tokenizer_from_model(&model->store, &model->container, NULL, &model->heap,
@@ -27,6 +28,8 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
 
 void tfm__model_close(tfm_model *model) {
     tfm__tokenizer_free(model->tokenizer);
+    for (size_t i = 0; i < model->embedder.step_count; i++)
+        tfm__container_release(&model->embedder.steps[i].file);
     tfm__free(&model->heap, model->layers);
     tfm__container_release(&model->container);
     tfm__store_close(&model->store);

@@ -70,6 +70,29 @@ typedef struct tfm__frequencies {
     float magnitude;           /* multiplies sine and cosine */
 } tfm__frequencies;
 
+/* What follows the pooling of an embedding. */
+enum { TFM__STEP_DENSE = 0, TFM__STEP_NORMALIZE };
+typedef struct tfm__embed_step {
+    int kind;
+    int activation;      /* TFM__HEAD_*, of a dense step */
+    tfm__view matrix;    /* [outputs, inputs] */
+    tfm__container file; /* that the matrix lies in */
+} tfm__embed_step;
+
+#define TFM__MOST_STEPS 8
+#define TFM__POOLINGS 6 /* bits of TFM_POOL_* */
+
+/* How the model's files say that a text becomes one vector (modules.c). */
+typedef struct tfm__embedder {
+    uint32_t pooling; /* TFM_POOL_* bits; 0: they do not say */
+    uint32_t most;    /* tokens of a text, or 0 */
+    size_t step_count;
+    tfm__embed_step steps[TFM__MOST_STEPS];
+    const char *prompt; /* put in front of every text, or NULL */
+    size_t prompt_length;
+    const char *problem; /* NULL, or what of the description cannot be done */
+} tfm__embedder;
+
 struct tfm_model {
     tfm__heap heap;
     _Atomic int64_t references;
@@ -94,6 +117,7 @@ struct tfm_model {
     tfm__norm output_norm;
     tfm__view output; /* [vocab, width]; the embedding itself when tied */
     tfm__frequencies frequencies[TFM__ROPE_KINDS];
+    tfm__embedder embedder;
     uint32_t cache_type; /* TFM__F32 or TFM__F16: the default for sessions */
     uint32_t main_type;  /* of most parameters */
     uint64_t parameters, weight_bytes;
@@ -102,8 +126,9 @@ struct tfm_model {
 int32_t tfm__model_open(tfm_model *model,
                         tfm_error *error); /* store and heap are set; undone on error by _close */
 void tfm__model_close(tfm_model *model);
-int32_t tfm__model_bind(tfm_model *model, tfm_error *error); /* bind.c */
-int32_t tfm__model_rope(tfm_model *model, tfm_error *error); /* rope.c */
+int32_t tfm__model_bind(tfm_model *model, tfm_error *error);    /* bind.c */
+int32_t tfm__model_modules(tfm_model *model, tfm_error *error); /* modules.c */
+int32_t tfm__model_rope(tfm_model *model, tfm_error *error);    /* rope.c */
 
 /* Cosines and sines for count positions from first on, [count, pairs] each, of one kind of layer. */
 void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine,

@@ -1,0 +1,276 @@
+/* modules.c - how a model's files say that a text becomes one vector.
+ *
+ * sentence-transformers folders have modules.json, a list of steps: the transformer itself, a pooling
+ * (1_Pooling/config.json), perhaps dense layers and a normalisation; sentence_bert_config.json has the
+ * longest text, config_sentence_transformers.json a prompt. GGUF files have the pooling alone. What such a
+ * folder asks for and cannot be done is no reason not to load the model, which runs all the same: it is said
+ * when an embedding is asked for. Source: the file layout in the documentation of sentence-transformers;
+ * GGUF's key from the GGUF specification. */
+#include <stdio.h>
+
+#include "model/model.h"
+#include "tfm/encode.h"
+
+typedef struct reader {
+    tfm_model *model;
+    tfm__embedder *out;
+    uint32_t width; /* of what the next step gets */
+    tfm_error *error;
+} reader;
+
+/* A file of the description, as JSON; present is false where there is none. Release both. */
+typedef struct description {
+    tfm__blob blob;
+    tfm__json json;
+    bool present;
+} description;
+
+static int32_t open_description(reader *r, const char *folder, const char *name, description *d) {
+    tfm_error detail = TFM_ERROR_INIT;
+    memset(d, 0, sizeof *d);
+    int32_t status = tfm__store_inside(&r->model->store, folder, name, &d->blob, &detail);
+    if (status == TFM_E_NOT_FOUND) return TFM_OK;
+    if (status && r->error) (void)tfm__give_struct(r->error, &detail, sizeof detail, "tfm_error", NULL);
+    if (status) return status;
+    status = tfm__json_parse(&d->json, &r->model->heap, (const char *)d->blob.data, (size_t)d->blob.size,
+                             d->blob.name, r->error);
+    if (status) tfm__blob_release(&d->blob);
+    d->present = status == TFM_OK;
+    return status;
+}
+
+static void close_description(description *d) {
+    if (!d->present) return;
+    tfm__json_release(&d->json);
+    tfm__blob_release(&d->blob);
+}
+
+/* Keeps the first thing that cannot be done. */
+static int32_t cannot(reader *r, const char *what, const tfm__json *json, tfm__json_value value) {
+    const char *text = "", *problem;
+    size_t length = 0;
+    char line[200];
+    (void)tfm__json_raw(json, value, &text, &length);
+    snprintf(line, sizeof line, "%s '%.*s'", what, (int)TFM__MIN(length, 100), text);
+    problem = tfm__arena_text(&r->model->container.arena, line, strlen(line));
+    if (!problem) return tfm__fail_memory(r->error, &r->model->heap, sizeof line);
+    if (!r->out->problem) r->out->problem = problem;
+    return TFM_OK;
+}
+
+/* Whether a dotted name ends with that part: "torch.nn.modules.activation.Tanh" is a Tanh. */
+static bool is_class(const tfm__json *json, tfm__json_value value, const char *name) {
+    const char *text;
+    size_t length, n = strlen(name);
+    if (!tfm__json_raw(json, value, &text, &length) || length < n) return false;
+    return !memcmp(text + length - n, name, n) && (length == n || text[length - n - 1] == '.');
+}
+
+static bool is_true(const tfm__json *json, tfm__json_value object, const char *key) {
+    bool flag = false;
+    return tfm__json_bool(json, tfm__json_get(json, object, key), &flag) && flag;
+}
+
+static int32_t read_pooling(reader *r, const char *folder) {
+    static const struct {
+        const char *key;
+        uint32_t pooling;
+    } modes[] = {
+        {"pooling_mode_cls_token", TFM_POOL_FIRST},
+        {"pooling_mode_max_tokens", TFM_POOL_MAX},
+        {"pooling_mode_mean_tokens", TFM_POOL_MEAN},
+        {"pooling_mode_mean_sqrt_len_tokens", TFM_POOL_MEAN_SQRT},
+        {"pooling_mode_weightedmean_tokens", TFM_POOL_WEIGHTED},
+        {"pooling_mode_lasttoken", TFM_POOL_LAST},
+    };
+    description d;
+    int32_t status = open_description(r, folder, "config.json", &d);
+    bool with_prompt = true;
+    uint32_t parts = 0;
+    if (status) return status;
+    if (!d.present)
+        return tfm__fail_at(r->error, TFM_E_MISSING, folder, NULL, TFM__NO_OFFSET,
+                            "modules.json names this pooling, which has no config.json");
+    tfm__json_value root = tfm__json_root(&d.json);
+    for (size_t i = 0; i < TFM__COUNT(modes); i++)
+        if (is_true(&d.json, root, modes[i].key)) {
+            r->out->pooling |= modes[i].pooling;
+            parts++;
+        }
+    if (!parts) status = cannot(r, "a pooling without a mode, in", &d.json, TFM__JSON_NONE);
+    if (!status && tfm__json_bool(&d.json, tfm__json_get(&d.json, root, "include_prompt"), &with_prompt) &&
+        !with_prompt && r->out->prompt)
+        status = cannot(r, "a pooling that leaves out the prompt", &d.json, TFM__JSON_NONE);
+    r->width = r->model->config.width * TFM__MAX(parts, 1);
+    close_description(&d);
+    return status;
+}
+
+/* The matrix and bias of a dense step, of r->width columns. */
+static int32_t bind_dense(reader *r, const char *folder, tfm__embed_step *step) {
+    tfm_model *model = r->model;
+    int32_t status =
+        tfm__container_open_inside(&model->store, folder, "model.safetensors", &step->file, r->error);
+    if (status) return status;
+    const tfm__tensor *matrix = tfm__container_tensor(&step->file, "linear.weight"),
+                      *bias = tfm__container_tensor(&step->file, "linear.bias");
+    const char *file = step->file.blobs[0].name;
+    if (!matrix)
+        return tfm__fail_at(r->error, TFM_E_MISSING, file, "linear.weight", TFM__NO_OFFSET,
+                            "a dense module needs this tensor");
+    uint64_t rows = matrix->dims == 2 ? matrix->shape[0] : 0, row_bytes;
+    if (rows < 1 || rows > TFM__MAX_WIDTH || matrix->shape[1] != r->width)
+        return tfm__fail_at(r->error, TFM_E_SHAPE, file, matrix->name, matrix->offset,
+                            "expected a matrix of %u columns", r->width);
+    if (bias && (bias->dims != 1 || bias->shape[0] != rows))
+        return tfm__fail_at(r->error, TFM_E_SHAPE, file, bias->name, bias->offset, "expected [%llu]",
+                            (unsigned long long)rows);
+    if (!model->kernels.weights[matrix->type].product ||
+        !tfm__row_bytes(matrix->type, r->width, &row_bytes) ||
+        (bias && !model->kernels.weights[bias->type].to_f32))
+        return tfm__fail_at(r->error, TFM_E_UNSUPPORTED, file, matrix->name, matrix->offset,
+                            "a matrix of type %s", tfm__dtype_of(matrix->type)->name);
+    step->matrix = (tfm__view){.data = matrix->data,
+                               .type = matrix->type,
+                               .row_stride = (size_t)row_bytes,
+                               .rows = (uint32_t)rows,
+                               .columns = r->width};
+    if (bias) {
+        float *values = tfm__arena_alloc(&step->file.arena, tfm__round_up((size_t)rows, 16) * sizeof *values);
+        if (!values) return tfm__fail_memory(r->error, &model->heap, (size_t)rows * sizeof *values);
+        model->kernels.weights[bias->type].to_f32(bias->data, values, (size_t)rows);
+        step->matrix.bias = values;
+    }
+    r->width = (uint32_t)rows;
+    return TFM_OK;
+}
+
+static int32_t read_dense(reader *r, const char *folder) {
+    static const struct {
+        const char *name;
+        int activation;
+    } known[] = {{"Tanh", TFM__HEAD_TANH},
+                 {"Identity", TFM__HEAD_LINEAR},
+                 {"ReLU", TFM__HEAD_RELU},
+                 {"GELU", TFM__HEAD_GELU}};
+    description d;
+    int activation = -1;
+    int32_t status = open_description(r, folder, "config.json", &d);
+    if (status) return status;
+    if (!d.present)
+        return tfm__fail_at(r->error, TFM_E_MISSING, folder, NULL, TFM__NO_OFFSET,
+                            "modules.json names this dense module, which has no config.json");
+    tfm__json_value name = tfm__json_get(&d.json, tfm__json_root(&d.json), "activation_function");
+    if (name == TFM__JSON_NONE) activation = TFM__HEAD_TANH; /* the class's default */
+    for (size_t i = 0; i < TFM__COUNT(known); i++)
+        if (is_class(&d.json, name, known[i].name)) activation = known[i].activation;
+    if (activation < 0) {
+        status = cannot(r, "the activation", &d.json, name);
+    } else if (r->out->step_count < TFM__MOST_STEPS) {
+        tfm__embed_step *step = &r->out->steps[r->out->step_count++];
+        step->kind = TFM__STEP_DENSE;
+        step->activation = activation;
+        status = bind_dense(r, folder, step);
+    } else {
+        status = cannot(r, "more modules than there is room for, among them", &d.json, name);
+    }
+    close_description(&d);
+    return status;
+}
+
+static int32_t read_module(reader *r, const tfm__json *json, tfm__json_value module) {
+    tfm__json_value type = tfm__json_get(json, module, "type"), path = tfm__json_get(json, module, "path");
+    char folder[256];
+    size_t length = tfm__json_unescape(json, path, folder, sizeof folder - 1);
+    if (length == SIZE_MAX || memchr(folder, 0, length))
+        return tfm__fail_at(r->error, TFM_E_FORMAT, json->file, "path", tfm__json_offset(json, module),
+                            "a module without a usable path");
+    folder[length] = 0;
+    if (is_class(json, type, "Transformer"))
+        return length ? cannot(r, "a transformer in a folder of its own,", json, path) : TFM_OK;
+    if (is_class(json, type, "Dropout")) return TFM_OK;
+    if (is_class(json, type, "Pooling")) return read_pooling(r, folder);
+    if (is_class(json, type, "Dense")) return read_dense(r, folder);
+    if (is_class(json, type, "Normalize") && r->out->step_count < TFM__MOST_STEPS) {
+        r->out->steps[r->out->step_count++].kind = TFM__STEP_NORMALIZE;
+        return TFM_OK;
+    }
+    return cannot(r, "a module of the type", json, type);
+}
+
+/* The longest text, and lower case, which no tokenizer of this library does on the side. */
+static int32_t read_limits(reader *r) {
+    description d;
+    int64_t most;
+    int32_t status = open_description(r, "", "sentence_bert_config.json", &d);
+    if (status || !d.present) return status;
+    tfm__json_value root = tfm__json_root(&d.json), value = tfm__json_get(&d.json, root, "max_seq_length");
+    if (tfm__json_i64(&d.json, value, &most)) {
+        if (most < 1 || most > TFM__MAX_CONTEXT)
+            status = tfm__fail_at(r->error, TFM_E_FORMAT, d.json.file, "max_seq_length",
+                                  tfm__json_offset(&d.json, value), "%lld is no length", (long long)most);
+        else
+            r->out->most = (uint32_t)most;
+    }
+    if (!status && is_true(&d.json, root, "do_lower_case"))
+        status = cannot(r, "do_lower_case beside the tokenizer's own", &d.json, TFM__JSON_NONE);
+    close_description(&d);
+    return status;
+}
+
+/* The prompt that default_prompt_name names. */
+static int32_t read_prompt(reader *r) {
+    description d;
+    int32_t status = open_description(r, "", "config_sentence_transformers.json", &d);
+    if (status || !d.present) return status;
+    tfm__json_value root = tfm__json_root(&d.json),
+                    name = tfm__json_get(&d.json, root, "default_prompt_name");
+    const char *text;
+    size_t length;
+    char key[128];
+    if (tfm__json_raw(&d.json, name, &text, &length) && length < sizeof key) {
+        length = tfm__json_unescape(&d.json, name, key, sizeof key - 1);
+        key[length == SIZE_MAX ? 0 : length] = 0;
+        tfm__json_value prompt = tfm__json_get(&d.json, tfm__json_get(&d.json, root, "prompts"), key);
+        if (tfm__json_raw(&d.json, prompt, &text, &length) && length > 0) {
+            char *copy = tfm__arena_alloc(&r->model->container.arena, length + 1);
+            if (!copy) status = tfm__fail_memory(r->error, &r->model->heap, length + 1);
+            if (copy) length = tfm__json_unescape(&d.json, prompt, copy, length);
+            if (copy && length != SIZE_MAX) {
+                r->out->prompt = copy;
+                r->out->prompt_length = length;
+            }
+        }
+    }
+    close_description(&d);
+    return status;
+}
+
+static void read_gguf(reader *r) {
+    static const uint32_t types[] = {0, TFM_POOL_MEAN, TFM_POOL_FIRST, TFM_POOL_LAST};
+    const tfm__config *c = &r->model->config;
+    char key[128];
+    uint64_t type = 0;
+    snprintf(key, sizeof key, "%s.pooling_type", c->family->gguf);
+    const tfm__meta *meta = tfm__container_meta(&r->model->container, key);
+    if (meta && tfm__meta_u64(meta, 0, &type) && type < TFM__COUNT(types)) r->out->pooling = types[type];
+}
+
+int32_t tfm__model_modules(tfm_model *model, tfm_error *error) {
+    reader r = {.model = model, .out = &model->embedder, .width = model->config.width, .error = error};
+    description d;
+    if (model->container.format == TFM__FORMAT_GGUF) read_gguf(&r);
+    if (model->container.format != TFM__FORMAT_HF) return TFM_OK;
+    int32_t status = open_description(&r, "", "modules.json", &d);
+    if (status || !d.present) return status;
+    status = read_prompt(&r);
+    if (!status) status = read_limits(&r);
+    tfm__json_value root = tfm__json_root(&d.json);
+    if (!status && tfm__json_kind(&d.json, root) != TFM__JSON_ARRAY)
+        status = tfm__fail_at(error, TFM_E_FORMAT, d.json.file, NULL, 0, "not a list of modules");
+    for (tfm__json_value module = tfm__json_first(&d.json, root); module != TFM__JSON_NONE && !status;
+         module = tfm__json_next(&d.json, root, module))
+        status = read_module(&r, &d.json, module);
+    close_description(&d);
+    return status;
+}
