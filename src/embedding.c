@@ -1,6 +1,6 @@
-/* embedding.c - texts to one vector each: tokens, hidden states (encode.c), a pooling over them, and the steps
- * that the model's files put behind it (model/modules.c). Poolings and steps are those of sentence-transformers
- * (Reimers and Gurevych 2019 and the library's documentation).
+/* embedding.c - texts to one vector each: tokens, hidden states (encode.c), a pooling over them, and the
+ * steps that the model's files put behind it (model/modules.c). Poolings and steps are those of
+ * sentence-transformers (Reimers and Gurevych 2019 and the library's documentation).
  *
  * Many texts are run some thousands of tokens at a time, so that their hidden states need not all be held. A
  * text's vector is computed from its own tokens in their order alone. */
@@ -12,11 +12,12 @@
 
 #define CHUNK_TOKENS 4096 /* whose hidden states are held at once, unless a text alone has more */
 
-/* ---- Choosing ---------------------------------------------------------------------------------------------- */
+/* ---- Choosing
+ * ---------------------------------------------------------------------------------------------- */
 
 size_t tfm__most_tokens(const tfm_model *model, size_t asked) {
-    size_t most = model->embedder.most ? TFM__MIN(model->embedder.most, model->config.context)
-                                       : model->config.context;
+    size_t most =
+        model->embedder.most ? TFM__MIN(model->embedder.most, model->config.context) : model->config.context;
     bool bounded = model->config.positions == TFM__POSITIONS_LEARNED;
     if (!asked) return most;
     return bounded ? TFM__MIN(asked, model->config.context) : TFM__MIN(asked, TFM__MAX_CONTEXT);
@@ -55,11 +56,12 @@ int32_t tfm__embed_choose(const tfm_model *model, const tfm_embed_options *optio
     return TFM_OK;
 }
 
-/* ---- Texts to rows ------------------------------------------------------------------------------------------- */
+/* ---- Texts to rows
+ * ------------------------------------------------------------------------------------------- */
 
 /* The texts with a prompt in front of each, in one block that begins with their list. NULL when refused. */
-static tfm_text_input *prompted(tfm_model *model, const tfm_text_input *texts, size_t count, const char *prompt,
-                                size_t prompt_length, tfm_error *error, int32_t *status) {
+static tfm_text_input *prompted(tfm_model *model, const tfm_text_input *texts, size_t count,
+                                const char *prompt, size_t prompt_length, tfm_error *error, int32_t *status) {
     size_t bytes = 0;
     bool fits = tfm__mul_size(count, sizeof *texts + prompt_length, &bytes);
     for (size_t i = 0; i < count && fits; i++) fits = tfm__add_size(bytes, texts[i].length, &bytes);
@@ -129,11 +131,12 @@ void tfm__rows_free(tfm_model *model, tfm__text_rows *rows) {
     memset(rows, 0, sizeof *rows);
 }
 
-/* ---- Pooling ------------------------------------------------------------------------------------------------- */
+/* ---- Pooling
+ * ------------------------------------------------------------------------------------------------- */
 
 /* out = the sum of the tokens, token n counted `weight` + `growth` n times; out = that times scale. */
-static void add_up(const tfm__kernels *kernels, const float *hidden, size_t tokens, size_t width, float growth,
-                   float scale, float *out) {
+static void add_up(const tfm__kernels *kernels, const float *hidden, size_t tokens, size_t width,
+                   float growth, float scale, float *out) {
     memset(out, 0, width * sizeof *out);
     for (size_t t = 0; t < tokens; t++)
         if (growth != 0.0f)
@@ -146,11 +149,13 @@ static void add_up(const tfm__kernels *kernels, const float *hidden, size_t toke
 static void largest(const float *hidden, size_t tokens, size_t width, float *out) {
     memcpy(out, hidden, width * sizeof *out);
     for (size_t t = 1; t < tokens; t++)
-        for (size_t i = 0; i < width; i++) out[i] = hidden[t * width + i] > out[i] ? hidden[t * width + i] : out[i];
+        for (size_t i = 0; i < width; i++)
+            out[i] = hidden[t * width + i] > out[i] ? hidden[t * width + i] : out[i];
 }
 
 /* One row's vectors [tokens, width] to the parts of the pooling, one behind the other. */
-static void pool_row(const tfm_model *model, uint32_t pooling, const float *hidden, size_t tokens, float *out) {
+static void pool_row(const tfm_model *model, uint32_t pooling, const float *hidden, size_t tokens,
+                     float *out) {
     size_t width = model->config.width;
     const tfm__kernels *kernels = &model->kernels;
     float n = (float)tokens;
@@ -185,7 +190,8 @@ static void normalize(const tfm_model *model, float *x, size_t n) {
     model->kernels.scale(x, x, (float)(1.0 / (length > 1e-12 ? length : 1e-12)), n);
 }
 
-/* ---- The steps behind the pooling ------------------------------------------------------------------------------ */
+/* ---- The steps behind the pooling
+ * ------------------------------------------------------------------------------ */
 
 /* What a chunk of rows works with: two sets of vectors of the widest step, and the products' own space. */
 typedef struct bench {
@@ -250,7 +256,8 @@ static void finish(tfm_model *model, const tfm_encoded *encoded, const tfm__embe
     memcpy(out, b->from, rows * width * sizeof *out);
 }
 
-/* ---- Chunks ---------------------------------------------------------------------------------------------------- */
+/* ---- Chunks
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* How many rows from the first on are run together. */
 static size_t chunk_of(const tfm_encode_row *rows, size_t count) {

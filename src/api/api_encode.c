@@ -122,7 +122,8 @@ int32_t tfm_embed(tfm_model *model, const tfm_text_input *texts, size_t count,
     if (!status) status = take_embed(model, options, &given, &plan, error);
     if (!status) status = check_room(count, plan.width, embeddings, capacity, width, error);
     if (status) return status < 0 ? status : TFM_OK;
-    status = tfm__rows_of_texts(model, texts, count, plan.prompt, plan.prompt_length, plan.most, &rows, error);
+    status =
+        tfm__rows_of_texts(model, texts, count, plan.prompt, plan.prompt_length, plan.most, &rows, error);
     if (status) return status;
     status = embed(model, rows.rows, count, &plan, &given, embeddings, error);
     tfm__rows_free(model, &rows);
@@ -154,7 +155,8 @@ int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count
         return tfm__fail(error, TFM_E_STATE, "the model has no head for whole texts");
     status = check_room(count, model->head.out.rows, logits, capacity, outputs, error);
     if (status) return status < 0 ? status : TFM_OK;
-    status = tfm__rows_of_texts(model, texts, count, NULL, 0, tfm__most_tokens(model, max_tokens), &rows, error);
+    status =
+        tfm__rows_of_texts(model, texts, count, NULL, 0, tfm__most_tokens(model, max_tokens), &rows, error);
     if (status) return status;
     status = tfm__classify_rows(model, rows.rows, count, logits, error);
     tfm__rows_free(model, &rows);

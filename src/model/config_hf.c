@@ -280,12 +280,18 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     }
 }
 
-/* Whether a value is written so in the file: true, false, or a text with its quotes. */
+/* Whether a value is written so in the file: true, false, a whole number, or a text with its quotes. */
 static bool has_literal(const reader *r, tfm__json_value value, const char *literal) {
     bool flag;
     size_t length = strlen(literal);
     const char *raw;
     size_t size;
+    int64_t number;
+    char digits[24];
+    if (tfm__json_i64(r->json, value, &number)) {
+        snprintf(digits, sizeof digits, "%lld", (long long)number);
+        return !strcmp(literal, digits);
+    }
     if (tfm__json_bool(r->json, value, &flag)) return !strcmp(literal, flag ? "true" : "false");
     return tfm__json_raw(r->json, value, &raw, &size) && size + 2 == length &&
            !memcmp(raw, literal + 1, size);

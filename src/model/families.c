@@ -1,4 +1,5 @@
-/* families.c - the table of decoders (families_encoder.c has the encoders): one row per family, one list of tensor names per naming scheme.
+/* families.c - the table of decoders (families_encoder.c has the encoders): one row per family, one list of
+ * tensor names per naming scheme.
  *
  * Adding a family is adding a row here, its tensor names, and a golden test. Sources: each family's paper and
  * the configuration and weights that its authors publish in Hugging Face's layout; GGUF's names from the GGUF
@@ -574,7 +575,8 @@ const tfm__names *tfm__gguf_names(const tfm__family *family) {
 }
 
 const tfm__family *tfm__family_at(size_t index) {
-    return index < TFM__COUNT(families) ? &families[index] : tfm__encoder_family(index - TFM__COUNT(families));
+    return index < TFM__COUNT(families) ? &families[index]
+                                        : tfm__encoder_family(index - TFM__COUNT(families));
 }
 
 const tfm__family *tfm__family_by_gguf(tfm__text architecture) {

@@ -145,12 +145,13 @@ static const tfm__demand bert_demands[] = {{"position_embedding_type", "\"absolu
                                            {"is_decoder", "false"},
                                            {"add_cross_attention", "false"},
                                            {NULL, NULL}};
+/* The published code computes 32 buckets whatever the file says. */
+static const tfm__demand mpnet_demands[] = {{"relative_attention_num_buckets", "32"}, {NULL, NULL}};
 static const tfm__demand modernbert_demands[] = {{"classifier_activation", "\"gelu\""}, {NULL, NULL}};
 
 #define POST_NORM_ENCODER                                                                                    \
     .norm = TFM__NORM_LAYER, .encoder = true, .order = TFM__ORDER_SUM, .embed_norm = true,                   \
-    .positions = TFM__POSITIONS_LEARNED, .epsilon = 1e-12f, .activation = TFM__GELU_ERF, .tied = true,       \
-    .demands = bert_demands
+    .positions = TFM__POSITIONS_LEARNED, .epsilon = 1e-12f, .activation = TFM__GELU_ERF, .tied = true
 
 static const tfm__family families[] = {
     {.name = "bert",
@@ -159,6 +160,7 @@ static const tfm__family families[] = {
      .hf_names = &bert_names,
      .gguf_names = &gguf_bert_names,
      .heads = bert_heads,
+     .demands = bert_demands,
      POST_NORM_ENCODER},
     {.name = "roberta",
      .hf = {"roberta", "xlm-roberta", "camembert"},
@@ -166,6 +168,7 @@ static const tfm__family families[] = {
      .positions_after_pad = true,
      .pad = 1,
      .heads = roberta_heads,
+     .demands = bert_demands,
      POST_NORM_ENCODER},
     {.name = "distilbert",
      .hf = {"distilbert"},
@@ -180,6 +183,7 @@ static const tfm__family families[] = {
      .relative_buckets = 32,
      .relative_distance = 128,
      .heads = roberta_heads,
+     .demands = mpnet_demands,
      POST_NORM_ENCODER},
     {.name = "modernbert",
      .gguf = "modern-bert",

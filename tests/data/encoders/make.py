@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Tiny encoders with random weights, one for each kind of head, and what PyTorch computes on them.
+
+    python3 make.py            # writes a folder per model beside this file
+
+Each folder has config.json and model.safetensors as transformers saves them, and golden.safetensors: input_ids and types
+[2, 11], lengths [2] (how many tokens of each row count), logits of each row or token that counts, one behind the other,
+and hidden, the last states likewise. Made with torch 2.15 and transformers 5.24, float32, eager attention."""
+import pathlib
+
+import torch
+import transformers as tf
+from safetensors.torch import save_file
+
+HERE = pathlib.Path(__file__).parent
+VOCAB, T = 40, 11
+SIZE = dict(vocab_size=VOCAB, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+            max_position_embeddings=20)
+LENGTHS = [11, 7]
+
+MODELS = {
+    "bert-labels": (tf.BertForSequenceClassification, tf.BertConfig(**SIZE, num_labels=3, type_vocab_size=2)),
+    "bert-tags": (tf.BertForTokenClassification, tf.BertConfig(**SIZE, num_labels=5, type_vocab_size=3)),
+    "bert-spans": (tf.BertForQuestionAnswering, tf.BertConfig(**SIZE)),
+    "bert-next": (tf.BertForNextSentencePrediction, tf.BertConfig(**SIZE)),
+    "bert-untied": (tf.BertForMaskedLM, tf.BertConfig(**SIZE, tie_word_embeddings=False, hidden_act="relu")),
+    "roberta-masked": (tf.RobertaForMaskedLM, tf.RobertaConfig(**SIZE, type_vocab_size=1, pad_token_id=1)),
+    "roberta-score": (tf.RobertaForSequenceClassification,
+                      tf.RobertaConfig(**SIZE, type_vocab_size=1, pad_token_id=1, num_labels=1)),
+    "roberta-tags": (tf.RobertaForTokenClassification,
+                     tf.RobertaConfig(**SIZE, type_vocab_size=1, pad_token_id=1, num_labels=4)),
+    "distilbert-masked": (tf.DistilBertForMaskedLM,
+                          tf.DistilBertConfig(vocab_size=VOCAB, dim=16, n_layers=1, n_heads=2, hidden_dim=24,
+                                              max_position_embeddings=20)),
+    "distilbert-labels": (tf.DistilBertForSequenceClassification,
+                          tf.DistilBertConfig(vocab_size=VOCAB, dim=16, n_layers=1, n_heads=2, hidden_dim=24,
+                                              max_position_embeddings=20, num_labels=2)),
+    "mpnet-masked": (tf.MPNetForMaskedLM, tf.MPNetConfig(**SIZE)),
+    "mpnet-labels": (tf.MPNetForSequenceClassification, tf.MPNetConfig(**SIZE, num_labels=2)),
+    "modernbert-masked": (tf.ModernBertForMaskedLM,
+                          tf.ModernBertConfig(**{**SIZE, "num_hidden_layers": 3}, local_attention=4,
+                                              global_attn_every_n_layers=2, norm_bias=True, mlp_bias=True,
+                                              attention_bias=True, pad_token_id=0)),
+    "modernbert-labels": (tf.ModernBertForSequenceClassification,
+                          tf.ModernBertConfig(**{**SIZE, "num_hidden_layers": 2}, local_attention=4,
+                                              classifier_pooling="mean", num_labels=3, classifier_bias=True,
+                                              pad_token_id=0)),
+    "modernbert-tags": (tf.ModernBertForTokenClassification,
+                        tf.ModernBertConfig(**SIZE, local_attention=4, num_labels=3, pad_token_id=0)),
+}
+
+
+def main():
+    for number, (name, (make, config)) in enumerate(MODELS.items()):
+        torch.manual_seed(1000 + number)
+        config._attn_implementation = "eager"
+        model = make(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():  # large enough for every part to matter, biases too
+                parameter.copy_(torch.randn_like(parameter) * 0.3 + (parameter.ndim == 1) * 0.4)
+        model.tie_weights()
+        folder = HERE / name
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink(missing_ok=True)
+
+        pad = config.pad_token_id
+        ids = torch.randint(2, VOCAB, (2, T))
+        types = torch.zeros_like(ids)
+        if getattr(config, "type_vocab_size", 1) > 1:
+            types[0, 5:] = config.type_vocab_size - 1
+        if pad == 1 and config.model_type != "modernbert":
+            ids[0, 4] = pad  # padding in the middle: it has no place among the positions
+        keep = torch.arange(T)[None, :] < torch.tensor(LENGTHS)[:, None]
+        arguments = dict(input_ids=torch.where(keep, ids, pad), attention_mask=keep.long(), output_hidden_states=True)
+        if config.model_type == "bert":
+            arguments["token_type_ids"] = types
+        with torch.no_grad():
+            out = model(**arguments)
+        logits = torch.stack((out.start_logits, out.end_logits), 2) if "start_logits" in out else out.logits
+        if logits.ndim == 3:
+            logits = logits[keep]
+        save_file({"input_ids": ids.int(), "types": types.int(), "lengths": torch.tensor(LENGTHS).int(),
+                   "logits": logits.contiguous(), "hidden": out.hidden_states[-1][keep].contiguous()},
+                  folder / "golden.safetensors")
+
+
+if __name__ == "__main__":
+    main()

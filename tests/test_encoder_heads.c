@@ -1,0 +1,71 @@
+/* test_encoder_heads.c - each kind of head against PyTorch, on the tiny encoders of tests/data/encoders:
+ * masked words, labels of texts, of tokens, spans of answers. Their rows have different lengths, token types,
+ * and padding in the middle. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "golden_help.h"
+#include "tfm/tfm.h"
+
+#define ROWS 2
+#define TOKENS 11
+
+static void test_head(void **state) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_encoded_view view = TFM_ENCODED_VIEW_INIT;
+    tfm_model *model = NULL;
+    tfm_encoded *encoded = NULL;
+    golden g;
+    char folder[400], path[500];
+    snprintf(folder, sizeof folder, "%s/encoders/%s", TFM_TEST_DATA, (const char *)*state);
+    snprintf(path, sizeof path, "%s/golden.safetensors", folder);
+    golden_open(&g, path);
+    const int32_t *ids = (const int32_t *)(const void *)golden_tensor(&g, "input_ids")->data;
+    const int32_t *types = (const int32_t *)(const void *)golden_tensor(&g, "types")->data;
+    const int32_t *lengths = (const int32_t *)(const void *)golden_tensor(&g, "lengths")->data;
+    const tfm_encode_row rows[ROWS] = {{ids, (size_t)lengths[0], types},
+                                       {ids + TOKENS, (size_t)lengths[1], NULL}};
+    if (tfm_model_load(folder, NULL, &model, &error) ||
+        tfm_encode(model, rows, ROWS, NULL, &encoded, &error) || tfm_encoded_get(encoded, &view, &error))
+        fail_msg("%s", error.message);
+    golden_compare(&g, "hidden", 0, view.hidden, view.tokens * view.width);
+
+    const tfm__tensor *logits = golden_tensor(&g, "logits");
+    size_t count = view.head == TFM_HEAD_ROWS ? view.rows : view.tokens;
+    float *ours = malloc(count * view.outputs * sizeof *ours);
+    assert_non_null(ours);
+    assert_int_not_equal(view.head, TFM_HEAD_NONE);
+    assert_int_equal(logits->dims, 2);
+    assert_int_equal(logits->shape[0], count);
+    assert_int_equal(logits->shape[1], view.outputs);
+    if (tfm_encoded_logits(encoded, 0, count, ours, count * view.outputs, &error))
+        fail_msg("%s", error.message);
+    golden_compare(&g, "logits", 0, ours, count * view.outputs);
+    /* the last alone: the same bits */
+    float *alone = malloc(view.outputs * sizeof *alone);
+    assert_non_null(alone);
+    assert_int_equal(tfm_encoded_logits(encoded, count - 1, 1, alone, view.outputs, &error), TFM_OK);
+    assert_memory_equal(alone, ours + (count - 1) * view.outputs, view.outputs * sizeof *alone);
+    free(alone);
+    free(ours);
+    tfm_encoded_release(encoded);
+    tfm_model_release(model);
+    golden_close(&g);
+}
+
+#define HEAD(name)                                                                                           \
+    { name, test_head, NULL, NULL, name }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        HEAD("bert-labels"),       HEAD("bert-tags"),         HEAD("bert-spans"),      HEAD("bert-next"),
+        HEAD("bert-untied"),       HEAD("roberta-masked"),    HEAD("roberta-score"),   HEAD("roberta-tags"),
+        HEAD("distilbert-masked"), HEAD("distilbert-labels"), HEAD("mpnet-masked"),    HEAD("mpnet-labels"),
+        HEAD("modernbert-masked"), HEAD("modernbert-labels"), HEAD("modernbert-tags"),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
