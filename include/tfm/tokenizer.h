@@ -120,9 +120,9 @@ TFM_API int32_t tfm_tokenizer_get_info(const tfm_tokenizer *tokenizer, tfm_token
 #define TFM_YES 1
 #define TFM_NO 2
 
-/* What is done with special tokens that are written in the text. As ordinary text they are cut up like any other, and
- * BPE never arrives at their ids; Unigram and WordLevel vocabularies can hold them as pieces, and then do, as the
- * originals do: use TFM_SPECIAL_REFUSE there. */
+/* What is done with special tokens that are written in the text. As ordinary text they are cut up like any other; a
+ * tokenizer.json whose vocabulary holds them as pieces (Unigram, WordLevel, BPE with ignore_merges) can still arrive at
+ * them, as the original does: TFM_SPECIAL_REFUSE is the safe choice there. */
 #define TFM_SPECIAL_TEXT 0   /* they are ordinary text, so text from strangers cannot speak for the program */
 #define TFM_SPECIAL_PARSE 1  /* they become their ids */
 #define TFM_SPECIAL_REFUSE 2 /* the call fails with TFM_E_TOKEN, naming the token and its offset */

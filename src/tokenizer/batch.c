@@ -62,16 +62,16 @@ static size_t blank(const uint8_t *text, size_t length, bool behind) {
     return characters;
 }
 
-/* The place *left characters behind another one of the text, or, back, before it; *left says how many there
- * were not. */
-static uint32_t walk(const uint8_t *text, uint32_t at, uint32_t end, bool back, size_t *left) {
+/* The place *left characters behind another one of the text, of length bytes, as long as it is before end;
+ * or, back, before it. *left says how many there were not. */
+static uint32_t walk(const uint8_t *text, size_t length, uint32_t at, uint32_t end, bool back, size_t *left) {
     for (; *left && (back ? at > 0 : at < end); --*left) {
         if (back) do
                 at--;
             while (at > 0 && (text[at] & 0xc0u) == 0x80);
         else
             do at++;
-            while (at < end && (text[at] & 0xc0u) == 0x80);
+            while (at < length && (text[at] & 0xc0u) == 0x80);
     }
     return at;
 }
@@ -79,8 +79,8 @@ static uint32_t walk(const uint8_t *text, uint32_t at, uint32_t end, bool back, 
 /* White space at the edges of a token is left out of its range, as a byte-level post-processor does it: as
  * many characters of the text as the token has signs for white space, whatever they stand for. What the
  * prefix put in front of the first token was never in the text. */
-static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, const tfm_token *ids, tfm__span *spans,
-                       size_t count) {
+static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, size_t text_length, const tfm_token *ids,
+                       tfm__span *spans, size_t count) {
     for (size_t i = 0; i < count; i++) {
         /* a token that was matched whole may have taken white space with it */
         bool whole = t->flags[ids[i]] & TFM__TOKEN_ADDED;
@@ -96,9 +96,10 @@ static void trim_spans(const tfm_tokenizer *t, const uint8_t *text, const tfm_to
             behind = blank(bytes, length, true);
         }
         if (front == 1 && t->trim_prefix_space && (i == 0 || spans[i].begin == 0)) front = 0;
-        spans[i].begin = walk(text, spans[i].begin, spans[i].end, false, &front);
-        end = walk(text, spans[i].end, spans[i].end, true, &behind);
-        if (behind == 0) spans[i].end = TFM__MAX(end, spans[i].begin);
+        spans[i].begin = walk(text, text_length, spans[i].begin, spans[i].end, false, &front);
+        end = walk(text, text_length, spans[i].end, spans[i].end, true, &behind);
+        if (behind == 0) spans[i].end = end;
+        spans[i].end = TFM__MAX(spans[i].end, spans[i].begin);
     }
 }
 
@@ -110,7 +111,8 @@ static int32_t encode_one(const batch *b, chunk *c, tfm__work *work, const char 
     if (rc) return rc;
     *count = c->ids.size / sizeof(tfm_token) - before;
     if (wants_spans(b) && b->tokenizer->trim_offsets && *count)
-        trim_spans(b->tokenizer, (const uint8_t *)text, (const tfm_token *)(const void *)c->ids.data + before,
+        trim_spans(b->tokenizer, (const uint8_t *)text, length,
+                   (const tfm_token *)(const void *)c->ids.data + before,
                    (tfm__span *)(void *)(c->spans.data + spans_before), *count);
     return TFM_OK;
 }

@@ -247,6 +247,7 @@ static int32_t read_bpe(tfm__hf *hf, model *m) {
     t->order_kind = TFM__MERGE_LISTED;
     t->bytes = hf->byte_level;
     t->whole = ignore_merges ? TFM__WHOLE_ALWAYS : affixed ? TFM__WHOLE_NEVER : TFM__WHOLE_SELF;
+    t->whole_control = ignore_merges; /* the reference looks pieces up without asking what they are */
     t->cut_at_marks = !t->bytes && !ignore_merges && !affixed && t->splitter.count == 0;
     for (int i = 0; t->bytes && i < 256; i++) {
         uint8_t byte = (uint8_t)i;

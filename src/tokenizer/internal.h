@@ -141,6 +141,7 @@ struct tfm_tokenizer {
 
     /* BPE: merging */
     uint8_t order_kind, whole;
+    bool whole_control;     /* TFM__WHOLE_ALWAYS may find control tokens */
     bool bytes;             /* initial symbols are bytes */
     int32_t byte_id[256];   /* -1: none */
     struct tfm__wide *wide; /* with byte_pairs: what tokens say about three-byte characters (compose.c) */
@@ -191,9 +192,10 @@ struct tfm_tokenizer {
         int32_t token, type;
     } pad; /* as the file says */
     bool adds_bos, adds_eos;
-    bool frame_types_all; /* types of the frame are for parts that truncation cut off too, if the frame's tokens are
-                             added (BertProcessing, RobertaProcessing); otherwise those have 0 and 1 */
-    bool has_template; /* the file says what stands around a text: frame counts even if it is empty */
+    bool frame_types_all; /* types of the frame are for parts that truncation cut off too, if the frame's
+                             tokens are added (BertProcessing, RobertaProcessing); otherwise those have 0 and
+                             1 */
+    bool has_template;    /* the file says what stands around a text: frame counts even if it is empty */
     int32_t bos, eos, unknown, padding, end_of_turn;
 
     bool replaces_bytes; /* decoding puts U+FFFD for each ill-formed byte, not for each maximal part */
@@ -411,9 +413,9 @@ int32_t tfm__merge_prepare(tfm_tokenizer *tokenizer, tfm_error *error);
  * and returns how many. */
 size_t tfm__merge_bytes(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
 
-/* Merges a longer piece by parts: each on its own, and once more where neighbouring tokens of two parts do not stay what
- * they are (compose.c says why that is enough). Writes at most length ids and returns how many; 0: it cannot be told this
- * way. */
+/* Merges a longer piece by parts: each on its own, and once more where neighbouring tokens of two parts do
+ * not stay what they are (compose.c says why that is enough). Writes at most length ids and returns how many;
+ * 0: it cannot be told this way. */
 size_t tfm__merge_chunks(const tfm_tokenizer *tokenizer, const uint8_t *piece, size_t length, int32_t *ids);
 
 /* Many pieces of 1 to 15 bytes, whose merging takes turns, so that they wait for memory together. */

@@ -117,6 +117,7 @@ int32_t tfm__load_llama2c(tfm_tokenizer *tokenizer, const tfm__loaded_text *file
     tokenizer->strip = TFM__STRIP_AFTER_BOS;
     if (tfm__vocab_find(tokenizer, (const uint8_t *)" ", 1) >= 0) {
         tokenizer->steps[0].kind = TFM__NORMAL_PREPEND;
+        tokenizer->steps[0].flags = TFM__PREPEND_APART;
         tokenizer->step_count = 1;
         rc = tfm__vocab_store(tokenizer, " ", 1, &tokenizer->steps[0].to, error);
     }

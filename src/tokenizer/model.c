@@ -8,10 +8,8 @@
 
 int32_t tfm__model_whole(const tfm_tokenizer *tokenizer, int32_t id) {
     if (id < 0) return -1;
-    return (tokenizer->whole == TFM__WHOLE_ALWAYS ? tokenizer->kind[id] != TFM_TOKEN_CONTROL
-                                                  : tokenizer->flags[id] & TFM__TOKEN_SELF)
-               ? id
-               : -1;
+    if (tokenizer->whole != TFM__WHOLE_ALWAYS) return tokenizer->flags[id] & TFM__TOKEN_SELF ? id : -1;
+    return tokenizer->kind[id] != TFM_TOKEN_CONTROL || tokenizer->whole_control ? id : -1;
 }
 
 int32_t tfm__model_new_piece(const tfm_tokenizer *tokenizer, tfm__work *work, const uint8_t *piece,

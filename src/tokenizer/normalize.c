@@ -144,7 +144,10 @@ int32_t tfm__normal_step_run(const tfm_tokenizer *tokenizer, tfm__work *work, co
         ok = tfm__normal_text(TFM__FORM_NFKD, text, out, work->normal);
         break;
     case TFM__NORMAL_PREPEND:
-        ok = tfm__hf_prepend(to, step->to.length, text, out);
+        ok = step->flags & TFM__PREPEND_APART
+                 ? tfm__rewrite_put(out, to, step->to.length, tfm__aligned_span(text, 0, 0)) &&
+                       tfm__rewrite_copy(out, text, 0, text->length)
+                 : tfm__hf_prepend(to, step->to.length, text, out);
         break;
     case TFM__NORMAL_REPLACE:
         ok = replace_literal(&r, tfm__slice_at(tokenizer, step->from), step->from.length);

@@ -13,7 +13,7 @@ enum tfm__normal_kind {
     TFM__NORMAL_NFD,
     TFM__NORMAL_NFKC,
     TFM__NORMAL_NFKD,
-    TFM__NORMAL_PREPEND,       /* to, in front of texts that are not empty */
+    TFM__NORMAL_PREPEND,       /* to, in front of texts that are not empty; flags: TFM__PREPEND_APART */
     TFM__NORMAL_REPLACE,       /* from by to, everywhere */
     TFM__NORMAL_REPLACE_REGEX, /* matches of tokenizer->regexes[regex] by to */
     TFM__NORMAL_SPM,           /* SentencePiece's own rules: tokenizer->spm */
@@ -26,6 +26,9 @@ enum tfm__normal_kind {
     TFM__NORMAL_NMT,
     TFM__NORMAL_BYTE_LEVEL /* bytes to the byte alphabet */
 };
+enum {
+    TFM__PREPEND_APART = 1
+}; /* it stands for nothing of the text; Hugging Face: for the first character */
 enum {
     TFM__BERT_CLEAN = 1,
     TFM__BERT_CHINESE = 2,

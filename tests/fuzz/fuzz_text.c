@@ -81,7 +81,7 @@ static void as_batch(const tfm_tokenizer *tokenizer, const char *text, size_t le
     tfm_encoding_view view = TFM_ENCODING_VIEW_INIT;
     tfm_encoding *encoding = NULL;
     const size_t *starts;
-    uint32_t at = 0, at_char = 0;
+    uint32_t at = 0, at_char = 0, begin = 0, begin_char = 0; /* of the token before */
     batch.tokenize = options;
     batch.truncate = batch.pad = TFM_NO;
     batch.want = TFM_WANT_OFFSETS | TFM_WANT_CHARS | TFM_WANT_MASKS | TFM_WANT_TYPES;
@@ -93,8 +93,11 @@ static void as_batch(const tfm_tokenizer *tokenizer, const char *text, size_t le
         check(view.byte_begins[i] <= view.byte_ends[i] && view.byte_ends[i] <= length);
         check(view.char_begins[i] <= view.char_ends[i] && view.char_ends[i] <= view.byte_ends[i]);
         if (view.special[i]) continue;
-        check(view.byte_begins[i] >= at || view.byte_ends[i] <= at);
-        check(view.char_begins[i] + 1 >= at_char || view.char_ends[i] <= at_char);
+        /* Hugging Face's prefix has the range of the first character, which the token behind it has too */
+        check(view.byte_begins[i] >= at || view.byte_ends[i] <= at || view.byte_begins[i] == begin);
+        check(view.char_begins[i] + 1 >= at_char || view.char_ends[i] <= at_char || view.char_begins[i] == begin_char);
+        begin = view.byte_begins[i];
+        begin_char = view.char_begins[i];
         at = view.byte_ends[i];
         at_char = view.char_ends[i];
     }
