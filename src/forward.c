@@ -33,9 +33,9 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     tfm__scratch *s = pass->s;
     size_t tokens = pass->tokens;
 
-    const float *input = tfm__block_input(pass, &layer->attn_norm, s->normed); /* [T, D] */
-    tfm__show(pass, TFM__SITE_ATTN_NORM, index, input, tokens, c->width);
+    float *input = tfm__block_input(pass, &layer->attn_norm, s->normed); /* [T, D] */
     if (c->order == TFM__ORDER_PARALLEL) tfm__keep_side(pass, &layer->ffn_norm, input); /* before x changes */
+    input = tfm__show_input(pass, TFM_SITE_ATTENTION_NORM, index, input);
 
     const tfm__job qkv[3] = {{&layer->q, s->q}, {&layer->k, s->k}, {&layer->v, s->v}};
     const tfm__job fused = {&layer->qkv, s->fused};
@@ -45,20 +45,23 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     } else {
         tfm__linear(pass, input, tokens, qkv, 3); /* [T, H d], [T, K d], [T, K e] */
     }
-    tfm__show(pass, TFM__SITE_Q, index, s->q, tokens, c->heads * c->head_dim);
-    tfm__show(pass, TFM__SITE_K, index, s->k, tokens, c->kv_heads * c->head_dim);
-    tfm__show(pass, TFM__SITE_V, index, s->v, tokens, c->kv_heads * c->value_dim);
+    tfm__show_heads(pass, TFM_SITE_QUERY, index, s->q, c->heads, c->head_dim);
+    tfm__show_heads(pass, TFM_SITE_KEY, index, s->k, c->kv_heads, c->head_dim);
+    tfm__show_heads(pass, TFM_SITE_VALUE, index, s->v, c->kv_heads, c->value_dim);
 
     tfm__place_qkv(pass, index); /* rotate q and k; k, v into the pages */
-    tfm__attend(pass, index);    /* [T, H e] */
-    tfm__show(pass, TFM__SITE_MIXED, index, s->mixed, tokens, layer->out.columns);
+    if (tfm__seen(pass, TFM_SITE_QUERY_ROTATED) || tfm__seen(pass, TFM_SITE_KEY_ROTATED))
+        tfm__show_rotated(pass, index);
+    tfm__attend(pass, index); /* [T, H e] */
+    if (tfm__seen(pass, TFM_SITE_ATTENTION)) tfm__show_weights(pass, index);
+    tfm__show_heads(pass, TFM_SITE_MIXED, index, s->mixed, c->heads, c->value_dim);
 
     const tfm__job out = {&layer->out, s->delta};
     tfm__linear(pass, s->mixed, tokens, &out, 1); /* [T, D] */
-    tfm__show(pass, TFM__SITE_ATTN_OUT, index, s->delta, tokens, c->width);
+    tfm__show(pass, TFM_SITE_ATTENTION_OUT, index, s->delta, tokens, c->width);
 
     tfm__add_to_stream(pass, &layer->attn_post_norm);
-    tfm__show(pass, TFM__SITE_MIDDLE, index, s->stream, tokens, c->width);
+    tfm__show(pass, TFM_SITE_MIDDLE, index, s->stream, tokens, c->width);
 }
 
 /* x + feed_forward(norm(x)), through delta. */
@@ -68,26 +71,27 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
     tfm__scratch *s = pass->s;
     size_t tokens = pass->tokens;
 
-    const float *input = c->order == TFM__ORDER_PARALLEL
-                             ? s->side
-                             : tfm__block_input(pass, &layer->ffn_norm, s->normed); /* [T, D] */
-    tfm__show(pass, TFM__SITE_FFN_NORM, index, input, tokens, c->width);
+    float *input = c->order == TFM__ORDER_PARALLEL
+                       ? s->side
+                       : tfm__block_input(pass, &layer->ffn_norm, s->normed); /* [T, D] */
+    input = tfm__show_input(pass, TFM_SITE_FEED_NORM, index, input);
 
     if (layer->router.data) {
-        tfm__mix_experts(pass, layer, input); /* [T, D] */
+        tfm__mix_experts(pass, index, input); /* [T, D] */
     } else {
         const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
         tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
-        const float *inner = tfm__activate(pass, layer);                  /* [T, F] */
-        tfm__show(pass, TFM__SITE_ACTIVATED, index, inner, tokens, c->feed_forward);
+        float *inner = tfm__activate(pass, layer);                        /* [T, F] */
+        tfm__show(pass, TFM_SITE_INNER, index, inner, tokens, c->feed_forward);
 
         const tfm__job down = {&layer->down, s->delta};
         tfm__linear(pass, inner, tokens, &down, 1); /* [T, D] */
     }
-    tfm__show(pass, TFM__SITE_FFN_OUT, index, s->delta, tokens, c->width);
+    tfm__show(pass, TFM_SITE_FEED_OUT, index, s->delta, tokens, c->width);
 
     tfm__add_to_stream(pass, &layer->ffn_post_norm);
-    tfm__show(pass, TFM__SITE_BLOCK, index, s->stream, tokens, c->width);
+    tfm__show(pass, TFM_SITE_STREAM, index, s->stream, tokens, c->width);
+    if (tfm__seen(pass, TFM_SITE_LAYER_LOGITS)) tfm__show_guess(pass, index);
 }
 
 void tfm__forward_layer(tfm__pass *pass, uint32_t layer) {
@@ -101,36 +105,41 @@ static void predict(tfm__pass *pass, size_t wanted, float *logits) {
     const float *last = pass->s->stream + (pass->tokens - wanted) * c->width;
 
     tfm__norm_rows(pass, &pass->model->output_norm, last, pass->s->normed, wanted); /* [T', D] */
-    tfm__show(pass, TFM__SITE_OUTPUT_NORM, c->layers, pass->s->normed, wanted, c->width);
+    tfm__show(pass, TFM_SITE_OUTPUT_NORM, c->layers, pass->s->normed, wanted, c->width);
 
     const tfm__job out = {&pass->model->output, logits};
     tfm__linear(pass, pass->s->normed, wanted, &out, 1); /* [T', V] */
-    if (c->logit_scale != 1.0f) pass->kernels->scale(logits, logits, c->logit_scale, wanted * c->vocab);
-    if (c->final_soft_cap != 0.0f)
-        for (size_t t = 0; t < wanted; t++)
-            pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap,
-                                    c->vocab);
-    tfm__show(pass, TFM__SITE_LOGITS, c->layers, logits, wanted, c->vocab);
+    tfm__settle_logits(pass, logits, wanted);
+    tfm__show(pass, TFM_SITE_LOGITS, c->layers, logits, wanted, c->vocab);
+}
+
+/* Whether an inspector ended the pass. */
+static int32_t inspected(const tfm__pass *pass, tfm_error *error) {
+    const tfm__inspection *n = &pass->session->inspection;
+    return n->status ? tfm__fail(error, n->status, "%s", n->said) : TFM_OK;
 }
 
 /* One batch, from ids to logits of its last `wanted` tokens. watch is looked at between layers. */
 static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm__watch *watch, uint64_t done,
                              uint64_t total, tfm_error *error) {
     tfm__embed(pass); /* [T, D] */
-    tfm__show(pass, TFM__SITE_EMBED, 0, pass->s->stream, pass->tokens, pass->config->width);
+    tfm__show(pass, TFM_SITE_EMBEDDING, 0, pass->s->stream, pass->tokens, pass->config->width);
     tfm__prepare_positions(pass);
     for (uint32_t layer = 0; layer < pass->config->layers; layer++) {
         uint64_t part = pass->tokens * layer / pass->config->layers;
         int32_t status = tfm__watch_poll(watch, done + part, total, error);
         if (status) return status;
+        status = inspected(pass, error);
+        if (status) return status;
         tfm__forward_layer(pass, layer);
     }
     if (wanted) predict(pass, wanted, logits);
-    return TFM_OK;
+    return inspected(pass, error);
 }
 
-int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
-                     tfm__watch *watch, tfm_error *error) {
+/* Batch after batch. */
+static int32_t forward_all(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
+                           tfm__watch *watch, tfm_error *error) {
     tfm_model *model = session->model;
     size_t start = session->position, vocab = model->config.vocab;
     size_t wanted = logits == TFM_LOGITS_ALL ? count : logits == TFM_LOGITS_LAST ? 1 : 0;
@@ -151,6 +160,7 @@ int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count
                           .tokens = TFM__MIN(count - done, session->batch),
                           .position = start + done};
         bool last = done + pass.tokens == count;
+        session->inspection.left = count - done - pass.tokens;
         size_t now = wanted == count ? pass.tokens : last ? wanted : 0;
         status = forward_batch(&pass, now, session->logits + ready * vocab, watch, done, count, error);
         if (status) return status;
@@ -161,4 +171,14 @@ int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count
     session->logits_count = wanted;
     (void)tfm__watch_poll(watch, count, count, NULL); /* says that it is done; too late to stop */
     return TFM_OK;
+}
+
+int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
+                     tfm__watch *watch, tfm_error *error) {
+    if (session->inspection.inside)
+        return tfm__fail(error, TFM_E_STATE, "an inspector cannot run the session that it looks into");
+    session->inspection.status = TFM_OK;
+    int32_t status = forward_all(session, tokens, count, logits, watch, error);
+    tfm__inspectors_sweep(session);
+    return status;
 }

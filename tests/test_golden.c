@@ -19,6 +19,7 @@
 #define TOKENS 29
 #define GREEDY 24
 #define TOLERANCE 1e-4
+#define WEIGHTS_TOLERANCE 1e-5 /* of probabilities, absolute */
 
 typedef struct golden {
     tfm__heap heap;
@@ -26,6 +27,7 @@ typedef struct golden {
     tfm__container container;
     size_t row; /* that is being computed */
     uint32_t layers;
+    size_t *weights_seen; /* rows of attention compared */
 } golden;
 
 static bool exists(const char *path) {
@@ -53,21 +55,43 @@ static void compare(const golden *g, const char *name, const float *ours) {
         fail_msg("%s, row %zu: off by %g of %g", name, g->row, worst, largest);
 }
 
-static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
-                size_t stride) {
+/* Probabilities of layer 0, [heads, tokens, tokens] for each row: head by head. */
+static void compare_weights(const golden *g, const tfm_inspect_event *event) {
+    size_t n;
+    const float *theirs = values_of(g, "attention.0", g->row, &n);
+    theirs += (size_t)event->head * TOKENS * TOKENS + event->position * TOKENS;
+    for (size_t i = 0; i < event->rows * TOKENS; i++)
+        if (!(fabs((double)theirs[i] - (double)event->values[i]) <= WEIGHTS_TOLERANCE))
+            fail_msg("attention.0, row %zu, head %d, query %zu, key %zu: %g, not %g", g->row,
+                     (int)event->head, event->position + i / TOKENS, i % TOKENS, (double)event->values[i],
+                     (double)theirs[i]);
+    g->weights_seen[0] += event->rows;
+}
+
+static int32_t see(void *user, const tfm_inspect_event *event) {
     const golden *g = user;
     char name[32];
-    assert_int_equal(stride, columns);
-    if (rows != TOKENS) return; /* the greedy continuation */
-    if (site == TFM__SITE_EMBED)
-        compare(g, "hidden.0", values);
-    else if (site == TFM__SITE_BLOCK && layer + 1 < g->layers) {
-        snprintf(name, sizeof name, "hidden.%u", layer + 1);
-        compare(g, name, values);
-    } else if (site == TFM__SITE_OUTPUT_NORM) {
+    if (event->stride != event->columns) return 1;
+    if (event->site == TFM_SITE_ATTENTION && event->columns == TOKENS) compare_weights(g, event);
+    if (event->rows != TOKENS) return 0; /* the greedy continuation */
+    if (event->site == TFM_SITE_EMBEDDING)
+        compare(g, "hidden.0", event->values);
+    else if (event->site == TFM_SITE_STREAM && (uint32_t)event->layer + 1 < g->layers) {
+        snprintf(name, sizeof name, "hidden.%d", (int)event->layer + 1);
+        compare(g, name, event->values);
+    } else if (event->site == TFM_SITE_OUTPUT_NORM) {
         snprintf(name, sizeof name, "hidden.%u", g->layers);
-        compare(g, name, values);
+        compare(g, name, event->values);
     }
+    return 0;
+}
+
+static void look(tfm_session *session, int32_t site, golden *g) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_inspect_options options = TFM_INSPECT_OPTIONS_INIT;
+    options.site = site;
+    if (site == TFM_SITE_ATTENTION) options.layer = 0;
+    if (tfm_inspect(session, &options, see, g, NULL, &error)) fail_msg("%s", error.message);
 }
 
 static void check_row(golden *g, tfm_model *model, size_t row) {
@@ -81,12 +105,17 @@ static void check_row(golden *g, tfm_model *model, size_t row) {
     g->layers = model->config.layers;
     all.logits = TFM_LOGITS_ALL;
     if (tfm_session_create(model, NULL, &session, &error)) fail_msg("%s", error.message);
-    session->observer.see = see;
-    session->observer.user = g;
+    size_t seen = 0;
+    g->weights_seen = &seen;
+    look(session, TFM_SITE_EMBEDDING, g);
+    look(session, TFM_SITE_STREAM, g);
+    look(session, TFM_SITE_OUTPUT_NORM, g);
+    look(session, TFM_SITE_ATTENTION, g);
     if (tfm_forward(session, (const int32_t *)(const void *)ids->data + row * TOKENS, TOKENS, &all, &error))
         fail_msg("%s", error.message);
     assert_int_equal(tfm_logits(session, 0, &logits, NULL, &error), TFM_OK);
     compare(g, "logits", logits);
+    assert_int_equal(seen, model->config.heads * TOKENS);
     if (row == 0) {
         const tfm__tensor *greedy = tfm__container_tensor(&g->container, "greedy");
         assert_non_null(greedy);

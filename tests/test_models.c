@@ -247,27 +247,30 @@ static void same_heads(const nano *n, const char *name, const float *ours) {
     same(n, name, turned, HEADS * LENGTH * HEAD);
 }
 
-static void see(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
-                size_t stride) {
+static int32_t see(void *user, const tfm_inspect_event *event) {
     static const struct {
         int site;
         const char *name;
     } first_layer[] = {
-        {TFM__SITE_EMBED, "x"},        {TFM__SITE_ATTN_NORM, "ln1"},    {TFM__SITE_MIXED, "y"},
-        {TFM__SITE_ATTN_OUT, "yProj"}, {TFM__SITE_MIDDLE, "attnResid"}, {TFM__SITE_FFN_NORM, "ln2"},
-        {TFM__SITE_ACTIVATED, "gelu"}, {TFM__SITE_FFN_OUT, "mlp"},      {TFM__SITE_BLOCK, "block0"}};
+        {TFM_SITE_EMBEDDING, "x"},         {TFM_SITE_ATTENTION_NORM, "ln1"}, {TFM_SITE_MIXED, "y"},
+        {TFM_SITE_ATTENTION_OUT, "yProj"}, {TFM_SITE_MIDDLE, "attnResid"},   {TFM_SITE_FEED_NORM, "ln2"},
+        {TFM_SITE_INNER, "gelu"},          {TFM_SITE_FEED_OUT, "mlp"},       {TFM_SITE_STREAM, "block0"}};
     const nano *n = user;
-    (void)stride;
-    assert_int_equal(rows, LENGTH);
-    if (site == TFM__SITE_BLOCK && layer > 0)
-        same(n, layer == 1 ? "block1" : "block2", values, rows * columns);
-    if (site == TFM__SITE_OUTPUT_NORM) same(n, "ln_f", values, rows * columns);
-    if (layer > 0) return;
-    if (site == TFM__SITE_Q) same_heads(n, "q", values);
-    if (site == TFM__SITE_K) same_heads(n, "k", values);
-    if (site == TFM__SITE_V) same_heads(n, "v", values);
+    const float *values = event->values;
+    int32_t site = event->site;
+    size_t count = event->rows * event->columns;
+    assert_int_equal(event->rows, LENGTH);
+    assert_int_equal(event->stride, event->columns);
+    if (site == TFM_SITE_STREAM && event->layer > 0)
+        same(n, event->layer == 1 ? "block1" : "block2", values, count);
+    if (site == TFM_SITE_OUTPUT_NORM) same(n, "ln_f", values, count);
+    if (event->layer > 0) return 0;
+    if (site == TFM_SITE_QUERY) same_heads(n, "q", values);
+    if (site == TFM_SITE_KEY) same_heads(n, "k", values);
+    if (site == TFM_SITE_VALUE) same_heads(n, "v", values);
     for (size_t i = 0; i < TFM__COUNT(first_layer); i++)
-        if (site == first_layer[i].site) same(n, first_layer[i].name, values, rows * columns);
+        if (site == first_layer[i].site) same(n, first_layer[i].name, values, count);
+    return 0;
 }
 
 static void check_nano(nano *n, const char *folder) {
@@ -285,8 +288,11 @@ static void check_nano(nano *n, const char *folder) {
         tfm_session *session = NULL;
         for (size_t i = 0; i < LENGTH; i++) ids[i] = (tfm_token)index[n->row * LENGTH + i];
         assert_int_equal(tfm_session_create(model, NULL, &session, &error), TFM_OK);
-        session->observer.see = see;
-        session->observer.user = n;
+        tfm_inspect_options look = TFM_INSPECT_OPTIONS_INIT;
+        for (look.site = 1; look.site < TFM_SITE_COUNT; look.site++) {
+            if (look.site == TFM_SITE_ROUTER || look.site == TFM_SITE_EXPERTS) continue;
+            assert_int_equal(tfm_inspect(session, &look, see, n, NULL, &error), TFM_OK);
+        }
         if (tfm_forward(session, ids, LENGTH, &all, &error)) fail_msg("%s", error.message);
         assert_int_equal(tfm_logits(session, 0, &logits, NULL, &error), TFM_OK);
         same(n, "lm_head", logits, LENGTH * 3);

@@ -55,6 +55,7 @@ typedef struct tiny_spec {
     uint32_t type;      /* of the matrices: TFM__F32, TFM__F16, TFM__Q8_0 */
     uint64_t seed;
     uint32_t layers, width, heads, kv_heads, feed_forward, vocab, context, window; /* 0: a default */
+    uint32_t experts;                                                              /* 0: none; 2 are used */
     bool no_tokenizer;
     const tfm_token *script; /* [script_count], at most TINY_SCRIPT_CONTEXT; sets family and sizes */
     size_t script_count;
@@ -288,24 +289,30 @@ static inline void tiny_values(tiny_writer *w, uint32_t type, uint64_t rows, uin
     while (w->values_size % 32) w->values[w->values_size++] = 0;
 }
 
-/* rows 0: a vector. */
-static inline void tiny_tensor(tiny_writer *w, const char *name, uint32_t type, uint64_t rows,
-                               uint64_t columns, tiny_fill fill) {
+/* rows 0: a vector; depth 0: not that many matrices. */
+static inline void tiny_tensors(tiny_writer *w, const char *name, uint32_t type, uint64_t depth,
+                                uint64_t rows, uint64_t columns, tiny_fill fill) {
     bool changed = w->spec->tensor && !strcmp(w->spec->tensor, name);
     uint32_t said = changed && w->spec->tensor_type ? w->spec->tensor_type : type;
     if (tiny_dropped(w, name)) return;
     tiny_writer info = {.data = w->infos, .size = w->infos_size, .capacity = w->infos_capacity};
     tiny_text(&info, name);
-    tiny_u32(&info, rows ? 2 : 1);
+    tiny_u32(&info, depth ? 3 : rows ? 2 : 1);
     tiny_u64(&info, changed && w->spec->tensor_shape[0] ? w->spec->tensor_shape[0] : columns);
     if (rows) tiny_u64(&info, changed && w->spec->tensor_shape[1] ? w->spec->tensor_shape[1] : rows);
+    if (depth) tiny_u64(&info, depth);
     tiny_u32(&info, said);
     tiny_u64(&info, w->values_size);
     w->infos = info.data;
     w->infos_size = info.size;
     w->infos_capacity = info.capacity;
-    tiny_values(w, type, rows ? rows : 1, columns, fill);
+    tiny_values(w, type, (depth ? depth : 1) * (rows ? rows : 1), columns, fill);
     w->tensors++;
+}
+
+static inline void tiny_tensor(tiny_writer *w, const char *name, uint32_t type, uint64_t rows,
+                               uint64_t columns, tiny_fill fill) {
+    tiny_tensors(w, name, type, 0, rows, columns, fill);
 }
 
 static inline void tiny_of_layer(tiny_writer *w, uint32_t layer, const char *name, uint32_t type,
@@ -313,6 +320,18 @@ static inline void tiny_of_layer(tiny_writer *w, uint32_t layer, const char *nam
     char full[96];
     snprintf(full, sizeof full, "blk.%u.%s", (unsigned)layer, name);
     tiny_tensor(w, full, type, rows, columns, fill);
+}
+
+/* A router and its experts. */
+static inline void tiny_experts(tiny_writer *w, const tiny_spec *s, uint32_t layer) {
+    char name[96];
+    tiny_of_layer(w, layer, "ffn_gate_inp.weight", TFM__F32, s->experts, s->width, tiny_random);
+    static const char *const parts[] = {"gate", "up", "down"};
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.weight", (unsigned)layer, parts[i]);
+        tiny_tensors(w, name, s->type, s->experts, i < 2 ? s->feed_forward : s->width,
+                     i < 2 ? s->width : s->feed_forward, tiny_random);
+    }
 }
 
 static inline void tiny_layers(tiny_writer *w, const tiny_spec *s) {
@@ -339,6 +358,10 @@ static inline void tiny_layers(tiny_writer *w, const tiny_spec *s) {
         }
         tiny_of_layer(w, i, "ffn_norm.weight", TFM__F32, 0, s->width, norm);
         if (gpt2) tiny_of_layer(w, i, "ffn_norm.bias", TFM__F32, 0, s->width, adds);
+        if (s->experts) {
+            tiny_experts(w, s, i);
+            continue;
+        }
         if (!gpt2) tiny_of_layer(w, i, "ffn_gate.weight", s->type, s->feed_forward, s->width, tiny_random);
         tiny_of_layer(w, i, "ffn_up.weight", s->type, s->feed_forward, s->width, tiny_random);
         tiny_of_layer(w, i, "ffn_down.weight", s->type, s->width, s->feed_forward, adds);
@@ -358,6 +381,8 @@ static inline void tiny_description(tiny_writer *w, const tiny_spec *s) {
         w, strcmp(w->family, "gpt2") ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
         TINY_F32, 1e-5);
     tiny_number(w, "rope.freq_base", TINY_F32, 10000.0);
+    if (s->experts) tiny_number(w, "expert_count", TINY_U32, s->experts);
+    if (s->experts) tiny_number(w, "expert_used_count", TINY_U32, 2);
     if (s->window) tiny_number(w, "attention.sliding_window", TINY_U32, s->window);
     if (s->window) tiny_number(w, "attention.sliding_window_pattern", TINY_U32, 2);
     if (!s->no_tokenizer) tiny_tokenizer(w);

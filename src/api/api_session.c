@@ -78,6 +78,8 @@ int32_t tfm_session_rewind(tfm_session *session, size_t position, tfm_error *err
     if (position > session->position)
         return tfm__fail(error, TFM_E_ARGUMENT, "cannot rewind to %zu: the session holds %zu tokens",
                          position, session->position);
+    if (session->inspection.inside)
+        return tfm__fail(error, TFM_E_STATE, "an inspector cannot rewind the session that it looks into");
     if (position == session->position) return TFM_OK;
     session->position = position;
     session->logits_count = 0;
@@ -87,5 +89,7 @@ int32_t tfm_session_rewind(tfm_session *session, size_t position, tfm_error *err
 int32_t tfm_session_fork(const tfm_session *session, tfm_session **out, tfm_error *error) {
     if (out) *out = NULL;
     if (!session || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_fork: session or out is NULL");
+    if (session->inspection.inside)
+        return tfm__fail(error, TFM_E_STATE, "an inspector cannot fork the session that it looks into");
     return tfm__session_copy(session, out, error);
 }

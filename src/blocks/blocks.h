@@ -55,7 +55,7 @@ void tfm__norm_row(const tfm__pass *pass, const tfm__norm *norm, const float *in
 void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, float *out, size_t rows);
 /* What a half-block reads: norm(stream) in out, or the stream itself where there is no norm. [tokens, width]
  */
-const float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out);
+float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out);
 /* Parallel blocks: side = norm(stream), or the input of attention where they share a norm. */
 void tfm__keep_side(tfm__pass *pass, const tfm__norm *norm, const float *shared);
 /* stream += scale * post_norm(delta), or without the norm where there is none; in the order of sums stream =
@@ -74,12 +74,17 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
 /* Takes a product of queries, keys and values apart that lie group by group: fused to q, k, v. */
 void tfm__take_apart(tfm__pass *pass);
 
+/* Scale and soft cap of logits, [rows, vocab], where the family has them. */
+void tfm__settle_logits(const tfm__pass *pass, float *logits, size_t rows);
+
 /* positions.c */
 /* The tables of cosines and sines for this pass, and of the bias by distance. */
 void tfm__prepare_positions(tfm__pass *pass);
 /* q, k: norm of each head where the family has one, then rotation; q is scaled and put in attention's order;
  * k and v go to the pages of the layer. */
 void tfm__place_qkv(tfm__pass *pass, uint32_t layer);
+/* Its last part alone: q, k and v, as they are now, go where attention reads them. */
+void tfm__keep_qkv(tfm__pass *pass, uint32_t layer);
 
 /* attention.c */
 /* mixed = softmax(q k^T) v over the past and the tokens of this pass that each may see. [tokens, heads *
@@ -89,23 +94,61 @@ void tfm__attend(tfm__pass *pass, uint32_t layer);
 /* feed_forward.c */
 /* gate = activation(gate) * up, or activation(up). [tokens, feed_forward]; gives the address of the result.
  */
-const float *tfm__activate(tfm__pass *pass, const tfm__layer *layer);
+float *tfm__activate(tfm__pass *pass, const tfm__layer *layer);
 
 /* experts.c */
 /* delta = the results of the experts that the router chooses for each token, by their shares, and of the
  * shared one. input [tokens, width] */
-void tfm__mix_experts(tfm__pass *pass, const tfm__layer *layer, const float *input);
+void tfm__mix_experts(tfm__pass *pass, uint32_t layer, const float *input);
 
 /* rows.c: runs fn(pass, arg, first, count) over rows, a few rows a piece, on the pool. */
 typedef void (*tfm__rows_fn)(tfm__pass *pass, void *arg, size_t first, size_t count);
 void tfm__over_rows(tfm__pass *pass, size_t rows, tfm__rows_fn fn, void *arg);
 
-/* Shows values to the session's observer, if there is one. */
-static inline void tfm__show(tfm__pass *pass, int site, uint32_t layer, const float *values, size_t rows,
+/* inspect.c: what the session's inspectors see. Each costs one comparison where nobody looks. */
+
+/* Values at a site. */
+typedef struct tfm__sight {
+    int site;
+    uint32_t layer;
+    size_t first, rows; /* of the pass's tokens */
+    size_t columns;
+    float *values;     /* [rows, columns], packed */
+    uint32_t heads;    /* that the columns divide into; 0: none */
+    uint32_t *experts; /* [rows, columns], or NULL */
+} tfm__sight;
+
+/* To everybody who looks there; head: the values are of one head, or TFM_INSPECT_ALL. */
+void tfm__show_sight(tfm__pass *pass, const tfm__sight *sight, int32_t head);
+/* Somebody looks there and may write. */
+bool tfm__writes(const tfm__pass *pass, int site, uint32_t layer);
+/* The pass has to end with this status; the first one counts. */
+void tfm__inspect_fail(tfm__pass *pass, int32_t status, const char *said);
+/* What a half-block reads, shown; gives where it is now: a write must not reach the stream itself. */
+float *tfm__show_input(tfm__pass *pass, int site, uint32_t layer, float *input);
+/* Queries and keys after tfm__place_qkv; what was written goes to where attention reads it. */
+void tfm__show_rotated(tfm__pass *pass, uint32_t layer);
+/* Probabilities after tfm__attend, head by head; a head whose were changed is mixed anew. */
+void tfm__show_weights(tfm__pass *pass, uint32_t layer);
+/* Logits of the stream as it is after a layer. */
+void tfm__show_guess(tfm__pass *pass, uint32_t layer);
+
+static inline bool tfm__seen(const tfm__pass *pass, int site) {
+    return TFM__UNLIKELY(pass->session->inspection.sites >> site & 1);
+}
+/* The last `rows` tokens of the pass, [rows, columns]. */
+static inline void tfm__show(tfm__pass *pass, int site, uint32_t layer, float *values, size_t rows,
                              size_t columns) {
-    const tfm__observer *observer = &pass->session->observer;
-    if (TFM__UNLIKELY(observer->see != NULL))
-        observer->see(observer->user, site, layer, values, rows, columns, columns);
+    if (!tfm__seen(pass, site)) return;
+    const tfm__sight sight = {site, layer, pass->tokens - rows, rows, columns, values, 0, NULL};
+    tfm__show_sight(pass, &sight, TFM_INSPECT_ALL);
+}
+/* All tokens, [tokens, heads * size]. */
+static inline void tfm__show_heads(tfm__pass *pass, int site, uint32_t layer, float *values, uint32_t heads,
+                                   size_t size) {
+    if (!tfm__seen(pass, site)) return;
+    const tfm__sight sight = {site, layer, 0, pass->tokens, heads * size, values, heads, NULL};
+    tfm__show_sight(pass, &sight, TFM_INSPECT_ALL);
 }
 
 #endif

@@ -143,14 +143,31 @@ static void add_shared(tfm__pass *pass, const tfm__layer *layer, const float *in
     }
 }
 
-void tfm__mix_experts(tfm__pass *pass, const tfm__layer *layer, const float *input) {
+/* Inspectors may choose others: what they leave has to be an expert. */
+static void show_choice(tfm__pass *pass, uint32_t index) {
+    const tfm__experts *x = &pass->config->experts;
+    tfm__scratch *s = pass->s;
+    const tfm__sight sight = {
+        TFM_SITE_EXPERTS, index, 0, pass->tokens, x->used, s->share, 0, s->chosen};
+    tfm__show_sight(pass, &sight, TFM_INSPECT_ALL);
+    for (size_t i = 0; i < pass->tokens * x->used; i++) {
+        if (s->chosen[i] < x->count) continue;
+        tfm__inspect_fail(pass, TFM_E_ARGUMENT, "an inspector chose an expert that is not there");
+        s->chosen[i] = 0;
+    }
+}
+
+void tfm__mix_experts(tfm__pass *pass, uint32_t index, const float *input) {
+    const tfm__layer *layer = &pass->model->layers[index];
     const tfm__config *c = pass->config;
     tfm__scratch *s = pass->s;
     const tfm__job router = {&layer->router, s->router};
     tfm__linear(pass, input, pass->tokens, &router, 1); /* [T, experts] */
+    tfm__show(pass, TFM_SITE_ROUTER, index, s->router, pass->tokens, c->experts.count);
     for (size_t t = 0; t < pass->tokens; t++)
         choose(pass, layer, s->router + t * c->experts.count, s->route_spare, s->chosen + t * c->experts.used,
                s->share + t * c->experts.used);
+    if (tfm__seen(pass, TFM_SITE_EXPERTS)) show_choice(pass, index);
     for (uint32_t e = 0; e < c->experts.count; e++) run_expert(pass, layer, e, input);
     tfm__over_rows(pass, pass->tokens, add_shares, NULL);
     add_shared(pass, layer, input);

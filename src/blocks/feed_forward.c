@@ -15,7 +15,7 @@ static void activate_rows(tfm__pass *pass, void *arg, size_t first, size_t count
         pass->kernels->activate[c->activation](gate, up, n);
 }
 
-const float *tfm__activate(tfm__pass *pass, const tfm__layer *layer) {
+float *tfm__activate(tfm__pass *pass, const tfm__layer *layer) {
     tfm__over_rows(pass, pass->tokens, activate_rows, (void *)layer);
     return pass->s->gate;
 }

@@ -98,3 +98,10 @@ static void take_apart_rows(tfm__pass *pass, void *arg, size_t first, size_t cou
 }
 
 void tfm__take_apart(tfm__pass *pass) { tfm__over_rows(pass, pass->tokens, take_apart_rows, NULL); }
+
+void tfm__settle_logits(const tfm__pass *pass, float *logits, size_t rows) {
+    const tfm__config *c = pass->config;
+    if (c->logit_scale != 1.0f) pass->kernels->scale(logits, logits, c->logit_scale, rows * c->vocab);
+    for (size_t t = 0; t < rows && c->final_soft_cap != 0.0f; t++)
+        pass->kernels->soft_cap(logits + t * c->vocab, logits + t * c->vocab, c->final_soft_cap, c->vocab);
+}

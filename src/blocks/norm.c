@@ -28,7 +28,7 @@ void tfm__norm_rows(tfm__pass *pass, const tfm__norm *norm, const float *in, flo
     tfm__over_rows(pass, rows, norm_piece, &job);
 }
 
-const float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out) {
+float *tfm__block_input(tfm__pass *pass, const tfm__norm *norm, float *out) {
     if (!norm->weight) return pass->s->stream;
     tfm__norm_rows(pass, norm, pass->s->stream, out, pass->tokens);
     return out;

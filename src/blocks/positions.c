@@ -109,7 +109,8 @@ static void store(const tfm__pass *pass, const float *values, size_t count, uint
     for (size_t i = 0; i < count; i++) to[i * stride] = half[i];
 }
 
-static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+/* Queries, scaled, in attention's order; keys and values to their pages. */
+static void keep_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     const tfm__config *c = pass->config;
     uint32_t index = *(const uint32_t *)arg, group = c->heads / c->kv_heads;
     const tfm__layer *layer = &pass->model->layers[index];
@@ -117,24 +118,38 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
         tfm__stretch stretch = tfm__stretch_of(pass, t);
         size_t position = stretch.position + (t - stretch.first),
                page = stretch.page + position / TFM__PAGE_TOKENS, slot = position % TFM__PAGE_TOKENS;
-        settle_rows(pass, layer, t);
         for (uint32_t h = 0; h < c->heads; h++) {
-            float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
-            turn(pass, layer, t, &layer->q_norm, h, q);
+            const float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
             float *to =
                 pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
             pass->kernels->scale(to, q, layer->attn_scale, c->head_dim);
         }
         for (uint32_t h = 0; h < c->kv_heads; h++) {
-            float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
+            const float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
             const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
-            turn(pass, layer, t, &layer->k_norm, h, k);
             store(pass, k, c->head_dim, tfm__page_keys(pass->session, index, page, h), slot,
                   TFM__PAGE_TOKENS);
             store(pass, v, c->value_dim, tfm__page_values(pass->session, index, page, h), slot * c->value_dim,
                   1);
         }
     }
+}
+
+static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    const tfm__config *c = pass->config;
+    const tfm__layer *layer = &pass->model->layers[*(const uint32_t *)arg];
+    for (size_t t = first; t < first + count; t++) {
+        settle_rows(pass, layer, t);
+        for (uint32_t h = 0; h < c->heads; h++)
+            turn(pass, layer, t, &layer->q_norm, h, pass->s->q + (t * c->heads + h) * c->head_dim);
+        for (uint32_t h = 0; h < c->kv_heads; h++)
+            turn(pass, layer, t, &layer->k_norm, h, pass->s->k + (t * c->kv_heads + h) * c->head_dim);
+    }
+    keep_rows(pass, arg, first, count);
+}
+
+void tfm__keep_qkv(tfm__pass *pass, uint32_t layer) {
+    tfm__over_rows(pass, pass->tokens, keep_rows, &layer);
 }
 
 void tfm__place_qkv(tfm__pass *pass, uint32_t layer) {

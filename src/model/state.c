@@ -43,6 +43,7 @@ void tfm__session_free(tfm_session *session) {
     tfm__free(heap, session->tokens);
     tfm__free(heap, session->logits);
     tfm__free(heap, session->scratch.memory);
+    tfm__inspectors_free(session);
     tfm__free(heap, session);
 }
 
@@ -207,6 +208,7 @@ int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, si
     if (!status) status = reserve_pages(session, session->position + count, error);
     if (!status) status = reserve_scratch(session, rows, session->position + count, error);
     if (!status) status = reserve_logits(session, logits, error);
+    if (!status) status = tfm__inspection_reserve(session, session->position + count, error);
     return status;
 }
 

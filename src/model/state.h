@@ -7,6 +7,7 @@
 #define TFM__STATE_H
 
 #include "model/model.h"
+#include "tfm/inspect.h"
 
 typedef struct tfm__page {
     _Atomic int64_t owners;
@@ -49,31 +50,29 @@ typedef struct tfm__scratch {
     void *memory; /* all of the above */
 } tfm__scratch;
 
-/* What an observer may see; see tfm__observer. */
-enum {
-    TFM__SITE_EMBED = 0, /* [tokens, width] */
-    TFM__SITE_ATTN_NORM, /* [tokens, width] */
-    TFM__SITE_Q,
-    TFM__SITE_K,
-    TFM__SITE_V,           /* [tokens, heads * head_dim] before rotation */
-    TFM__SITE_MIXED,       /* [tokens, heads * value_dim] */
-    TFM__SITE_ATTN_OUT,    /* [tokens, width] */
-    TFM__SITE_MIDDLE,      /* [tokens, width] the stream after attention */
-    TFM__SITE_FFN_NORM,    /* [tokens, width] */
-    TFM__SITE_ACTIVATED,   /* [tokens, feed_forward] */
-    TFM__SITE_FFN_OUT,     /* [tokens, width] */
-    TFM__SITE_BLOCK,       /* [tokens, width] the stream after the layer */
-    TFM__SITE_OUTPUT_NORM, /* [tokens asked for, width] */
-    TFM__SITE_LOGITS       /* [tokens asked for, vocab] */
+/* One function that looks at a site (tfm/inspect.h); its session keeps them in the order of attaching. */
+struct tfm_inspector {
+    tfm_session *session;
+    struct tfm_inspector *next;
+    tfm_inspect_options options;
+    tfm_inspect_fn fn;
+    void *user;
+    bool gone; /* destroyed while a function runs: freed when the pass is over */
 };
 
-/* Looks at values on their way; called on the calling thread between steps. NULL function: costs one
- * comparison. */
-typedef struct tfm__observer {
-    void (*see)(void *user, int site, uint32_t layer, const float *values, size_t rows, size_t columns,
-                size_t stride);
-    void *user;
-} tfm__observer;
+#define TFM__INSPECT_ROWS 32 /* of attention weights, made for an inspector at once */
+
+/* What looks into a session. sites 0: nobody, and a pass pays one comparison at each site. */
+typedef struct tfm__inspection {
+    tfm_inspector *first;
+    uint32_t sites;      /* a bit for each TFM_SITE_* that somebody looks at */
+    bool inside;         /* a function runs */
+    size_t left;         /* tokens of the call that come after the present batch */
+    float *rows, *kept;  /* [TFM__INSPECT_ROWS, columns] weights or logits, and what they were before a write */
+    size_t capacity;     /* floats in each */
+    int32_t status;      /* why the pass has to end, or TFM_OK; said is how */
+    char said[128];
+} tfm__inspection;
 
 struct tfm_session {
     tfm_model *model;
@@ -91,7 +90,7 @@ struct tfm_session {
     float *logits;     /* [logits_count, vocab] */
     size_t logits_count, logits_capacity;
     tfm__scratch scratch;
-    tfm__observer observer;
+    tfm__inspection inspection;
 };
 
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
@@ -108,6 +107,13 @@ int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, si
 /* Room in the context for count more, and every id inside the vocabulary. */
 int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count,
                           tfm_error *error);
+
+/* inspectors.c */
+/* Frees inspectors that were destroyed, and finds out which sites are looked at. */
+void tfm__inspectors_sweep(tfm_session *session);
+void tfm__inspectors_free(tfm_session *session);
+/* Room for what is made for inspectors alone, with `total` tokens in the session. */
+int32_t tfm__inspection_reserve(tfm_session *session, size_t total, tfm_error *error);
 
 static inline size_t tfm__cache_element(uint32_t cache_type) { return cache_type == TFM__F32 ? 4 : 2; }
 
