@@ -51,7 +51,8 @@ class Library(unittest.TestCase):
             "tfm_special_token": "SpecialToken", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
             "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
-            "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
+            "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
+            "tfm_embed_options": "EmbedOptions", "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():

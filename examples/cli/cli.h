@@ -20,6 +20,8 @@ int cmd_tokens(int argc, char **argv);
 int cmd_detokenize(int argc, char **argv);
 int cmd_train_tokenizer(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
+int cmd_hidden(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

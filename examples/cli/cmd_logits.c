@@ -1,13 +1,9 @@
 /* cmd_logits.c - `tfm logits`: the logits of every token of a row, [tokens, vocab] F32, as a safetensors
- * file.
- *
- * Layout (https://huggingface.co/docs/safetensors): the header's length as a little-endian 64-bit number, the
- * header as JSON padded with spaces so that the data is aligned, then the numbers, little-endian. The file
- * appears whole or not at all, so a reader never sees half of it. */
+ * file. The file appears whole or not at all, so a reader never sees half of it. */
 #include "cli.h"
+#include "tensors_out.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,37 +16,6 @@ typedef struct logits_options {
     arg_u64 chunk;
 } logits_options;
 
-static void put_le(unsigned char *out, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) out[i] = (unsigned char)(value >> (8 * i));
-}
-
-static int write_header(FILE *file, uint64_t tokens, uint64_t vocab) {
-    char json[256];
-    unsigned char length[8];
-    int used = snprintf(json, sizeof json,
-                        "{\"logits\":{\"dtype\":\"F32\",\"shape\":[%" PRIu64 ",%" PRIu64
-                        "],\"data_offsets\":[0,%" PRIu64 "]}}",
-                        tokens, vocab, tokens * vocab * 4);
-    while (used % 8) json[used++] = ' ';
-    put_le(length, (uint64_t)used, 8);
-    return fwrite(length, 1, 8, file) == 8 && fwrite(json, 1, (size_t)used, file) == (size_t)used ? 0 : -1;
-}
-
-static int write_row(FILE *file, const float *row, size_t vocab) {
-    unsigned char bytes[4096];
-    for (size_t done = 0; done < vocab;) {
-        size_t n = vocab - done < sizeof bytes / 4 ? vocab - done : sizeof bytes / 4;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t bits;
-            memcpy(&bits, &row[done + i], 4);
-            put_le(bytes + 4 * i, bits, 4);
-        }
-        if (fwrite(bytes, 4, n, file) != n) return -1;
-        done += n;
-    }
-    return 0;
-}
-
 static int write_failed(cli_host *host, const char *path) {
     return cli_error(host->command, "%s: %s", path, strerror(errno));
 }
@@ -62,9 +27,9 @@ static int write_rows(cli_host *host, const logits_options *options, FILE *file,
         const float *row = NULL;
         size_t vocab = 0;
         if (tfm_logits(host->session, i, &row, &vocab, &host->error)) return cli_fail(host);
-        if (first + i == 0 && write_header(file, options->prompt.count, vocab))
-            return write_failed(host, options->out);
-        if (write_row(file, row, vocab)) return write_failed(host, options->out);
+        const tensors_out_entry entry = {"logits", 2, {options->prompt.count, vocab}};
+        if (first + i == 0 && tensors_out_header(file, &entry, 1)) return write_failed(host, options->out);
+        if (tensors_out_floats(file, row, vocab)) return write_failed(host, options->out);
     }
     return CLI_OK;
 }

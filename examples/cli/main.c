@@ -18,6 +18,8 @@ static const cli_command commands[] = {
     {"detokenize", cmd_detokenize, "tokens as a text"},
     {"train-tokenizer", cmd_train_tokenizer, "learn a tokenizer from text"},
     {"logits", cmd_logits, "write the logits of a row of tokens to a file"},
+    {"hidden", cmd_hidden, "write the hidden states of a row of tokens to a file"},
+    {"embed", cmd_embed, "texts as vectors"},
     {"score", cmd_score, "how probable a phrase is after a text"},
     {"eval", cmd_eval, "the perplexity of a text"},
     {"info", cmd_info, "what is in a model's file"},

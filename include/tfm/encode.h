@@ -53,7 +53,8 @@ typedef struct tfm_encode_row {
 typedef struct tfm_encode_options {
     size_t struct_size;
     int32_t keep_layers; /* 1: the states after the embedding and after each layer are kept: tfm_encoded_layer */
-    int32_t reserved;    /* 0 */
+    int32_t decoder;     /* 1: the model may be a decoder: its hidden states, each token seeing those before it. 0: a
+                            decoder is an error */
     const tfm_cancel *cancel; /* NULL: none */
     tfm_progress_fn progress; /* NULL: none; counts tokens */
     void *progress_user;
@@ -66,7 +67,7 @@ typedef struct tfm_encode_options {
  *   options   NULL: defaults
  *   out       receives the result; free it with tfm_encoded_release
  * Computes in f32 whatever the type of the weights. Any thread. Allocates. Errors: TFM_E_ARGUMENT (also: the model is
- * a decoder, which tfm_session_create is for; a row without tokens; a token type that the model does not have),
+ * a decoder, which tfm_session_create is for, and options do not allow it; a row without tokens; a token type that the model does not have),
  * TFM_E_TOKEN, TFM_E_CONTEXT (a row is longer than the model has positions for), TFM_E_MEMORY, TFM_E_BUDGET,
  * TFM_E_CANCELLED. Since 0.2. */
 TFM_API int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,

@@ -86,6 +86,10 @@ TFM_API void tfm_model_retain(tfm_model *model);
  * thread. Since 0.1. */
 TFM_API void tfm_model_release(tfm_model *model);
 
+/* What a model does with tokens. */
+#define TFM_KIND_DECODER 1 /* goes on with them: tfm_session_create */
+#define TFM_KIND_ENCODER 2 /* turns them into vectors: tfm_encode, tfm_embed */
+
 typedef struct tfm_model_info {
     size_t struct_size;
     char family[32];  /* "llama", "gemma3", ...: a row of the table of families */
@@ -103,9 +107,11 @@ typedef struct tfm_model_info {
     int32_t has_tokenizer;  /* 1 or 0 */
     uint64_t kv_bytes_per_token; /* of a session with the default cache type */
     char isa[32];           /* instruction set in use */
+    int32_t kind;           /* TFM_KIND_*. Since 0.2 */
+    int32_t reserved;
 } tfm_model_info;
 #define TFM_MODEL_INFO_INIT \
-    { sizeof(tfm_model_info), "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "" }
+    { sizeof(tfm_model_info), "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, 0 }
 
 /* Fills info. Any thread. Allocates nothing. Errors: TFM_E_ARGUMENT. Since 0.1. */
 TFM_API int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_error *error);

@@ -9,7 +9,7 @@ int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encode: model, rows or out is NULL, or count is 0");
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_encode_options", error);
     if (status) return status;
-    if (!model->config.encoder)
+    if (!model->config.encoder && !given.decoder)
         return tfm__fail(error, TFM_E_ARGUMENT,
                          "tfm_encode: a model of the family %s is a decoder; tfm_session_create is for those",
                          model->config.family->name);

@@ -11,6 +11,7 @@ any call; what a callback raises comes out where the call was made; errors of th
 """
 
 from ._callbacks import Cancel, Log, Progress
+from ._encode import Encoded
 from ._encoding import Encoding, EncodingRow
 from ._errors import TfmError, TokenError
 from ._generation import Generation, Summary, Token
@@ -41,6 +42,7 @@ __all__ = [
     "Cancel",
     "Candidate",
     "Decoder",
+    "Encoded",
     "Encoder",
     "Encoding",
     "EncodingRow",

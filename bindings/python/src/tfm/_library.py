@@ -197,6 +197,53 @@ class ModelInfo(Sized):
         ("has_tokenizer", c_int32),
         ("kv_bytes_per_token", c_uint64),
         ("isa", c_char * 32),
+        ("kind", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class EncodeRow(ctypes.Structure):
+    _fields_ = [("tokens", POINTER(c_int32)), ("count", c_size_t), ("types", POINTER(c_int32))]
+
+
+class EncodeOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("keep_layers", c_int32),
+        ("decoder", c_int32),
+        ("cancel", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+    ]
+
+
+class EncodedView(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("rows", c_size_t),
+        ("tokens", c_size_t),
+        ("width", c_size_t),
+        ("starts", c_void_p),
+        ("hidden", c_void_p),
+        ("pooled", c_void_p),
+        ("layers", c_size_t),
+        ("head", c_int32),
+        ("reserved", c_int32),
+        ("outputs", c_size_t),
+    ]
+
+
+class EmbedOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("pooling", c_uint32),
+        ("normalize", c_int32),
+        ("max_tokens", c_size_t),
+        ("prompt", c_char_p),
+        ("prompt_length", c_size_t),
+        ("cancel", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
     ]
 
 
@@ -468,6 +515,17 @@ _SIGNATURES: List[Any] = [
      [c_void_p, c_void_p, c_char_p, c_size_t, POINTER(GenerateOptions), _out, _error]),
     ("tfm_generation_next", c_int32, [c_void_p, POINTER(TokenEvent), _error]),
     ("tfm_generation_end", None, [c_void_p, POINTER(GenerationSummary)]),
+    ("tfm_encode", c_int32, [c_void_p, POINTER(EncodeRow), c_size_t, POINTER(EncodeOptions), _out, _error]),
+    ("tfm_encoded_release", None, [c_void_p]),
+    ("tfm_encoded_get", c_int32, [c_void_p, POINTER(EncodedView), _error]),
+    ("tfm_encoded_layer", c_int32, [c_void_p, c_size_t, _out, _error]),
+    ("tfm_encoded_logits", c_int32, [c_void_p, c_size_t, c_size_t, c_void_p, c_size_t, _error]),
+    ("tfm_embed", c_int32,
+     [c_void_p, POINTER(TextInput), c_size_t, POINTER(EmbedOptions), c_void_p, c_size_t, _size_out, _error]),
+    ("tfm_embed_tokens", c_int32,
+     [c_void_p, POINTER(EncodeRow), c_size_t, POINTER(EmbedOptions), c_void_p, c_size_t, _size_out, _error]),
+    ("tfm_classify", c_int32,
+     [c_void_p, POINTER(TextInput), c_size_t, c_size_t, c_void_p, c_size_t, _size_out, _error]),
     ("tfm_score", c_int32,
      [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), c_size_t,
       POINTER(ScoreResult), _error]),

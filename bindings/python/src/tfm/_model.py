@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 
 from ._callbacks import Cancel, Carrier, Log, Progress
 from ._convert import ISAS, Path, Text, number_of, path_of
+from ._encode import Encoded, Input, classify, embed, encode
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
@@ -17,6 +18,8 @@ from ._score import Perplexity, Score, perplexity_of
 from ._session import Candidate, Session
 from ._tokenizer import Tokenizer
 
+
+KINDS = {1: "decoder", 2: "encoder"}
 
 
 class ModelInfo(NamedTuple):
@@ -37,6 +40,7 @@ class ModelInfo(NamedTuple):
     has_tokenizer: bool
     kv_bytes_per_token: int
     isa: str
+    kind: str
 
 
 class TensorInfo(NamedTuple):
@@ -145,6 +149,7 @@ class Model(Owner):
             bool(raw.has_tokenizer),
             raw.kv_bytes_per_token,
             text_of(raw.isa),
+            KINDS.get(raw.kind, "unknown"),
         )
 
     @property
@@ -184,6 +189,47 @@ class Model(Owner):
         with tokenizer, self.session() as session:
             session.forward(tokenizer.encode(prompt, parse_special=parse_special))
             return session.top(k)
+
+    def encode(
+        self,
+        rows: Iterable[Input],
+        *,
+        types: Optional[Sequence[Optional[Sequence[int]]]] = None,
+        keep_layers: bool = False,
+        decoder: bool = False,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> Encoded:
+        """Runs an encoder over rows: texts, which the model's tokenizer frames, or lists of token ids, with token types
+        for models that have them. keep_layers: the states of every layer too. decoder: the model may be a decoder, whose
+        tokens see those before them (tfm_encode)."""
+        return encode(self, rows, types, keep_layers, decoder, cancel, progress)
+
+    def embed(
+        self,
+        texts: Union[Input, Iterable[Input]],
+        *,
+        pooling: Union[str, Sequence[str]] = "default",
+        normalize: Optional[bool] = None,
+        max_tokens: int = 0,
+        prompt: Optional[Text] = None,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> Any:
+        """Vectors of texts, or of lists of token ids: [count, width], or [width] for one text alone. pooling: "default"
+        (what the model's files say), "mean", "first", "last", "max", "mean_sqrt", "weighted", or several of them; normalize:
+        None for what the files say; prompt: put in front of every text, None for what the files say (tfm_embed)."""
+        return embed(self, texts, pooling, normalize, max_tokens, prompt, cancel, progress)
+
+    def classify(self, texts: Iterable[Union[Text, Tuple[Text, Text]]], *, max_tokens: int = 0) -> Any:
+        """What the model's head makes of texts or pairs of texts: [count, outputs], without softmax (tfm_classify)."""
+        return classify(self, texts, max_tokens)
+
+    def rank(self, query: Text, texts: Iterable[Text], *, max_tokens: int = 0) -> List[Tuple[int, float]]:
+        """Texts ordered by a cross-encoder's score beside the query, the best first: (place in texts, score)."""
+        scores = classify(self, [(query, text) for text in texts], max_tokens)
+        first = [float(row[0]) for row in scores.tolist()]
+        return sorted(enumerate(first), key=lambda pair: -pair[1])
 
     def score(self, prompt: Text, continuation: Text, **options: Any) -> Score:
         """Session.score in a session of its own: `model.score("中华人民", "共和国").log_probability`."""
