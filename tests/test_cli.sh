@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits score eval info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -333,6 +333,54 @@ holds "nothing half-written is left" test -z "$(find "$work" -name '*.part')"
 checks=$((checks + 1))
 "$tfm" logits "$model" --tokens "$full" -o /dev/stdout 2>"$err" | cmp -s - "$work/a.safetensors" ||
     complain "logits into a pipe"
+
+# ---- hidden, embed ----------------------------------------------------------------------------------------------------
+
+encoder=$data/../embedding/mean
+expect 2 hidden "$model" --tokens 1
+expect 2 hidden "$model" -o "$work/x"
+expect 2 hidden "$encoder" --tokens 1,2 --types 0 -o "$work/x"
+expect 0 hidden "$model" --tokens "$full" -o "$work/h.safetensors"
+expect 0 hidden "$data/../golden/bert" --tokens 5,6,7 --types 0,1,1 -o "$work/i.safetensors"
+python "states" 'import json,struct,sys
+def read(path):
+    b=open(path,"rb").read()
+    n,=struct.unpack("<Q",b[:8]); h=json.loads(b[8:8+n])
+    def values(name):
+        o=h[name]["data_offsets"]; return b[8+n+o[0]:8+n+o[1]]
+    assert n%8==0 and len(b)==8+n+max(t["data_offsets"][1] for t in h.values())
+    return h,values
+h,values=read(sys.argv[1]); tokens=len(sys.argv[3].split(","))
+layers=sum(k.startswith("hidden.") for k in h)
+assert sorted(h)==sorted("hidden.%d"%i for i in range(layers)) and layers>2
+assert all(t["dtype"]=="F32" and t["shape"][0]==tokens for t in h.values())
+h,values=read(sys.argv[2])
+assert sorted(h)==["hidden.0","hidden.1","hidden.2","last_hidden","pooler"], h
+assert h["last_hidden"]["shape"]==[3,48] and h["pooler"]["shape"]==[48]
+assert values("last_hidden")==values("hidden.2")!=values("hidden.1")' "$work/h.safetensors" "$work/i.safetensors" "$full"
+expect 1 hidden "$encoder" --tokens 1,999 -o "$work/x"
+expect 1 hidden "$encoder" --tokens 1,2 --types 0,2 -o "$work/x"
+holds "no file is left" [ ! -e "$work/x" ]
+expect 2 embed "$encoder"
+expect 2 embed "$encoder" -p x --pooling middle
+expect 0 embed "$encoder" -f "$data/../embedding/texts.txt" --json
+cp "$out" "$work/vectors"
+python "embed" 'import json,struct,sys
+rows=[json.loads(line)["embedding"] for line in open(sys.argv[1])]
+b=open(sys.argv[2],"rb").read()
+n,=struct.unpack("<Q",b[:8]); t=json.loads(b[8:8+n])["embeddings"]; count,width=t["shape"]
+want=struct.unpack("<%df"%(count*width),b[8+n:])
+assert [len(r) for r in rows]==[width]*count
+assert max(abs(a-b) for a,b in zip(sum(rows,[]),want))<1e-5' "$work/vectors" "$encoder/golden.safetensors"
+expect 0 embed "$encoder" -p "$(sed -n 2p "$data/../embedding/texts.txt")" --json -t 1 --isa portable
+holds "alone, on one thread: the same numbers" sh -c 'sed -n 2p "$1" | cmp - "$2"' sh "$work/vectors" "$out"
+printf 'dogs\r\n' | "$tfm" embed "$encoder" -f - --json >"$out" 2>"$err"
+holds "lines may end in CR LF" sh -c 'sed -n 2p "$1" | cmp - "$2"' sh "$work/vectors" "$out"
+expect 0 embed "$model" -p 床前明月光 --pooling mean --normalize yes
+holds "a line of numbers" awk 'NR == 1 && NF > 16 { s = 0; for (i = 1; i <= NF; i++) s += $i * $i; exit !(s > 0.9999 && s < 1.0001) }' "$out"
+expect 0 embed "$model" --tokens 1,2,3
+expect 1 run "$encoder" -p x
+holds "run says what an encoder is for" grep -q tfm_encode "$err"
 
 # ---- score, eval -----------------------------------------------------------------------------------------------------
 

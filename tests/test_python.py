@@ -72,6 +72,68 @@ class Library(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
 
 
+class Encoders(unittest.TestCase):
+    DATA = ROOT / "tests" / "data"
+
+    def test_encode(self) -> None:
+        with tfm.Model(self.DATA / "golden" / "bert") as model:
+            self.assertEqual(model.info.kind, "encoder")
+            with model.encode([[1, 2, 3], [4, 5]], types=[[0, 1, 1], None], keep_layers=True) as encoded:
+                self.assertEqual(len(encoded), 2)
+                self.assertEqual(encoded.starts, [0, 3, 5])
+                hidden = encoded.hidden
+                self.assertEqual(tuple(hidden.shape), (5, model.info.width))
+                self.assertEqual(encoded[1].tolist() if hasattr(hidden, "dtype") else hidden.tolist()[3:],
+                                 hidden.tolist()[3:])  # fmt: skip
+                self.assertEqual(encoded.layers, model.info.layers + 1)
+                self.assertEqual(encoded.layer(model.info.layers).tolist(), hidden.tolist())
+                self.assertEqual(tuple(encoded.pooled.shape), (2, model.info.width))
+                self.assertIsNone(encoded.head)
+                with self.assertRaises(tfm.TfmError):
+                    encoded.logits()
+            self.assertEqual(len(hidden.tolist()), 5)  # the array keeps the memory
+            with self.assertRaises(ValueError):
+                model.encode([[1, 2]], types=[[0]])
+            with self.assertRaises(tfm.TfmError):
+                model.encode([[1, 2]], types=[[0, 7]])
+            with self.assertRaises(TypeError):
+                model.encode("a text")
+            with self.assertRaises(tfm.TfmError):
+                model.session()
+        with tfm.Model(MODEL) as model:
+            self.assertEqual(model.info.kind, "decoder")
+            with self.assertRaises(tfm.TfmError):
+                model.encode([[1, 2]])
+            self.assertEqual(len(model.encode([[1, 2], [3]], decoder=True)), 2)
+
+    def test_logits(self) -> None:
+        with tfm.Model(self.DATA / "encoders" / "bert-tags") as model:
+            encoded = model.encode([[1, 2, 3], [4]])
+            self.assertEqual((encoded.head, encoded.outputs), ("tokens", 5))
+            self.assertEqual(encoded.logits(2, 2).tolist(), encoded.logits().tolist()[2:])
+
+    def test_embed(self) -> None:
+        texts = (self.DATA / "embedding" / "texts.txt").read_text().splitlines()
+        with tfm.Model(self.DATA / "embedding" / "mean") as model:
+            vectors = model.embed(texts)
+            self.assertEqual(tuple(vectors.shape), (len(texts), 16))
+            one = model.embed(texts[1])
+            self.assertEqual(one.tolist(), vectors.tolist()[1])
+            assert model.tokenizer is not None
+            self.assertEqual(model.embed(model.tokenizer.encode(texts[1])).tolist(), one.tolist())
+            self.assertAlmostEqual(sum(x * x for x in one.tolist()), 1, places=5)
+            self.assertEqual(len(model.embed("x", pooling=["first", "max"]).tolist()), 32)
+            self.assertNotEqual(model.embed("x", prompt="the ").tolist(), model.embed("x").tolist())
+            with self.assertRaises(ValueError):
+                model.embed("x", pooling="middle")
+        with tfm.Model(self.DATA / "embedding" / "cross-encoder") as model:
+            scores = model.classify([(texts[0], text) for text in texts[1:]])
+            self.assertEqual(tuple(scores.shape), (len(texts) - 1, 1))
+            ranked = model.rank(texts[0], texts[1:])
+            self.assertEqual(sorted(place for place, _ in ranked), list(range(len(texts) - 1)))
+            self.assertEqual([score for _, score in ranked], sorted((row[0] for row in scores.tolist()), reverse=True))
+
+
 class Training(unittest.TestCase):
     TEXTS = ["the cat sat on the mat\n", "and the dog sat on the cat\n", "zwölf Boxkämpfer\n"] * 50
 

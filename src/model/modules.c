@@ -51,7 +51,7 @@ static int32_t cannot(reader *r, const char *what, const tfm__json *json, tfm__j
     size_t length = 0;
     char line[200];
     (void)tfm__json_raw(json, value, &text, &length);
-    snprintf(line, sizeof line, "%s '%.*s'", what, (int)TFM__MIN(length, 100), text);
+    snprintf(line, sizeof line, length ? "%s '%.*s'" : "%s%.*s", what, (int)TFM__MIN(length, 100), text);
     problem = tfm__arena_text(&r->model->container.arena, line, strlen(line));
     if (!problem) return tfm__fail_memory(r->error, &r->model->heap, sizeof line);
     if (!r->out->problem) r->out->problem = problem;
@@ -71,18 +71,52 @@ static bool is_true(const tfm__json *json, tfm__json_value object, const char *k
     return tfm__json_bool(json, tfm__json_get(json, object, key), &flag) && flag;
 }
 
+/* The modes in the order in which their results stand behind one another; since 2026 they are named in a
+ * list, before that each had a flag. */
+static const struct mode {
+    const char *name, *flag;
+    uint32_t pooling;
+} modes[TFM__POOLINGS] = {
+    {"cls", "pooling_mode_cls_token", TFM_POOL_FIRST},
+    {"max", "pooling_mode_max_tokens", TFM_POOL_MAX},
+    {"mean", "pooling_mode_mean_tokens", TFM_POOL_MEAN},
+    {"mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens", TFM_POOL_MEAN_SQRT},
+    {"weightedmean", "pooling_mode_weightedmean_tokens", TFM_POOL_WEIGHTED},
+    {"lasttoken", "pooling_mode_lasttoken", TFM_POOL_LAST},
+};
+
+/* One named mode, which comes behind those before it in our order too. */
+static int32_t add_mode(reader *r, const tfm__json *json, tfm__json_value name, size_t *next) {
+    for (size_t i = *next; i < TFM__COUNT(modes); i++)
+        if (tfm__json_equals(json, name, modes[i].name)) {
+            r->out->pooling |= modes[i].pooling;
+            *next = i + 1;
+            return TFM_OK;
+        }
+    return cannot(r, "a pooling of a mode or in an order that is not known,", json, name);
+}
+
+static int32_t read_modes(reader *r, const tfm__json *json) {
+    tfm__json_value root = tfm__json_root(json), named = tfm__json_get(json, root, "pooling_mode");
+    size_t next = 0;
+    int32_t status = TFM_OK;
+    r->out->pooling = 0;
+    if (tfm__json_kind(json, named) == TFM__JSON_STRING) {
+        status = add_mode(r, json, named, &next);
+    } else if (named != TFM__JSON_NONE) {
+        for (tfm__json_value name = tfm__json_first(json, named); name != TFM__JSON_NONE && !status;
+             name = tfm__json_next(json, named, name))
+            status = add_mode(r, json, name, &next);
+    } else {
+        for (size_t i = 0; i < TFM__COUNT(modes); i++)
+            if (is_true(json, root, modes[i].flag)) r->out->pooling |= modes[i].pooling;
+    }
+    if (!status && !r->out->pooling && !r->out->problem)
+        status = cannot(r, "a pooling without a mode", json, TFM__JSON_NONE);
+    return status;
+}
+
 static int32_t read_pooling(reader *r, const char *folder) {
-    static const struct {
-        const char *key;
-        uint32_t pooling;
-    } modes[] = {
-        {"pooling_mode_cls_token", TFM_POOL_FIRST},
-        {"pooling_mode_max_tokens", TFM_POOL_MAX},
-        {"pooling_mode_mean_tokens", TFM_POOL_MEAN},
-        {"pooling_mode_mean_sqrt_len_tokens", TFM_POOL_MEAN_SQRT},
-        {"pooling_mode_weightedmean_tokens", TFM_POOL_WEIGHTED},
-        {"pooling_mode_lasttoken", TFM_POOL_LAST},
-    };
     description d;
     int32_t status = open_description(r, folder, "config.json", &d);
     bool with_prompt = true;
@@ -92,15 +126,11 @@ static int32_t read_pooling(reader *r, const char *folder) {
         return tfm__fail_at(r->error, TFM_E_MISSING, folder, NULL, TFM__NO_OFFSET,
                             "modules.json names this pooling, which has no config.json");
     tfm__json_value root = tfm__json_root(&d.json);
-    for (size_t i = 0; i < TFM__COUNT(modes); i++)
-        if (is_true(&d.json, root, modes[i].key)) {
-            r->out->pooling |= modes[i].pooling;
-            parts++;
-        }
-    if (!parts) status = cannot(r, "a pooling without a mode, in", &d.json, TFM__JSON_NONE);
+    status = read_modes(r, &d.json);
     if (!status && tfm__json_bool(&d.json, tfm__json_get(&d.json, root, "include_prompt"), &with_prompt) &&
         !with_prompt && r->out->prompt)
         status = cannot(r, "a pooling that leaves out the prompt", &d.json, TFM__JSON_NONE);
+    for (size_t i = 0; i < TFM__COUNT(modes); i++) parts += (r->out->pooling & modes[i].pooling) != 0;
     r->width = r->model->config.width * TFM__MAX(parts, 1);
     close_description(&d);
     return status;
@@ -160,11 +190,15 @@ static int32_t read_dense(reader *r, const char *folder) {
     if (!d.present)
         return tfm__fail_at(r->error, TFM_E_MISSING, folder, NULL, TFM__NO_OFFSET,
                             "modules.json names this dense module, which has no config.json");
-    tfm__json_value name = tfm__json_get(&d.json, tfm__json_root(&d.json), "activation_function");
+    tfm__json_value root = tfm__json_root(&d.json),
+                    name = tfm__json_get(&d.json, root, "activation_function"),
+                    input = tfm__json_get(&d.json, root, "module_input_name");
     if (name == TFM__JSON_NONE) activation = TFM__HEAD_TANH; /* the class's default */
     for (size_t i = 0; i < TFM__COUNT(known); i++)
         if (is_class(&d.json, name, known[i].name)) activation = known[i].activation;
-    if (activation < 0) {
+    if (input != TFM__JSON_NONE && !tfm__json_equals(&d.json, input, "sentence_embedding")) {
+        status = cannot(r, "a dense module over", &d.json, input);
+    } else if (activation < 0) {
         status = cannot(r, "the activation", &d.json, name);
     } else if (r->out->step_count < TFM__MOST_STEPS) {
         tfm__embed_step *step = &r->out->steps[r->out->step_count++];
@@ -198,23 +232,27 @@ static int32_t read_module(reader *r, const tfm__json *json, tfm__json_value mod
     return cannot(r, "a module of the type", json, type);
 }
 
-/* The longest text, and lower case, which no tokenizer of this library does on the side. */
+/* The longest text; and what of the first module this library does not do. */
 static int32_t read_limits(reader *r) {
-    description d;
-    int64_t most;
-    int32_t status = open_description(r, "", "sentence_bert_config.json", &d);
-    if (status || !d.present) return status;
-    tfm__json_value root = tfm__json_root(&d.json), value = tfm__json_get(&d.json, root, "max_seq_length");
-    if (tfm__json_i64(&d.json, value, &most)) {
-        if (most < 1 || most > TFM__MAX_CONTEXT)
-            status = tfm__fail_at(r->error, TFM_E_FORMAT, d.json.file, "max_seq_length",
-                                  tfm__json_offset(&d.json, value), "%lld is no length", (long long)most);
-        else
+    static const char *const files[] = {"sentence_bert_config.json", "tokenizer_config.json"},
+                             *const keys[] = {"max_seq_length", "model_max_length"};
+    int32_t status = TFM_OK;
+    for (size_t i = 0; i < TFM__COUNT(files) && !status && !r->out->most; i++) {
+        description d;
+        double most;
+        status = open_description(r, "", files[i], &d);
+        if (status || !d.present) continue;
+        tfm__json_value root = tfm__json_root(&d.json),
+                        task = tfm__json_get(&d.json, root, "transformer_task");
+        if (tfm__json_f64(&d.json, tfm__json_get(&d.json, root, keys[i]), &most) && most >= 1 &&
+            most <= TFM__MAX_CONTEXT) /* 10^30 stands for no limit */
             r->out->most = (uint32_t)most;
+        if (i == 0 && is_true(&d.json, root, "do_lower_case"))
+            status = cannot(r, "do_lower_case beside the tokenizer's own", &d.json, TFM__JSON_NONE);
+        if (task != TFM__JSON_NONE && !tfm__json_equals(&d.json, task, "feature-extraction"))
+            status = cannot(r, "the task", &d.json, task);
+        close_description(&d);
     }
-    if (!status && is_true(&d.json, root, "do_lower_case"))
-        status = cannot(r, "do_lower_case beside the tokenizer's own", &d.json, TFM__JSON_NONE);
-    close_description(&d);
     return status;
 }
 
