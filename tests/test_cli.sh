@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval attention lens info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -461,4 +461,85 @@ holds "and nothing more is said" test ! -s "$out" -a ! -s "$err"
 
 [ $have_python -eq 1 ] || echo "SKIPPED: python3 is not here: JSON was looked at by pattern only"
 echo "$checks checks, $failures failed"
+# ---- attention, lens --------------------------------------------------------------------------------------------------
+
+expect 2 attention "$model"
+expect 2 attention "$model" -p x --layer -1
+expect 2 lens "$model" -p x -k 0
+expect 1 attention "$model" -p x --layer 99
+holds "which layers there are" grep -q 'no layer 99' "$err"
+expect 1 attention "$model" -p x --head 99
+expect 1 attention "$model" -p x --svg "$work/nowhere/x.svg"
+expect 1 attention "$model" --tokens 99999999
+expect 0 attention "$model" -p "$text" --layer 1 --head 2 --json
+cp "$out" "$work/head.json"
+expect 0 attention "$model" -p "$text" --json -t 1
+python "attention: all heads, rows that add up to 1, nothing of the future" '
+import json, sys
+one, every = (json.load(open(p)) for p in sys.argv[1:])
+T = len(one["tokens"])
+assert [t["text"] for t in one["tokens"][1:3]] == ["床", "前"], one["tokens"]
+assert len(one["attention"]) == 1 and len(every["attention"]) > 8
+heads = {(a["layer"], a["head"]): a["weights"] for a in every["attention"]}
+assert len(heads) == len(every["attention"])
+assert heads[1, 2] == one["attention"][0]["weights"]
+for w in heads.values():
+    assert len(w) == T and all(len(row) == T for row in w)
+    for q, row in enumerate(w):
+        assert abs(sum(row) - 1) < 1e-5 and not any(row[q + 1:]), row
+' "$work/head.json" "$out"
+expect 0 attention "$model" -p "$text" --layer 1 --head 2
+holds "attention: a row for each token" test "$(grep -c '[0-9]' "$out")" -ge 5
+holds "no colours in a pipe" sh -c '! grep -q "$(printf "\033")" "$1"' - "$out"
+cp "$out" "$work/plain"
+expect 0 attention "$model" -p "$text" --layer 1 --head 2 --color
+holds "colours when asked for" grep -q "$(printf '\033\\[48;2;')" "$out"
+python "attention: the columns stand below each other, ideographs being two wide" '
+import sys, unicodedata
+width = lambda s: sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in s)
+lines = open(sys.argv[1], encoding="utf-8").read().split("\n")
+head, rows = lines[2], [l for l in lines[3:] if l]
+starts = [i for i in range(len(head)) if head[i] != " " and (i == 0 or head[i - 1] == " ")]
+places = [width(head[:i]) for i in starts]
+for n, row in enumerate(rows):
+    cells = row.rstrip().split()[1:]
+    assert len(cells) == n + 1, row
+    assert width(row.rstrip()) <= places[n] + 4, (row, places)
+' "$work/plain"
+expect 0 attention "$model" -p "$text" --color
+expect 0 attention "$model" -p "$text" --layer 0
+expect 0 attention "$model" -p 'a<b & "c"' --layer 0 --head 0 --svg "$work/one.svg"
+holds "nothing else is printed" test ! -s "$out"
+expect 0 attention "$model" -p "$text" --svg "$work/all.svg"
+expect 0 lens "$model" -p "$text" --svg "$work/lens.svg"
+python "pictures are XML with labels, and fetch nothing" '
+import sys, xml.etree.ElementTree as tree
+one, every, lens = (tree.parse(p).getroot() for p in sys.argv[1:])
+name = "{http://www.w3.org/2000/svg}"
+texts = lambda root: ["".join(t.itertext()) for t in root.iter(name + "text")]
+assert "<" in "".join(texts(one)) and "&" in "".join(texts(one)), texts(one)
+assert sum(t.startswith("head ") for t in texts(every)) >= 8
+assert "明月" in texts(lens) and sum(t.startswith("layer ") for t in texts(lens)) >= 4
+for root in (one, every, lens):
+    assert float(root.get("width")) > 100 and not any("href" in k for e in root.iter() for k in e.attrib)
+' "$work/one.svg" "$work/all.svg" "$work/lens.svg"
+
+expect 0 lens "$model" -p "$text" -k 3 --json
+cp "$out" "$work/lens.json"
+expect 0 top "$model" -p "$text" -k 3 --json
+python "lens: the last layer is what top says" '
+import json, sys
+lens, top = (json.load(open(p)) for p in sys.argv[1:])
+assert [l["layer"] for l in lens["layers"]] == list(range(len(lens["layers"])))
+for layer in lens["layers"]:
+    p = [c["probability"] for c in layer["candidates"]]
+    assert len(p) == 3 and p == sorted(p, reverse=True) and 0 < sum(p) <= 1
+last = lens["layers"][-1]["candidates"]
+assert [(c["id"], c["text"]) for c in last] == [(c["id"], c["text"]) for c in top]
+assert all(abs(a["probability"] - b["probability"]) < 1e-6 for a, b in zip(last, top))
+assert lens["layers"][0]["candidates"] != last
+' "$work/lens.json" "$out"
+expect 0 lens "$model" -p "$text"
+holds "lens: a row for each layer" test "$(grep -c '^ *[0-9]' "$out")" -ge 4
+
 [ $failures -eq 0 ]

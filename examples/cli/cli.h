@@ -22,6 +22,8 @@ int cmd_train_tokenizer(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_hidden(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
+int cmd_attention(int argc, char **argv);
+int cmd_lens(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
@@ -162,6 +164,14 @@ int cli_tokenize(cli_host *host, const tfm_tokenizer *tokenizer, cli_prompt *pro
 
 void cli_prompt_free(cli_prompt *prompt);
 
+/* What each token of a prompt stands for; "" without a tokenizer. Free the array; the bytes are the model's. 0, or the
+ * exit status. */
+typedef struct cli_piece {
+    const char *bytes;
+    size_t length;
+} cli_piece;
+int cli_pieces(cli_host *host, const cli_prompt *prompt, cli_piece **pieces);
+
 /* ---- os.c: the operating system
  * ---------------------------------------------------------------------------------- */
 
@@ -172,6 +182,8 @@ int cli_signal_status(void);
 
 double cli_seconds(void); /* a clock that never goes back */
 int cli_is_terminal(FILE *file);
+int cli_wants_color(FILE *file); /* a terminal, and NO_COLOR is not set */
+int cli_columns(void);           /* of the terminal, or COLUMNS, or 80; at least 40 */
 
 /* A whole file (or standard input, "-") and a NUL behind it, to be freed. 0, or the exit status. */
 int cli_read_file(const char *command, const char *path, char **content, size_t *size);

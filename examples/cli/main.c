@@ -22,6 +22,8 @@ static const cli_command commands[] = {
     {"embed", cmd_embed, "texts as vectors"},
     {"score", cmd_score, "how probable a phrase is after a text"},
     {"eval", cmd_eval, "the perplexity of a text"},
+    {"attention", cmd_attention, "where each token of a text looks"},
+    {"lens", cmd_lens, "what each layer would say next"},
     {"info", cmd_info, "what is in a model's file"},
     {"bench", cmd_bench, "measure the speed"},
 };

@@ -128,3 +128,16 @@ void cli_prompt_free(cli_prompt *prompt) {
     free(prompt->content);
     free(prompt->tokens);
 }
+
+int cli_pieces(cli_host *host, const cli_prompt *prompt, cli_piece **pieces) {
+    const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
+    cli_piece *made = calloc(prompt->count + 1, sizeof *made);
+    *pieces = made;
+    if (!made) return cli_error(host->command, "out of memory");
+    for (size_t i = 0; i < prompt->count; i++) {
+        made[i] = (cli_piece){"", 0};
+        if (tokenizer && tfm_token_bytes(tokenizer, prompt->tokens[i], &made[i].bytes, &made[i].length, NULL))
+            made[i] = (cli_piece){"", 0}; /* the model will say what is wrong with it */
+    }
+    return CLI_OK;
+}

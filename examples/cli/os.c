@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -47,6 +48,15 @@ double cli_seconds(void) {
 }
 
 int cli_is_terminal(FILE *file) { return isatty(fileno(file)); }
+
+int cli_wants_color(FILE *file) { return isatty(fileno(file)) && !getenv("NO_COLOR"); }
+
+int cli_columns(void) {
+    struct winsize size;
+    const char *given = getenv("COLUMNS");
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40) return size.ws_col;
+    return given && atoi(given) >= 40 && atoi(given) <= 10000 ? atoi(given) : 80;
+}
 
 /* ---- Reading
  * ------------------------------------------------------------------------------------------------------ */
