@@ -19,6 +19,11 @@ typedef struct info_facts {
  * ----------------------------------------------------------------------------------------------------------
  */
 
+static const char *kind_name(int32_t kind) {
+    static const char *const names[] = {"", "decoder", "encoder"}; /* in the order of TFM_KIND_* */
+    return kind >= 0 && (size_t)kind < ARG_COUNT(names) ? names[kind] : "";
+}
+
 static void member_text(const char *name, const char *value) {
     printf("\"%s\":", name);
     json_text(stdout, value);
@@ -64,6 +69,7 @@ static int print_json(cli_host *host, const info_facts *facts, const info_option
     member_text("name", m->name);
     member_text("format", m->format);
     member_text("weights", m->weights);
+    member_text("kind", kind_name(m->kind));
     printf("\"parameters\":%" PRIu64 ",\"weight_bytes\":%" PRIu64 ",", m->parameters, m->weight_bytes);
     printf("\"layers\":%" PRId32 ",\"width\":%" PRId32 ",\"heads\":%" PRId32 ",\"kv_heads\":%" PRId32
            ",\"head_dim\":%" PRId32 ",\"feed_forward\":%" PRId32 ",\"vocab_size\":%" PRId32
@@ -128,6 +134,7 @@ static int print_text(cli_host *host, const info_facts *facts, const info_option
     printf("%-14s ", "name");
     json_text(stdout, m->name);
     putchar('\n');
+    line_text("kind", kind_name(m->kind));
     line_text("format", m->format);
     line_text("weights", m->weights);
     line_number("parameters", m->parameters, "");
