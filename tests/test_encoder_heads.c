@@ -57,15 +57,50 @@ static void test_head(void **state) {
     golden_close(&g);
 }
 
+/* A reranker as GGUF: the head is found by its tensors, and the pooling is the file's. The second row only:
+ * the first has padding in the middle, of which GGUF files know nothing. */
+static void test_gguf(void **state) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_embed_options first = TFM_EMBED_OPTIONS_INIT;
+    tfm_encoded_view view = TFM_ENCODED_VIEW_INIT;
+    tfm_model *model = NULL;
+    tfm_encoded *encoded = NULL;
+    float score, said[64], chosen[64];
+    size_t width = 0;
+    golden g;
+    (void)state;
+    golden_open(&g, TFM_TEST_DATA "/encoders/roberta-score/golden.safetensors");
+    const int32_t *ids = (const int32_t *)(const void *)golden_tensor(&g, "input_ids")->data;
+    const int32_t *lengths = (const int32_t *)(const void *)golden_tensor(&g, "lengths")->data;
+    const tfm_encode_row row = {ids + TOKENS, (size_t)lengths[1], NULL};
+    if (tfm_model_load(TFM_TEST_DATA "/encoders/roberta-score/model.gguf", NULL, &model, &error) ||
+        tfm_encode(model, &row, 1, NULL, &encoded, &error) || tfm_encoded_get(encoded, &view, &error))
+        fail_msg("%s", error.message);
+    assert_int_equal(view.head, TFM_HEAD_ROWS);
+    assert_int_equal(view.outputs, 1);
+    if (tfm_encoded_logits(encoded, 0, 1, &score, 1, &error)) fail_msg("%s", error.message);
+    golden_compare(&g, "logits", 1, &score, 1);
+    golden_compare(&g, "hidden", (size_t)lengths[0] * view.width, view.hidden, view.tokens * view.width);
+    first.pooling = TFM_POOL_FIRST;
+    assert_int_equal(tfm_embed_tokens(model, &row, 1, NULL, said, 64, &width, &error), TFM_OK);
+    assert_int_equal(tfm_embed_tokens(model, &row, 1, &first, chosen, 64, NULL, &error), TFM_OK);
+    assert_memory_equal(said, chosen, width * sizeof *said);
+    tfm_encoded_release(encoded);
+    tfm_model_release(model);
+    golden_close(&g);
+}
+
 #define HEAD(name)                                                                                           \
     { name, test_head, NULL, NULL, name }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HEAD("bert-labels"),       HEAD("bert-tags"),         HEAD("bert-spans"),      HEAD("bert-next"),
-        HEAD("bert-untied"),       HEAD("roberta-masked"),    HEAD("roberta-score"),   HEAD("roberta-tags"),
-        HEAD("distilbert-masked"), HEAD("distilbert-labels"), HEAD("mpnet-masked"),    HEAD("mpnet-labels"),
-        HEAD("modernbert-masked"), HEAD("modernbert-labels"), HEAD("modernbert-tags"),
+        HEAD("bert-labels"),         HEAD("bert-tags"),         HEAD("bert-spans"),
+        HEAD("bert-next"),           HEAD("bert-untied"),       HEAD("roberta-masked"),
+        HEAD("roberta-score"),       HEAD("roberta-tags"),      HEAD("distilbert-masked"),
+        HEAD("distilbert-labels"),   HEAD("mpnet-masked"),      HEAD("mpnet-labels"),
+        HEAD("modernbert-masked"),   HEAD("modernbert-labels"), HEAD("modernbert-tags"),
+        cmocka_unit_test(test_gguf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

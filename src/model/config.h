@@ -172,6 +172,7 @@ typedef struct tfm__head_row {
     int scope;                /* TFM__HEAD_TOKENS, TFM__HEAD_ROWS */
     bool vocabulary;          /* outputs are tokens; without a matrix of its own out is the embedding */
     bool pooled;              /* x is the pooler's output, not a hidden state */
+    bool mean; /* of rows: x is the mean of the tokens; otherwise the first one, unless config.json says */
     const char *dense, *norm, *out; /* without ".weight" and ".bias" */
     const char *bias;               /* out's, where it is a tensor with a name of its own */
     int activation;                 /* TFM__HEAD_LINEAR ... */
@@ -209,7 +210,7 @@ typedef struct tfm__family {
     bool first_norm_free;     /* layer 0 has no norm before attention */
     float epsilon;            /* of the norms when the file does not say; 0: the usual */
     uint32_t relative_buckets, relative_distance; /* relative positions when the file does not say; 0: none */
-    const tfm__head_row *heads;                   /* ends with a row without out */
+    const tfm__head_row *heads, *gguf_heads;      /* each ends with a row without out */
     uint32_t position_offset; /* learned positions begin at this row in Hugging Face files */
     bool logits_divided;      /* GGUF's logit_scale divides */
     float fixed_attn_scale;   /* 0: 1 / sqrt(head_dim) */

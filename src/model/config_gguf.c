@@ -184,6 +184,21 @@ static void read_experts(reader *r, tfm__config *config, tfm__container *contain
         config->sparse[i] = 1;
 }
 
+/* Token types, and the head that ranks pairs of texts, by the tensors that are there. */
+static void read_encoder(const reader *r, tfm__config *config) {
+    const tfm__tensor *types = tfm__container_tensor(r->container, "token_types.weight");
+    char dense[64], out[64];
+    if (types && types->dims == 2) config->types = (uint32_t)TFM__MIN(types->shape[0], UINT32_MAX);
+    for (const tfm__head_row *row = config->family->gguf_heads; row && row->out; row++) {
+        snprintf(dense, sizeof dense, "%s.weight", row->dense);
+        snprintf(out, sizeof out, "%s.weight", row->out);
+        if (!tfm__container_tensor(r->container, dense) || !tfm__container_tensor(r->container, out))
+            continue;
+        config->head = row;
+        config->head_mean = row->mean;
+    }
+}
+
 static void read_name(const reader *r, tfm__config *config) {
     const tfm__meta *meta = tfm__container_meta(r->container, "general.name");
     tfm__text text;
@@ -247,8 +262,6 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
                             "a model needs this matrix%s",
                             container->tensor_count ? "" : " (the file holds no tensors)");
     config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
-    const tfm__tensor *types = tfm__container_tensor(container, "token_types.weight");
-    if (types && types->dims == 2 && config->family->encoder)
-        config->types = (uint32_t)TFM__MIN(types->shape[0], UINT32_MAX);
+    if (config->family->encoder) read_encoder(&r, config);
     return TFM_OK;
 }

@@ -138,6 +138,17 @@ static const tfm__head_row modernbert_heads[] = {
     {.out = NULL},
 };
 
+/* Converters keep the heads of rerankers. */
+static const tfm__head_row gguf_bert_heads[] = {
+    {NULL, LABELS, .dense = "cls", .activation = TFM__HEAD_TANH, .out = "cls.output"},
+    {.out = NULL},
+};
+static const tfm__head_row gguf_modernbert_heads[] = {
+    {NULL, LABELS, .mean = true, .dense = "cls", .activation = TFM__HEAD_GELU, .norm = "cls.norm",
+     .out = "cls.output"},
+    {.out = NULL},
+};
+
 /* ---- Settings with one value only, and the rows ---------------------------------------------------------
  */
 
@@ -160,6 +171,7 @@ static const tfm__family families[] = {
      .hf_names = &bert_names,
      .gguf_names = &gguf_bert_names,
      .heads = bert_heads,
+     .gguf_heads = gguf_bert_heads,
      .demands = bert_demands,
      POST_NORM_ENCODER},
     {.name = "roberta",
@@ -201,6 +213,7 @@ static const tfm__family families[] = {
      .window_pattern = 3,
      .local_rope = true,
      .heads = modernbert_heads,
+     .gguf_heads = gguf_modernbert_heads,
      .demands = modernbert_demands},
 };
 

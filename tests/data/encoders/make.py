@@ -50,6 +50,43 @@ MODELS = {
 }
 
 
+def write_gguf(model, config, path):
+    """A reranker as llama.cpp's converter writes it: positions without those in front of the first."""
+    import gguf
+
+    names = {"roberta.embeddings.word_embeddings": "token_embd", "roberta.embeddings.LayerNorm": "token_embd_norm",
+             "roberta.embeddings.position_embeddings": "position_embd",
+             "roberta.embeddings.token_type_embeddings": "token_types", "classifier.dense": "cls",
+             "classifier.out_proj": "cls.output"}
+    parts = {"attention.self.query": "attn_q", "attention.self.key": "attn_k", "attention.self.value": "attn_v",
+             "attention.output.dense": "attn_output", "attention.output.LayerNorm": "attn_output_norm",
+             "intermediate.dense": "ffn_up", "output.dense": "ffn_down", "output.LayerNorm": "layer_output_norm"}
+    writer = gguf.GGUFWriter(path, "bert")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings - 2)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_layer_norm_eps(config.layer_norm_eps)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.CLS)
+    for name, tensor in model.state_dict().items():
+        stem, ending = name.rsplit(".", 1)
+        if stem.startswith("roberta.encoder.layer."):
+            layer, part = stem[len("roberta.encoder.layer.") :].split(".", 1)
+            stem = f"blk.{layer}.{parts[part]}"
+        elif stem in names:
+            stem = names[stem]
+        else:
+            continue
+        values = tensor.numpy()
+        writer.add_tensor(f"{stem}.{ending}", values[2:] if stem == "position_embd" else values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     for number, (name, (make, config)) in enumerate(MODELS.items()):
         torch.manual_seed(1000 + number)
@@ -63,6 +100,8 @@ def main():
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
 
+        if name == "roberta-score":
+            write_gguf(model, config, folder / "model.gguf")
         pad = config.pad_token_id
         ids = torch.randint(2, VOCAB, (2, T))
         types = torch.zeros_like(ids)
