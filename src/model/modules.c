@@ -220,6 +220,8 @@ static int32_t read_module(reader *r, const tfm__json *json, tfm__json_value mod
         return tfm__fail_at(r->error, TFM_E_FORMAT, json->file, "path", tfm__json_offset(json, module),
                             "a module without a usable path");
     folder[length] = 0;
+    /* behind a step that cannot be done nothing fits; only that vectors get length 1 is still of use */
+    if (r->out->problem && !is_class(json, type, "Normalize")) return TFM_OK;
     if (is_class(json, type, "Transformer"))
         return length ? cannot(r, "a transformer in a folder of its own,", json, path) : TFM_OK;
     if (is_class(json, type, "Dropout")) return TFM_OK;
