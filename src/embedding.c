@@ -275,7 +275,7 @@ int32_t tfm__embed_rows(tfm_model *model, const tfm_encode_row *rows, size_t cou
     for (size_t done = 0; done < count && !status;) {
         size_t n = chunk_of(rows + done, count - done);
         if (watch) status = tfm__watch_poll(watch, done, count, error);
-        if (!status) status = tfm__encode(model, rows + done, n, false, &inner, &encoded, error);
+        if (!status) status = tfm__encode(model, rows + done, n, NULL, &inner, &encoded, error);
         if (status) break;
         finish(model, encoded, plan, &b, embeddings + done * plan->width);
         tfm__encoded_free(encoded);
@@ -292,7 +292,7 @@ int32_t tfm__classify_rows(tfm_model *model, const tfm_encode_row *rows, size_t 
     tfm_encoded *encoded;
     for (size_t done = 0; done < count && !status;) {
         size_t n = chunk_of(rows + done, count - done);
-        status = tfm__encode(model, rows + done, n, false, NULL, &encoded, error);
+        status = tfm__encode(model, rows + done, n, NULL, NULL, &encoded, error);
         if (status) break;
         status = tfm__encoded_logits(encoded, 0, n, logits + done * model->head.out.rows, error);
         tfm__encoded_free(encoded);

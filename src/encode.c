@@ -28,6 +28,7 @@ typedef struct encoding {
     tfm__stretch *stretches; /* [rows], their places counted inside each batch */
     uint32_t *stretch_index; /* [tokens], likewise */
     size_t longest_batch, most_pages;
+    bool one_by_one; /* rows are not run together: somebody looks at them */
 } encoding;
 
 int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size_t count, tfm_error *error) {
@@ -59,11 +60,11 @@ int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size
  */
 
 /* Rows from `first` on that go together; their tokens and pages. */
-static size_t batch_of(const tfm_encode_row *rows, size_t count, size_t first, size_t *tokens,
-                       size_t *pages) {
+static size_t batch_of(const encoding *e, const tfm_encode_row *rows, size_t count, size_t first,
+                       size_t *tokens, size_t *pages) {
     size_t end = first;
     *tokens = *pages = 0;
-    while (end < count && (end == first || *tokens + rows[end].count <= BATCH_TOKENS)) {
+    while (end < count && (end == first || (!e->one_by_one && *tokens + rows[end].count <= BATCH_TOKENS))) {
         *tokens += rows[end].count;
         *pages += (rows[end].count + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
         end++;
@@ -75,7 +76,7 @@ static size_t batch_of(const tfm_encode_row *rows, size_t count, size_t first, s
 static void lay_rows(encoding *e, const tfm_encode_row *rows, size_t count) {
     size_t tokens, pages, done = 0;
     for (size_t first = 0; first < count;) {
-        size_t end = first + batch_of(rows, count, first, &tokens, &pages), at = 0, page = 0;
+        size_t end = first + batch_of(e, rows, count, first, &tokens, &pages), at = 0, page = 0;
         e->longest_batch = TFM__MAX(e->longest_batch, tokens);
         e->most_pages = TFM__MAX(e->most_pages, pages);
         for (size_t r = first; r < end; r++) {
@@ -124,15 +125,16 @@ static int32_t make_encoded(tfm_model *model, size_t rows, size_t tokens, bool k
 }
 
 /* Everything that a call needs before its first number. */
-static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows, size_t count, bool keep,
-                       tfm_error *error) {
+static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows, size_t count,
+                       const tfm_encode_options *options, tfm_error *error) {
     size_t tokens = 0;
     bool typed = false;
     for (size_t r = 0; r < count; r++) {
         tokens += rows[r].count;
         typed = typed || rows[r].types;
     }
-    int32_t status = make_encoded(model, count, tokens, keep, &e->encoded, error);
+    e->one_by_one = options && options->inspector_count;
+    int32_t status = make_encoded(model, count, tokens, options && options->keep_layers, &e->encoded, error);
     if (status) return status;
     e->stretches = tfm__alloc_array(&model->heap, count, sizeof *e->stretches);
     e->ids = tfm__alloc_array(&model->heap, tokens, sizeof *e->ids);
@@ -144,6 +146,10 @@ static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows
     status = tfm__session_new(model, TFM__MAX_CONTEXT, BATCH_TOKENS, TFM__F32, &e->work, error);
     if (status) return status;
     e->work->page_layers = 1;
+    for (size_t i = 0; options && i < options->inspector_count && !status; i++)
+        status = tfm__inspector_attach(e->work, options->inspectors[i].options, options->inspectors[i].fn,
+                                       options->inspectors[i].user, NULL, error);
+    if (status) return status;
     return tfm__session_reserve(e->work, e->most_pages * TFM__PAGE_TOKENS, e->longest_batch, 0, error);
 }
 
@@ -184,6 +190,7 @@ static int32_t encode_batch(encoding *e, tfm__pass *pass, size_t start, size_t r
     float *hidden = e->encoded->hidden + start * c->width;
 
     tfm__embed(pass); /* [T, D] */
+    tfm__show(pass, TFM_SITE_EMBEDDING, 0, pass->s->stream, pass->tokens, c->width);
     keep_states(e->encoded, pass, start, 0, pass->s->stream);
     tfm__prepare_positions(pass);
     for (uint32_t layer = 0; layer < c->layers; layer++) {
@@ -191,15 +198,18 @@ static int32_t encode_batch(encoding *e, tfm__pass *pass, size_t start, size_t r
         int32_t status = watch ? tfm__watch_poll(watch, start + part, e->encoded->tokens, error) : TFM_OK;
         if (status) return status;
         tfm__forward_layer(pass, layer); /* [T, D] */
+        status = tfm__inspected(pass, error);
+        if (status) return status;
         if (layer + 1 < c->layers) keep_states(e->encoded, pass, start, layer + 1, pass->s->stream);
     }
     if (model->output_norm.weight)
         tfm__norm_rows(pass, &model->output_norm, pass->s->stream, hidden, pass->tokens); /* [T, D] */
     else
         memcpy(hidden, pass->s->stream, pass->tokens * c->width * sizeof *hidden);
+    tfm__show(pass, TFM_SITE_OUTPUT_NORM, c->layers, hidden, pass->tokens, c->width);
     keep_states(e->encoded, pass, start, c->layers, hidden);
     if (e->encoded->pooled) pool(pass, hidden, e->encoded->pooled + row * c->width); /* [R, D] */
-    return TFM_OK;
+    return tfm__inspected(pass, error);
 }
 
 static tfm__pass make_pass(tfm_model *model, tfm_session *work) {
@@ -211,18 +221,20 @@ static tfm__pass make_pass(tfm_model *model, tfm_session *work) {
                        .pool = model->pool};
 }
 
-int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count, bool keep, tfm__watch *watch,
-                    tfm_encoded **out, tfm_error *error) {
+int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
+                    const tfm_encode_options *options, tfm__watch *watch, tfm_encoded **out,
+                    tfm_error *error) {
     encoding e = {0};
     size_t start = 0, pages;
-    int32_t status = prepare(&e, model, rows, count, keep, error);
+    int32_t status = prepare(&e, model, rows, count, options, error);
     for (size_t row = 0; row < count && !status;) {
         tfm__pass pass = make_pass(model, e.work);
-        pass.stretch_count = batch_of(rows, count, row, &pass.tokens, &pages);
+        pass.stretch_count = batch_of(&e, rows, count, row, &pass.tokens, &pages);
         pass.stretches = e.stretches + row;
         pass.stretch_index = e.stretch_index + start;
         pass.ids = e.ids + start;
         pass.types = e.types ? e.types + start : NULL;
+        e.work->inspection.row = row;
         status = encode_batch(&e, &pass, start, row, watch, error);
         row += pass.stretch_count;
         start += pass.tokens;

@@ -19,9 +19,10 @@ struct tfm_encoded {
 int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size_t count, tfm_error *error);
 
 /* Runs the layers over checked rows, whatever the family: each token sees its row's others as the family has
- * it. keep: the states of every layer too. watch may be NULL. */
-int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count, bool keep, tfm__watch *watch,
-                    tfm_encoded **out, tfm_error *error);
+ * it. Of the options keep_layers and inspectors count; NULL: neither. watch may be NULL. */
+int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
+                    const tfm_encode_options *options, tfm__watch *watch, tfm_encoded **out,
+                    tfm_error *error);
 void tfm__encoded_free(tfm_encoded *encoded); /* and its reference; NULL is fine */
 
 /* One of TFM__HEAD_LINEAR ... over n numbers. */

@@ -113,12 +113,6 @@ static void predict(tfm__pass *pass, size_t wanted, float *logits) {
     tfm__show(pass, TFM_SITE_LOGITS, c->layers, logits, wanted, c->vocab);
 }
 
-/* Whether an inspector ended the pass. */
-static int32_t inspected(const tfm__pass *pass, tfm_error *error) {
-    const tfm__inspection *n = &pass->session->inspection;
-    return n->status ? tfm__fail(error, n->status, "%s", n->said) : TFM_OK;
-}
-
 /* One batch, from ids to logits of its last `wanted` tokens. watch is looked at between layers. */
 static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm__watch *watch, uint64_t done,
                              uint64_t total, tfm_error *error) {
@@ -129,12 +123,12 @@ static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm_
         uint64_t part = pass->tokens * layer / pass->config->layers;
         int32_t status = tfm__watch_poll(watch, done + part, total, error);
         if (status) return status;
-        status = inspected(pass, error);
+        status = tfm__inspected(pass, error);
         if (status) return status;
         tfm__forward_layer(pass, layer);
     }
     if (wanted) predict(pass, wanted, logits);
-    return inspected(pass, error);
+    return tfm__inspected(pass, error);
 }
 
 /* Batch after batch. */

@@ -136,6 +136,75 @@ static void test_decoder(void **state) {
     tfm_model_release(model);
 }
 
+/* An inspector that takes layer 0's attention out of the second row, and stops when it is told to. */
+typedef struct meddler {
+    size_t rows, stop_at;
+} meddler;
+
+static int32_t meddle(void *user, const tfm_inspect_event *event) {
+    meddler *m = user;
+    if (++m->rows == m->stop_at) return 1;
+    for (size_t r = 0; r < event->rows && event->row == 1; r++)
+        memset(event->values + r * event->stride, 0, event->columns * sizeof *event->values);
+    return 0;
+}
+
+static int32_t ignore(void *user, const tfm_inspect_event *event) {
+    ((meddler *)user)->rows += event->rows;
+    return 0;
+}
+
+static void test_inspectors(void **state) {
+    static const tfm_token ids[] = {3, 20, 31, 7, 90, 14};
+    const tfm_encode_row rows[] = {{ids, 6, NULL}, {ids + 1, 3, NULL}};
+    meddler m = {0}, idle = {0};
+    tfm_inspect_options where = TFM_INSPECT_OPTIONS_INIT, last = TFM_INSPECT_OPTIONS_INIT,
+                        wrong = TFM_INSPECT_OPTIONS_INIT;
+    tfm_encode_inspector inspectors[] = {{&where, ignore, &idle}, {&last, ignore, &idle}};
+    tfm_encode_options options = TFM_ENCODE_OPTIONS_INIT;
+    tfm_encoded_view plain = TFM_ENCODED_VIEW_INIT, view = TFM_ENCODED_VIEW_INIT;
+    tfm_encoded *first = NULL, *other = NULL;
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *model = load("golden/bert", NULL, 0);
+    (void)state;
+    assert_int_equal(tfm_encode(model, rows, 2, NULL, &first, &error), TFM_OK);
+    assert_int_equal(tfm_encoded_get(first, &plain, &error), TFM_OK);
+    where.site = TFM_SITE_ATTENTION_OUT;
+    where.layer = 0;
+    last.site = TFM_SITE_OUTPUT_NORM;
+    last.last = 1;
+    options.inspectors = inspectors;
+    options.inspector_count = 2;
+    if (tfm_encode(model, rows, 2, &options, &other, &error)) fail_msg("%s", error.message);
+    assert_int_equal(idle.rows, 9 + 2);
+    assert_int_equal(tfm_encoded_get(other, &view, &error), TFM_OK);
+    assert_memory_equal(view.hidden, plain.hidden, 9 * view.width * sizeof(float));
+    tfm_encoded_release(other);
+
+    inspectors[0] = (tfm_encode_inspector){&where, meddle, &m};
+    where.write = 1;
+    options.inspector_count = 1;
+    assert_int_equal(tfm_encode(model, rows, 2, &options, &other, &error), TFM_OK);
+    assert_int_equal(tfm_encoded_get(other, &view, &error), TFM_OK);
+    assert_memory_equal(view.hidden, plain.hidden, 6 * view.width * sizeof(float));
+    assert_memory_not_equal(view.hidden + 6 * view.width, plain.hidden + 6 * view.width,
+                            3 * view.width * sizeof(float));
+    tfm_encoded_release(other);
+    m = (meddler){.stop_at = 2};
+    assert_int_equal(tfm_encode(model, rows, 2, &options, &other, &error), TFM_E_CANCELLED);
+    assert_null(other);
+
+    wrong.site = TFM_SITE_LAYER_LOGITS; /* an encoder has none */
+    inspectors[0].options = &wrong;
+    assert_int_equal(tfm_encode(model, rows, 2, &options, &other, &error), TFM_E_ARGUMENT);
+    inspectors[0].options = NULL;
+    assert_int_equal(tfm_encode(model, rows, 2, &options, &other, &error), TFM_E_ARGUMENT);
+    options.inspectors = NULL;
+    assert_int_equal(tfm_encode(model, rows, 2, &options, &other, &error), TFM_E_ARGUMENT);
+    tfm_encoded_release(first);
+    tfm_model_release(model);
+}
+
 static void test_refused(void **state) {
     static const tfm_token ids[] = {1, 2, 3}, wrong[] = {1, 384}, negative[] = {-1};
     static const int32_t types[] = {0, 1, 1}, two[] = {0, 2, 0};
@@ -233,6 +302,7 @@ int main(void) {
         SAME("encoders/mpnet-masked"),
         SAME("encoders/modernbert-masked"),
         cmocka_unit_test(test_decoder),
+        cmocka_unit_test(test_inspectors),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_memory),
     };

@@ -38,6 +38,39 @@ static void check_logits(const golden *g, const tfm_encoded *encoded, const tfm_
     free(logits);
 }
 
+/* Probabilities of the first layer, head after head. */
+typedef struct attention {
+    const golden *g;
+    size_t heads, seen;
+} attention;
+
+static int32_t see_attention(void *user, const tfm_inspect_event *event) {
+    attention *a = user;
+    size_t at = (((size_t)event->row * a->heads + (size_t)event->head) * TOKENS + event->position) * TOKENS;
+    assert_int_equal(event->columns, TOKENS);
+    golden_compare(a->g, "attention.0", at, event->values, event->rows * event->columns);
+    a->seen += event->rows * event->columns;
+    return 0;
+}
+
+static void check_attention(const golden *g, tfm_model *model) {
+    const int32_t *ids = (const int32_t *)(const void *)golden_tensor(g, "input_ids")->data;
+    const tfm_encode_row rows[ROWS] = {{ids, TOKENS, NULL}, {ids + TOKENS, TOKENS, NULL}};
+    attention a = {.g = g, .heads = model->config.heads};
+    tfm_inspect_options where = TFM_INSPECT_OPTIONS_INIT;
+    const tfm_encode_inspector inspector = {&where, see_attention, &a};
+    tfm_encode_options options = TFM_ENCODE_OPTIONS_INIT;
+    tfm_encoded *encoded = NULL;
+    tfm_error error = TFM_ERROR_INIT;
+    where.site = TFM_SITE_ATTENTION;
+    where.layer = 0;
+    options.inspectors = &inspector;
+    options.inspector_count = 1;
+    if (tfm_encode(model, rows, ROWS, &options, &encoded, &error)) fail_msg("%s", error.message);
+    assert_int_equal(a.seen, ROWS * a.heads * TOKENS * TOKENS);
+    tfm_encoded_release(encoded);
+}
+
 static void check_file(const golden *g, const char *path) {
     static const size_t whole[ROWS] = {TOKENS, TOKENS};
     tfm_error error = TFM_ERROR_INIT;
@@ -59,6 +92,7 @@ static void check_file(const golden *g, const char *path) {
     if (view.pooled) golden_compare(g, "pooler", 0, view.pooled, ROWS * view.width);
     if (golden_has(g, "logits")) check_logits(g, encoded, &view);
     tfm_encoded_release(encoded);
+    if (golden_has(g, "attention.0")) check_attention(g, model);
     if (golden_has(g, "padded_mask")) { /* the second row has fewer tokens there */
         const int32_t *mask = (const int32_t *)(const void *)golden_tensor(g, "padded_mask")->data;
         size_t lengths[ROWS] = {TOKENS, 0};

@@ -34,6 +34,7 @@
 #define TFM_ENCODE_H
 
 #include "tfm/base.h"
+#include "tfm/inspect.h"
 #include "tfm/model.h"
 #include "tfm/tokenizer.h"
 
@@ -50,6 +51,14 @@ typedef struct tfm_encode_row {
     const int32_t *types;    /* [count] token types, for models that tell a text from its pair by them; NULL: all 0 */
 } tfm_encode_row;
 
+/* A function that sees values on their way, and may change them: tfm_inspect for one call (inspect.h). An encoder has
+ * no logits to look at; OUTPUT_NORM shows its last states. */
+typedef struct tfm_encode_inspector {
+    const tfm_inspect_options *options;
+    tfm_inspect_fn fn;
+    void *user;
+} tfm_encode_inspector;
+
 typedef struct tfm_encode_options {
     size_t struct_size;
     int32_t keep_layers; /* 1: the states after the embedding and after each layer are kept: tfm_encoded_layer */
@@ -58,8 +67,10 @@ typedef struct tfm_encode_options {
     const tfm_cancel *cancel; /* NULL: none */
     tfm_progress_fn progress; /* NULL: none; counts tokens */
     void *progress_user;
+    const tfm_encode_inspector *inspectors; /* [inspector_count]; with any, rows are run one after another */
+    size_t inspector_count;
 } tfm_encode_options;
-#define TFM_ENCODE_OPTIONS_INIT { sizeof(tfm_encode_options), 0, 0, NULL, NULL, NULL }
+#define TFM_ENCODE_OPTIONS_INIT { sizeof(tfm_encode_options), 0, 0, NULL, NULL, NULL, NULL, 0 }
 
 /* Runs an encoder, or the encoder of an encoder-decoder, over count rows.
  *   model     the result holds a reference to it

@@ -88,8 +88,8 @@ typedef struct tfm_inspect_event {
     int32_t site;          /* TFM_SITE_* */
     int32_t layer;         /* 0 for the embedding, the number of layers for OUTPUT_NORM and LOGITS */
     int32_t head;          /* of ATTENTION, and where one head was asked for; otherwise TFM_INSPECT_ALL */
-    int32_t reserved;      /* 0 */
-    size_t position;       /* in the session, of the first row's token */
+    int32_t row;           /* in tfm_encode: which row; in a session 0 */
+    size_t position;       /* in the session or row, of the first row's token */
     size_t rows;           /* tokens; a call may come in several parts, in order: passes are cut into batches, and
                               large values into fewer rows still */
     size_t columns;
@@ -99,7 +99,7 @@ typedef struct tfm_inspect_event {
                               `write` they may be changed too */
 } tfm_inspect_event;
 
-/* Receives values. Called on the thread of the call that computes (tfm_forward, tfm_generate, ...), which must not
+/* Receives values; encoders take it too (tfm_encode_options). Called on the thread of the call that computes (tfm_forward, tfm_generate, ...), which must not
  * touch the session from inside but may read its position, tokens and model, and destroy this session's inspectors.
  * Return 0 to go on, anything else to stop: the call then fails with TFM_E_CANCELLED, and the session is as it was. */
 typedef int32_t (*tfm_inspect_fn)(void *user, const tfm_inspect_event *event);

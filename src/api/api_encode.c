@@ -13,11 +13,16 @@ int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
         return tfm__fail(error, TFM_E_ARGUMENT,
                          "tfm_encode: a model of the family %s is a decoder; tfm_session_create is for those",
                          model->config.family->name);
+    if (given.inspector_count && !given.inspectors)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encode: an inspector_count without inspectors");
+    for (size_t i = 0; i < given.inspector_count; i++)
+        if (!given.inspectors[i].options || !given.inspectors[i].fn)
+            return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encode: inspector %zu lacks options or fn", i);
     status = tfm__check_rows(model, rows, count, error);
     if (status) return status;
     tfm__watch watch = {
         .progress = given.progress, .progress_user = given.progress_user, .cancel = given.cancel};
-    return tfm__encode(model, rows, count, given.keep_layers != 0, &watch, out, error);
+    return tfm__encode(model, rows, count, &given, &watch, out, error);
 }
 
 void tfm_encoded_release(tfm_encoded *encoded) { tfm__encoded_free(encoded); }

@@ -136,6 +136,11 @@ void tfm__show_guess(tfm__pass *pass, uint32_t layer);
 static inline bool tfm__seen(const tfm__pass *pass, int site) {
     return TFM__UNLIKELY(pass->session->inspection.sites >> site & 1);
 }
+/* Whether an inspector ended the pass. */
+static inline int32_t tfm__inspected(const tfm__pass *pass, tfm_error *error) {
+    const tfm__inspection *n = &pass->session->inspection;
+    return TFM__UNLIKELY(n->status) ? tfm__fail(error, n->status, "%s", n->said) : TFM_OK;
+}
 /* The last `rows` tokens of the pass, [rows, columns]. */
 static inline void tfm__show(tfm__pass *pass, int site, uint32_t layer, float *values, size_t rows,
                              size_t columns) {

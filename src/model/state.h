@@ -65,12 +65,14 @@ struct tfm_inspector {
 /* What looks into a session. sites 0: nobody, and a pass pays one comparison at each site. */
 typedef struct tfm__inspection {
     tfm_inspector *first;
-    uint32_t sites;      /* a bit for each TFM_SITE_* that somebody looks at */
-    bool inside;         /* a function runs */
-    size_t left;         /* tokens of the call that come after the present batch */
-    float *rows, *kept;  /* [TFM__INSPECT_ROWS, columns] weights or logits, and what they were before a write */
-    size_t capacity;     /* floats in each */
-    int32_t status;      /* why the pass has to end, or TFM_OK; said is how */
+    uint32_t sites; /* a bit for each TFM_SITE_* that somebody looks at */
+    bool inside;    /* a function runs */
+    size_t left;    /* tokens of the call that come after the present batch */
+    size_t row;     /* of an encoder's call */
+    float *rows,
+        *kept;       /* [TFM__INSPECT_ROWS, columns] weights or logits, and what they were before a write */
+    size_t capacity; /* floats in each */
+    int32_t status;  /* why the pass has to end, or TFM_OK; said is how */
     char said[128];
 } tfm__inspection;
 
@@ -109,6 +111,9 @@ int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, s
                           tfm_error *error);
 
 /* inspectors.c */
+/* tfm_inspect with arguments that are there. */
+int32_t tfm__inspector_attach(tfm_session *session, const tfm_inspect_options *options, tfm_inspect_fn fn,
+                              void *user, tfm_inspector **out, tfm_error *error);
 /* Frees inspectors that were destroyed, and finds out which sites are looked at. */
 void tfm__inspectors_sweep(tfm_session *session);
 void tfm__inspectors_free(tfm_session *session);

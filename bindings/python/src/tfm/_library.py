@@ -214,6 +214,8 @@ class EncodeOptions(Sized):
         ("cancel", c_void_p),
         ("progress", ProgressFn),
         ("progress_user", c_void_p),
+        ("inspectors", c_void_p),
+        ("inspector_count", c_size_t),
     ]
 
 
