@@ -382,6 +382,14 @@ expect 0 embed "$model" --tokens 1,2,3
 expect 1 run "$encoder" -p x
 holds "run says what an encoder is for" grep -q tfm_encode "$err"
 
+expect 0 attention "$encoder" -p "the cat sat" --json
+python "attention of an encoder goes both ways" 'import json,sys
+a=json.load(open(sys.argv[1])); w=a["attention"][0]["weights"]; n=len(a["tokens"])
+assert n==5 and all(len(r)==n and abs(sum(r)-1)<1e-5 and min(r)>0 for r in w)' "$out"
+expect 0 attention "$encoder" -p "the cat sat" --layer 0 --head 1
+holds "every token looks at every other" awk 'NR > 3 && NF != 6 { exit 1 }' "$out"
+expect 0 attention "$encoder" -p "the cat sat" --svg "$work/both.svg"
+
 # ---- score, eval -----------------------------------------------------------------------------------------------------
 
 expect 0 score "$model" -p 床前明月光， -c 疑是地上霜

@@ -29,32 +29,51 @@ static int32_t take(void *user, const tfm_inspect_event *event) {
     return 0;
 }
 
-static int attach(cli_host *host, heads *h, const attention_options *options) {
-    tfm_inspect_options where = TFM_INSPECT_OPTIONS_INIT;
-    where.site = TFM_SITE_ATTENTION;
-    if (options->layer.given) where.layer = (int32_t)options->layer.value;
-    if (options->head.given) where.head = (int32_t)options->head.value;
-    return tfm_inspect(host->session, &where, take, h, NULL, &host->error) ? cli_fail(host) : CLI_OK;
+static int run_decoder(cli_host *host, heads *h, const attention_options *options,
+                       const tfm_inspect_options *where) {
+    tfm_forward_options forward = TFM_FORWARD_OPTIONS_INIT;
+    int status = cli_open_session(host, &options->open);
+    if (status) return status;
+    forward.logits = TFM_LOGITS_NONE;
+    forward.cancel = host->cancel;
+    forward.progress = cli_progress_report;
+    forward.progress_user = &host->progress;
+    if (tfm_inspect(host->session, where, take, h, NULL, &host->error) ||
+        tfm_forward(host->session, options->prompt.tokens, h->tokens, &forward, &host->error))
+        return cli_fail(host);
+    return CLI_OK;
 }
 
-static int compute(cli_host *host, heads *h, const attention_options *options) {
-    tfm_forward_options forward = TFM_FORWARD_OPTIONS_INIT;
+static int run_encoder(cli_host *host, heads *h, const attention_options *options,
+                       const tfm_inspect_options *where) {
+    const tfm_encode_row row = {options->prompt.tokens, h->tokens, NULL};
+    const tfm_encode_inspector inspector = {where, take, h};
+    tfm_encode_options encode = TFM_ENCODE_OPTIONS_INIT;
+    tfm_encoded *encoded = NULL;
+    encode.cancel = host->cancel;
+    encode.progress = cli_progress_report;
+    encode.progress_user = &host->progress;
+    encode.inspectors = &inspector;
+    encode.inspector_count = 1;
+    if (tfm_encode(host->model, &row, 1, &encode, &encoded, &host->error)) return cli_fail(host);
+    tfm_encoded_release(encoded);
+    return CLI_OK;
+}
+
+static int compute(cli_host *host, heads *h, const attention_options *options, int32_t kind) {
+    tfm_inspect_options where = TFM_INSPECT_OPTIONS_INIT;
     size_t cells = h->tokens * h->tokens, count = (size_t)h->layers * (size_t)h->heads;
     if (h->tokens > 65535 || cells > SIZE_MAX / 8 / count)
         return cli_error(host->command, "%zu tokens are too many to show", h->tokens);
     h->weights = calloc(cells * count, sizeof *h->weights);
     if (!h->weights) return cli_error(host->command, "out of memory");
-    int status = attach(host, h, options);
-    if (status) return status;
-    forward.logits = TFM_LOGITS_NONE;
-    forward.cancel = host->cancel;
+    where.site = TFM_SITE_ATTENTION;
+    if (options->layer.given) where.layer = (int32_t)options->layer.value;
+    if (options->head.given) where.head = (int32_t)options->head.value;
     cli_progress_label(&host->progress, "computing");
-    forward.progress = cli_progress_report;
-    forward.progress_user = &host->progress;
-    if (tfm_forward(host->session, options->prompt.tokens, h->tokens, &forward, &host->error))
-        return cli_fail(host);
-    cli_progress_clear(&host->progress);
-    return CLI_OK;
+    int status = (kind == TFM_KIND_ENCODER ? run_encoder : run_decoder)(host, h, options, &where);
+    if (!status) cli_progress_clear(&host->progress);
+    return status;
 }
 
 /* ---- Output ----------------------------------------------------------------------------------------------
@@ -130,6 +149,7 @@ static int choose(cli_host *host, heads *h, const attention_options *options, tf
     h->head0 = (int)options->head.value;
     h->heads = options->head.given ? 1 : info->heads;
     h->tokens = options->prompt.count;
+    h->both = info->kind == TFM_KIND_ENCODER;
     if (h->tokens == 0) return cli_error(host->command, "the text is empty");
     return CLI_OK;
 }
@@ -148,7 +168,7 @@ static int look(cli_host *host, const attention_options *options) {
             labels[i] = draw_label_of(pieces[i].bytes, pieces[i].length, 16);
         h.labels = labels;
     }
-    if (!status) status = compute(host, &h, options);
+    if (!status) status = compute(host, &h, options, info.kind);
     if (!status) status = show(host, &h, options, &info, pieces);
     free(h.weights);
     free(labels);
@@ -163,7 +183,6 @@ static int attention(const char *model, attention_options *options) {
     status = cli_open(&host, "attention");
     if (!status) status = cli_open_model(&host, model, &options->open);
     if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 0);
-    if (!status) status = cli_open_session(&host, &options->open);
     if (!status) status = look(&host, options);
     return cli_close(&host, status);
 }

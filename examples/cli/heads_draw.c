@@ -58,11 +58,13 @@ void heads_print_one(const heads *h, int color, int columns) {
         size_t end = first + fit < h->tokens ? first + fit : h->tokens;
         putchar('\n');
         print_header(h, label, cell, first, end);
-        for (size_t q = first; q < h->tokens; q++) { /* rows above see nothing of these columns */
+        for (size_t q = h->both ? 0 : first; q < h->tokens;
+             q++) { /* rows above see nothing of these columns */
             draw_label name = draw_label_of(h->labels[q].text, strlen(h->labels[q].text), label);
             draw_text(stdout, &name, label, 1);
             putchar(' ');
-            for (size_t k = first; k < end && k <= q; k++) print_cell(w[q * h->tokens + k], cell, color);
+            for (size_t k = first; k < end && k < heads_seen(h, q); k++)
+                print_cell(w[q * h->tokens + k], cell, color);
             putchar('\n');
         }
     }
@@ -70,12 +72,12 @@ void heads_print_one(const heads *h, int color, int columns) {
 
 /* The mean of a block of cells, so that any number of tokens fits a small square; only what may be seen
  * counts. */
-static double block(const float *w, size_t tokens, size_t side, size_t row, size_t column) {
-    size_t q0 = row * tokens / side, q1 = (row + 1) * tokens / side, k0 = column * tokens / side,
-           k1 = (column + 1) * tokens / side, n = 0;
+static double block(const heads *h, const float *w, size_t side, size_t row, size_t column) {
+    size_t tokens = h->tokens, q0 = row * tokens / side, q1 = (row + 1) * tokens / side,
+           k0 = column * tokens / side, k1 = (column + 1) * tokens / side, n = 0;
     double sum = 0;
     for (size_t q = q0; q < q1; q++)
-        for (size_t k = k0; k < k1 && k <= q; k++) sum += w[q * tokens + k], n++;
+        for (size_t k = k0; k < k1 && k < heads_seen(h, q); k++) sum += w[q * tokens + k], n++;
     return n ? sum / (double)n : -1;
 }
 
@@ -84,8 +86,8 @@ static void print_pair(const heads *h, int layer, int head, size_t side, size_t 
     static const char *const shades[] = {" ", ".", ":", "+", "#"};
     const float *w = heads_at(h, layer, head);
     for (size_t c = 0; c < side; c++) {
-        double upper = block(w, h->tokens, side, row, c);
-        double lower = row + 1 < side ? block(w, h->tokens, side, row + 1, c) : -1;
+        double upper = block(h, w, side, row, c);
+        double lower = row + 1 < side ? block(h, w, side, row + 1, c) : -1;
         if (!color) {
             double most = upper > lower ? upper : lower;
             fputs(shades[most < 0.05 ? 0 : most < 0.2 ? 1 : most < 0.4 ? 2 : most < 0.7 ? 3 : 4], stdout);
@@ -143,7 +145,7 @@ static void svg_cells(const heads *h, FILE *out, const float *w, double x, doubl
                       int details) {
     double cell = side / (double)h->tokens;
     for (size_t q = 0; q < h->tokens; q++)
-        for (size_t k = 0; k <= q; k++) {
+        for (size_t k = 0; k < heads_seen(h, q); k++) {
             float share = w[q * h->tokens + k];
             double left = x + cell * (double)k, top = y + cell * (double)q;
             char tooltip[2 * DRAW_LABEL + 32], number[16];
@@ -156,9 +158,10 @@ static void svg_cells(const heads *h, FILE *out, const float *w, double x, doubl
             draw_svg_text(out, left + cell / 2, top + cell / 2 + 4, 11, "middle", 0,
                           draw_is_dark(share) ? "#ffffff" : INK, number);
         }
-    /* the stairs of what a token can see */
+    /* the stairs of what a token can see, or a square */
     fprintf(out, "<path d=\"M%.1f %.1f", x, y);
-    for (size_t q = 0; q < h->tokens; q++) fprintf(out, "h%.2fv%.2f", cell, cell);
+    if (h->both) fprintf(out, "h%.2fv%.2f", side, side);
+    for (size_t q = 0; q < h->tokens && !h->both; q++) fprintf(out, "h%.2fv%.2f", cell, cell);
     fprintf(out, "H%.1fZ\" fill=\"none\" stroke=\"%s\"/>\n", x, LINE);
 }
 
