@@ -11,6 +11,8 @@
 #define TOLERANCE 1e-4 /* of the largest golden value */
 
 typedef struct golden {
+    double logits_off, others_off,
+        attention_off; /* the worst that was seen, of the largest value of a tensor */
     tfm__heap heap;
     tfm__store store;
     tfm__container container;
@@ -49,7 +51,7 @@ static inline const tfm__tensor *golden_tensor(const golden *g, const char *name
 
 /* count values of ours beside the golden ones from `first` on; what is largest is sought in the whole tensor.
  */
-static inline void golden_compare(const golden *g, const char *name, size_t first, const float *ours,
+static inline void golden_compare(golden *g, const char *name, size_t first, const float *ours,
                                   size_t count) {
     const tfm__tensor *tensor = golden_tensor(g, name);
     const float *theirs = (const float *)(const void *)tensor->data;
@@ -63,6 +65,25 @@ static inline void golden_compare(const golden *g, const char *name, size_t firs
     }
     if (!(worst <= TOLERANCE * largest))
         fail_msg("%s, from %zu: off by %g of %g", name, first, worst, largest);
+    double *off = strcmp(name, "logits") == 0        ? &g->logits_off
+                  : strcmp(name, "attention.0") == 0 ? &g->attention_off
+                                                     : &g->others_off;
+    *off = fmax(*off, worst / largest);
+}
+
+/* A line of tests/golden.sh's table, of what was compared since the last. */
+static inline void golden_report(golden *g, const char *path) {
+    const double off[] = {g->logits_off, g->others_off, g->attention_off};
+    const char *family = strrchr(path, '/');
+    bool gguf = strstr(path, ".gguf") != NULL;
+    size_t length = gguf ? (size_t)(family - path) : strlen(path), first = length;
+    char cell[3][16] = {"", "", ""}; /* empty: not compared */
+    while (first > 0 && path[first - 1] != '/') first--;
+    for (int i = 0; i < 3; i++)
+        if (off[i] > 0) snprintf(cell[i], sizeof cell[i], "%.1e", off[i]);
+    print_message("| %.*s | %s | %s | %s | %s | |\n", (int)(length - first), path + first,
+                  gguf ? "GGUF" : "safetensors", cell[0], cell[1], cell[2]);
+    g->logits_off = g->others_off = g->attention_off = 0;
 }
 
 #endif

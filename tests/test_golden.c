@@ -22,12 +22,14 @@
 #define WEIGHTS_TOLERANCE 1e-5 /* of probabilities, absolute */
 
 typedef struct golden {
+    const char *family;
     tfm__heap heap;
     tfm__store store;
     tfm__container container;
     size_t row; /* that is being computed */
     uint32_t layers;
-    size_t *weights_seen; /* rows of attention compared */
+    size_t *weights_seen;                       /* rows of attention compared */
+    double logits_off, hidden_off, weights_off; /* the worst of a file: of the largest value; absolute */
 } golden;
 
 static bool exists(const char *path) {
@@ -42,7 +44,8 @@ static const float *values_of(const golden *g, const char *name, size_t row, siz
     return (const float *)(const void *)tensor->data + row * *per_row;
 }
 
-static void compare(const golden *g, const char *name, const float *ours) {
+static void compare(golden *g, const char *name, const float *ours) {
+    double *off = strcmp(name, "logits") == 0 ? &g->logits_off : &g->hidden_off;
     size_t n;
     const float *theirs = values_of(g, name, g->row, &n);
     double largest = 0, worst = 0;
@@ -53,23 +56,27 @@ static void compare(const golden *g, const char *name, const float *ours) {
     }
     if (!(worst <= TOLERANCE * largest))
         fail_msg("%s, row %zu: off by %g of %g", name, g->row, worst, largest);
+    *off = fmax(*off, worst / largest);
 }
 
 /* Probabilities of layer 0, [heads, tokens, tokens] for each row: head by head. */
-static void compare_weights(const golden *g, const tfm_inspect_event *event) {
+static void compare_weights(golden *g, const tfm_inspect_event *event) {
     size_t n;
     const float *theirs = values_of(g, "attention.0", g->row, &n);
     theirs += (size_t)event->head * TOKENS * TOKENS + event->position * TOKENS;
-    for (size_t i = 0; i < event->rows * TOKENS; i++)
-        if (!(fabs((double)theirs[i] - (double)event->values[i]) <= WEIGHTS_TOLERANCE))
+    for (size_t i = 0; i < event->rows * TOKENS; i++) {
+        double difference = fabs((double)theirs[i] - (double)event->values[i]);
+        if (!(difference <= WEIGHTS_TOLERANCE))
             fail_msg("attention.0, row %zu, head %d, query %zu, key %zu: %g, not %g", g->row,
                      (int)event->head, event->position + i / TOKENS, i % TOKENS, (double)event->values[i],
                      (double)theirs[i]);
+        g->weights_off = fmax(g->weights_off, difference);
+    }
     g->weights_seen[0] += event->rows;
 }
 
 static int32_t see(void *user, const tfm_inspect_event *event) {
-    const golden *g = user;
+    golden *g = user;
     char name[32];
     if (event->stride != event->columns) return 1;
     if (event->site == TFM_SITE_ATTENTION && event->columns == TOKENS) compare_weights(g, event);
@@ -133,8 +140,13 @@ static void check_file(golden *g, const char *path) {
     tfm_error error = TFM_ERROR_INIT;
     tfm_model *model = NULL;
     if (tfm_model_load(path, NULL, &model, &error)) fail_msg("%s", error.message);
+    g->logits_off = g->hidden_off = g->weights_off = 0;
     for (size_t row = 0; row < ROWS; row++) check_row(g, model, row);
     tfm_model_release(model);
+    /* a line of tests/golden.sh's table */
+    print_message("| %s | %s | %.1e | %.1e | %.1e | equal |\n", g->family,
+                  strstr(path, ".gguf") ? "GGUF" : "safetensors", g->logits_off, g->hidden_off,
+                  g->weights_off);
 }
 
 /* The Hugging Face folder, and the GGUF file where there is one. */
@@ -149,6 +161,7 @@ static void check_folder(const char *folder) {
     if (tfm__store_open_path(&g->store, &g->heap, path, &read, &error) ||
         tfm__container_open(&g->store, &g->container, &error))
         fail_msg("%s", error.message);
+    g->family = strrchr(folder, '/') + 1;
     check_file(g, folder);
     snprintf(path, sizeof path, "%s/model-f32.gguf", folder);
     if (exists(path)) check_file(g, path);

@@ -15,7 +15,7 @@
 #define ROWS 2
 #define TOKENS 29
 
-static void encode(tfm_model *model, const golden *g, const size_t *lengths, tfm_encoded **encoded,
+static void encode(tfm_model *model, golden *g, const size_t *lengths, tfm_encoded **encoded,
                    tfm_encoded_view *view) {
     const int32_t *ids = (const int32_t *)(const void *)golden_tensor(g, "input_ids")->data;
     const tfm_encode_row rows[ROWS] = {{ids, lengths[0], NULL}, {ids + TOKENS, lengths[1], NULL}};
@@ -27,7 +27,7 @@ static void encode(tfm_model *model, const golden *g, const size_t *lengths, tfm
         fail_msg("%s", error.message);
 }
 
-static void check_logits(const golden *g, const tfm_encoded *encoded, const tfm_encoded_view *view) {
+static void check_logits(golden *g, const tfm_encoded *encoded, const tfm_encoded_view *view) {
     tfm_error error = TFM_ERROR_INIT;
     size_t count = view->tokens * view->outputs;
     float *logits = malloc(count * sizeof *logits);
@@ -40,7 +40,7 @@ static void check_logits(const golden *g, const tfm_encoded *encoded, const tfm_
 
 /* Probabilities of the first layer, head after head. */
 typedef struct attention {
-    const golden *g;
+    golden *g;
     size_t heads, seen;
 } attention;
 
@@ -53,7 +53,7 @@ static int32_t see_attention(void *user, const tfm_inspect_event *event) {
     return 0;
 }
 
-static void check_attention(const golden *g, tfm_model *model) {
+static void check_attention(golden *g, tfm_model *model) {
     const int32_t *ids = (const int32_t *)(const void *)golden_tensor(g, "input_ids")->data;
     const tfm_encode_row rows[ROWS] = {{ids, TOKENS, NULL}, {ids + TOKENS, TOKENS, NULL}};
     attention a = {.g = g, .heads = model->config.heads};
@@ -71,7 +71,7 @@ static void check_attention(const golden *g, tfm_model *model) {
     tfm_encoded_release(encoded);
 }
 
-static void check_file(const golden *g, const char *path) {
+static void check_file(golden *g, const char *path) {
     static const size_t whole[ROWS] = {TOKENS, TOKENS};
     tfm_error error = TFM_ERROR_INIT;
     tfm_model *model = NULL;
@@ -113,8 +113,12 @@ static void check_folder(const char *folder, bool pooler) {
     golden_open(&g, path);
     assert_int_equal(golden_has(&g, "pooler"), pooler);
     check_file(&g, folder);
+    golden_report(&g, folder);
     snprintf(path, sizeof path, "%s/model-f32.gguf", folder);
-    if (golden_exists(path)) check_file(&g, path);
+    if (golden_exists(path)) {
+        check_file(&g, path);
+        golden_report(&g, path);
+    }
     golden_close(&g);
 }
 
