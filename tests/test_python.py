@@ -48,7 +48,8 @@ class Library(unittest.TestCase):
             "tfm_model_info": "ModelInfo", "tfm_tensor_info": "TensorInfo", "tfm_session_options": "SessionOptions",
             "tfm_forward_options": "ForwardOptions", "tfm_candidate": "Candidate", "tfm_token_event": "TokenEvent",
             "tfm_generate_options": "GenerateOptions", "tfm_generation_summary": "GenerationSummary",
-            "tfm_special_token": "SpecialToken", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
+            "tfm_special_token": "SpecialToken", "tfm_inspect_options": "InspectOptions",
+            "tfm_inspect_event": "RawInspectEvent", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
             "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
@@ -595,6 +596,114 @@ def numpy_or_none() -> Any:
 
 
 @unittest.skipUnless(FIXTURES.is_dir(), "the fixtures are not here")
+class Inspecting(Small):
+    def setUp(self) -> None:
+        self.numpy = numpy_or_none()
+        if self.numpy is None:
+            self.skipTest("numpy is not here")
+        self.ids = self.tokenizer.encode(PROMPT)
+
+    def logits(self, session: tfm.Session) -> Any:
+        session.rewind(0)
+        session.forward(self.ids)
+        return session.logits()
+
+    def test_reading(self) -> None:
+        numpy, count = self.numpy, len(self.ids)
+        with self.model.session() as session:
+            plain = self.logits(session)
+            weights = session.inspect("attention")
+            stream = session.inspect("stream", layer=0)
+            guesses = session.inspect("layer_logits", last=True)
+            self.assertEqual(self.logits(session), plain)
+            info = self.model.info
+            self.assertEqual(weights.array().shape, (info.layers, info.heads, count, count))
+            self.assertTrue(numpy.allclose(weights.array().sum(-1), 1, atol=1e-5))
+            self.assertFalse(numpy.triu(weights.array()[1, 2], 1).any())
+            self.assertEqual(stream.array().shape, (count, info.width))
+            self.assertEqual(guesses.array().shape, (info.layers, 1, info.vocab_size))
+            self.assertEqual(guesses.array()[-1, 0].tolist(), plain.tolist())
+            self.assertEqual(stream.events[0].site, "stream")
+            self.assertIsNone(stream.events[0].head)
+            stream.clear()
+            weights.close()
+            self.logits(session)
+            self.assertEqual(len(weights.events), info.layers * info.heads)
+            self.assertEqual(len(stream.events), 1)
+
+    def test_writing(self) -> None:
+        def ablate(event: tfm.InspectEvent) -> None:
+            event.values[:] = 0
+
+        with self.model.session() as session:
+            plain = self.logits(session)
+            with session.inspect("mixed", ablate, layer=1, head=2, write=True):
+                by_result = self.logits(session)
+            with session.inspect("attention", ablate, layer=1, head=2, write=True):
+                by_weights = self.logits(session)
+            self.assertEqual(by_result, by_weights)
+            self.assertNotEqual(by_result, plain)
+            self.assertEqual(self.logits(session), plain)
+            with session.inspect("mixed", ablate, layer=1):
+                with self.assertRaises(ValueError):  # to be read only
+                    self.logits(session)
+            self.assertEqual(self.logits(session), plain)
+
+    def test_refusals(self) -> None:
+        with self.model.session() as session:
+            for wrong in ({"layer": 99}, {"layer": -5}, {"head": 0}):
+                with self.assertRaises(tfm.TfmError) as caught:
+                    session.inspect("stream", **wrong)
+                self.assertEqual(caught.exception.name, "TFM_E_ARGUMENT")
+            with self.assertRaises(ValueError):
+                session.inspect("nonsense")
+            with self.assertRaises(ValueError):
+                session.inspect("stream", write=True)
+
+    def test_stopping_and_exceptions(self) -> None:
+        with self.model.session() as session:
+            session.inspect("stream", lambda event: False, layer=0)
+            with self.assertRaises(tfm.TfmError) as caught:
+                session.forward(self.ids)
+            self.assertEqual(caught.exception.name, "TFM_E_CANCELLED")
+            self.assertEqual(session.position, 0)
+
+        def fail(event: tfm.InspectEvent) -> None:
+            if event.position:
+                raise Oops(event.position)
+
+        with self.model.session() as session:
+            inspector = session.inspect("stream", fail, layer=0)
+            session.forward(self.ids)
+            for call in (lambda: session.forward([5]), lambda: list(session.generate("月", max_tokens=3))):
+                with self.assertRaises(Oops):
+                    call()
+            inspector.close()
+            inspector.close()
+            session.forward([5])
+            self.assertEqual(session.position, len(self.ids) + 1)
+
+    def test_lifetimes(self) -> None:
+        seen: List[str] = []
+        session = self.model.session()
+
+        def once(event: tfm.InspectEvent) -> None:
+            seen.append(event.site)
+            inspector.close()
+
+        inspector = session.inspect("embedding", once)
+        session.inspect("logits", lambda event: seen.append(event.site))  # nobody keeps it: the session does
+        gc.collect()
+        session.forward(self.ids)
+        session.forward(self.ids)
+        self.assertEqual(seen, ["embedding", "logits", "logits"])
+        kept = session.inspect("stream")
+        session.close()
+        kept.close()
+        with self.assertRaises(ValueError):
+            session.inspect("stream")
+
+
 class Encodings(unittest.TestCase):
     """Tokenizers alone, on the fixtures of tests/data/tokenizer."""
 

@@ -14,6 +14,7 @@ from ._callbacks import Cancel, Log, Progress
 from ._encode import Encoded
 from ._encoding import Encoding, EncodingRow
 from ._errors import TfmError, TokenError
+from ._inspect import InspectEvent, Inspector
 from ._generation import Generation, Summary, Token
 from ._library import lib as _lib
 from ._model import Model, ModelInfo, TensorInfo
@@ -47,6 +48,8 @@ __all__ = [
     "Encoding",
     "EncodingRow",
     "Generation",
+    "InspectEvent",
+    "Inspector",
     "Log",
     "Model",
     "ModelInfo",

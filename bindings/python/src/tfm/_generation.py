@@ -82,16 +82,17 @@ class Generation(Owner, Iterator[str]):
             progress=carrier.progress(progress),
         )
         out = c_void_p()
-        carrier.call(
-            lib.tfm_generation_begin,
-            session._pointer,
-            sampler._pointer,
-            data,
-            len(data),
-            byref(options),
-            byref(out),
-            undo=lambda: lib.tfm_generation_end(out, None),
-        )
+        with session._watched():
+            carrier.call(
+                lib.tfm_generation_begin,
+                session._pointer,
+                sampler._pointer,
+                data,
+                len(data),
+                byref(options),
+                byref(out),
+                undo=lambda: lib.tfm_generation_end(out, None),
+            )
         summary = self._summary
         self._handle = Handle(
             out.value or 0,
@@ -105,7 +106,8 @@ class Generation(Owner, Iterator[str]):
         if self._handle is None:
             return None
         event = TokenEvent.new()
-        call(lib.tfm_generation_next, self._pointer, byref(event))
+        with self._session._watched():
+            call(lib.tfm_generation_next, self._pointer, byref(event))
         text = text_of(string_at(event.bytes, event.length)) if event.length else ""
         self._pieces.append(text)
         if event.stop:

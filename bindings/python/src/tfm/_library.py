@@ -282,6 +282,37 @@ class ForwardOptions(Sized):
     ]
 
 
+class InspectOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("site", c_int32),
+        ("layer", c_int32),
+        ("head", c_int32),
+        ("write", c_int32),
+        ("last", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
+class RawInspectEvent(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("site", c_int32),
+        ("layer", c_int32),
+        ("head", c_int32),
+        ("reserved", c_int32),
+        ("position", c_size_t),
+        ("rows", c_size_t),
+        ("columns", c_size_t),
+        ("stride", c_size_t),
+        ("values", c_void_p),
+        ("experts", c_void_p),
+    ]
+
+
+InspectFn = ctypes.CFUNCTYPE(c_int32, c_void_p, POINTER(RawInspectEvent))
+
+
 class Candidate(ctypes.Structure):
     _fields_ = [
         ("token", c_int32),
@@ -504,6 +535,8 @@ _SIGNATURES: List[Any] = [
     ("tfm_session_context", c_size_t, [c_void_p]),
     ("tfm_session_rewind", c_int32, [c_void_p, c_size_t, _error]),
     ("tfm_session_fork", c_int32, [c_void_p, _out, _error]),
+    ("tfm_inspect", c_int32, [c_void_p, POINTER(InspectOptions), InspectFn, c_void_p, _out, _error]),
+    ("tfm_inspector_destroy", None, [c_void_p]),
     ("tfm_sampler_create", c_int32, [c_void_p, _out, _error]),
     ("tfm_sampler_destroy", None, [c_void_p]),
     ("tfm_sampler_set_f64", c_int32, [c_void_p, c_int32, c_double, _error]),

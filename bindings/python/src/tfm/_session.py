@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from contextlib import contextmanager
 from array import array
 from ctypes import byref, c_double, c_float, c_int32, c_size_t, c_void_p, string_at
-from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, ids_of, number_of
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
+from ._inspect import InspectEvent, Inspector
 from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
 from ._sampler import Sampler
 from ._score import Score, score_text
@@ -47,6 +49,10 @@ class Session(Owner):
     def __init__(self, handle: Handle, model: Handle) -> None:
         self._handle = handle
         self._model = model
+        self._inspectors: List[Inspector] = []
+        self._raised: List[BaseException] = []  # by an inspector's function
+        self._inspecting: List[None] = []  # not empty while one runs
+        self._retired: List[Any] = []  # functions of inspectors that were closed meanwhile
 
     @classmethod
     def _create(cls, model: Handle, context: int, batch: int, cache: str) -> "Session":
@@ -77,7 +83,46 @@ class Session(Owner):
     def close(self) -> None:
         if self._handle is not None:
             self._forget_view()
+            for inspector in list(self._inspectors):
+                inspector.close()
         super().close()
+
+    # ---- Looking inside ----
+
+    def inspect(
+        self,
+        site: str,
+        function: Optional[Callable[[InspectEvent], Optional[bool]]] = None,
+        *,
+        layer: Optional[int] = None,
+        head: Optional[int] = None,
+        write: bool = False,
+        last: bool = False,
+    ) -> Inspector:
+        """Attaches an inspector: function(event) is called with the values at a site, as numpy arrays, in every call that
+        computes. Without a function it keeps copies.
+
+        site: "attention", "stream", "layer_logits", ... (tfm/inspect.h has all); layer, head: None is every one;
+        write: what the function leaves in event.values is what the pass goes on with; last: only the last token of each
+        call. If the function returns False, or raises, the call stops and the session is as it was before.
+        """
+        return Inspector(self, site, function, layer, head, write, last)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """What an inspector's function raised comes out where the call was made."""
+        if not self._inspecting:
+            del self._retired[:]
+        try:
+            yield
+        except TfmError:
+            if not self._raised:
+                raise
+        finally:
+            raised = self._raised[:1]
+            del self._raised[:]
+            if raised:
+                raise raised[0]
 
     # ---- Tokens in, logits out ----
 
@@ -99,7 +144,8 @@ class Session(Owner):
         )
         pointer = self._idle
         self._forget_view()
-        carrier.call(lib.tfm_forward, pointer, ids, len(ids), byref(options))
+        with self._watched():
+            carrier.call(lib.tfm_forward, pointer, ids, len(ids), byref(options))
 
     def _row(self, index: int) -> Any:
         pointer, vocab = c_void_p(), c_size_t()
@@ -172,7 +218,8 @@ class Session(Owner):
         token reaches across the end of the prompt: "keep" the prompt's tokens or "rejoin" both (tfm_score)."""
         pointer = self._idle
         self._forget_view()
-        return score_text(pointer, prompt, continuation, add_bos, parse_special, border, cancel, progress)
+        with self._watched():
+            return score_text(pointer, prompt, continuation, add_bos, parse_special, border, cancel, progress)
 
     # ---- The timeline ----
 
