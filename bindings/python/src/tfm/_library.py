@@ -300,7 +300,7 @@ class RawInspectEvent(Sized):
         ("site", c_int32),
         ("layer", c_int32),
         ("head", c_int32),
-        ("reserved", c_int32),
+        ("row", c_int32),
         ("position", c_size_t),
         ("rows", c_size_t),
         ("columns", c_size_t),
