@@ -150,6 +150,9 @@ typedef void (*tfm_log_fn)(void *user, int32_t level, const char *text);
  * anything else to stop the call with TFM_E_CANCELLED. */
 typedef int32_t (*tfm_progress_fn)(void *user, uint64_t done, uint64_t total);
 
+/* Receives size bytes more of a file. Return 0 to go on, anything else to stop with TFM_E_CANCELLED. */
+typedef int32_t (*tfm_write_fn)(void *user, const void *data, size_t size);
+
 /* A flag that any thread may raise and that long calls look at. */
 typedef struct tfm_cancel tfm_cancel;
 

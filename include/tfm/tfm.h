@@ -12,6 +12,7 @@
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
  *   score.h       how probable a given text is: tfm_score, tfm_perplexity
+ *   net.h         small networks to learn with: a perceptron, what TensorFlow Playground has
  *
  * Example: the shortest way from a file to text is at the top of generate.h; this one prints the version.
  *
@@ -36,5 +37,6 @@
 #include "tfm/sampler.h"
 #include "tfm/generate.h"
 #include "tfm/score.h"
+#include "tfm/net.h"
 
 #endif

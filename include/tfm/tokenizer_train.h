@@ -157,9 +157,6 @@ TFM_API int32_t tfm_tokenizer_train_text(tfm_text_fn next, void *user, const tfm
  * cannot hold), TFM_E_NOT_FOUND, TFM_E_IO, TFM_E_MEMORY, TFM_E_BUDGET. Since 0.2. */
 TFM_API int32_t tfm_tokenizer_save(const tfm_tokenizer *tokenizer, const char *path, int32_t format, tfm_error *error);
 
-/* Receives size bytes more of a file. Return 0 to go on, anything else to stop with TFM_E_CANCELLED. */
-typedef int32_t (*tfm_write_fn)(void *user, const void *data, size_t size);
-
 /* The same to a callback, which is handed the file's bytes in order. Errors: as tfm_tokenizer_save. Since 0.2. */
 TFM_API int32_t tfm_tokenizer_write(const tfm_tokenizer *tokenizer, int32_t format, tfm_write_fn write, void *user,
                                     tfm_error *error);
