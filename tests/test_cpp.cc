@@ -202,6 +202,26 @@ static void test_generate(const tfm::model &model) {
 #endif
 }
 
+// The model is a decoder: its last hidden states.
+static void test_encode(const tfm::model &model) {
+    const tfm::token ids[] = {1, 2, 3};
+    const tfm_encode_row rows[] = {{ids, 3, nullptr}, {ids + 1, 1, nullptr}};
+    CHECK(model.encode(rows, 2).error().code() == TFM_E_ARGUMENT);
+    tfm::encode_options options;
+    options.decoder = options.keep_layers = 1;
+    auto encoded = model.encode(rows, 2, options);
+    CHECK(encoded && encoded->rows() == 2 && encoded->row_tokens(1) == 1 && encoded->view().tokens == 4);
+    CHECK(*encoded->layer(encoded->view().layers - 1).value() == encoded->row(0)[0]);
+    CHECK(encoded->layer(1000).error().code() == TFM_E_ARGUMENT);
+    CHECK(encoded->logits(0, 1).error().code() == TFM_E_STATE);
+
+    tfm::embed_options pooling;
+    pooling.pooling = TFM_POOL_MEAN;
+    auto vectors = model.embed({"床前明月光", std::string("疑是地上霜")}, pooling);
+    CHECK(vectors && vectors->size() == 2 * encoded->view().width);
+    CHECK(model.classify({"床前明月光"}).error().code() == TFM_E_STATE);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     test_errors();
@@ -223,6 +243,7 @@ int main(int argc, char **argv) {
         test_batch(model);
         test_session(model);
         test_generate(copy);
+        test_encode(model);
     }
     std::printf("tfm %s, exceptions %s: %d failures\n", tfm::version(), TFM_HPP_EXCEPTIONS ? "on" : "off",
                 failures);

@@ -205,6 +205,31 @@ static void test_inspectors(void **state) {
     tfm_model_release(model);
 }
 
+static void test_labels(void **state) {
+    tfm_error error = TFM_ERROR_INIT;
+    char text[16];
+    size_t length = 0;
+    tfm_model *model = load("encoders/bert-labels", NULL, 0);
+    (void)state;
+    assert_int_equal(tfm_model_label(model, 2, NULL, 0, &length, &error), TFM_OK);
+    assert_int_equal(length, 7);
+    assert_int_equal(tfm_model_label(model, 2, text, sizeof text, &length, &error), TFM_OK);
+    assert_int_equal(length, 7);
+    assert_memory_equal(text, "LABEL_2", 7);
+    assert_int_equal(tfm_model_label(model, 2, text, 6, &length, &error), TFM_E_BUFFER);
+    assert_int_equal(length, 7);
+    assert_int_equal(tfm_model_label(model, 3, text, sizeof text, &length, &error), TFM_E_ARGUMENT);
+    assert_int_equal(length, 0);
+    tfm_model_release(model);
+    model = load("encoders/bert-untied", NULL, 0); /* its outputs are tokens */
+    assert_int_equal(tfm_model_label(model, 2, text, sizeof text, &length, &error), TFM_OK);
+    assert_int_equal(length, 0);
+    tfm_model_release(model);
+    model = load("golden/bert", NULL, 0); /* no head */
+    assert_int_equal(tfm_model_label(model, 0, text, sizeof text, &length, &error), TFM_E_ARGUMENT);
+    tfm_model_release(model);
+}
+
 static void test_refused(void **state) {
     static const tfm_token ids[] = {1, 2, 3}, wrong[] = {1, 384}, negative[] = {-1};
     static const int32_t types[] = {0, 1, 1}, two[] = {0, 2, 0};
@@ -303,6 +328,7 @@ int main(void) {
         SAME("encoders/modernbert-masked"),
         cmocka_unit_test(test_decoder),
         cmocka_unit_test(test_inspectors),
+        cmocka_unit_test(test_labels),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_no_memory),
     };

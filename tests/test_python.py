@@ -111,6 +111,9 @@ class Encoders(unittest.TestCase):
         with tfm.Model(self.DATA / "encoders" / "bert-tags") as model:
             encoded = model.encode([[1, 2, 3], [4]])
             self.assertEqual((encoded.head, encoded.outputs), ("tokens", 5))
+            self.assertEqual([model.label(i) for i in range(5)], [f"LABEL_{i}" for i in range(5)])
+            with self.assertRaises(tfm.TfmError):
+                model.label(5)
             self.assertEqual(encoded.logits(2, 2).tolist(), encoded.logits().tolist()[2:])
 
     def test_embed(self) -> None:

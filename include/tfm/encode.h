@@ -183,6 +183,15 @@ TFM_API int32_t tfm_embed_tokens(tfm_model *model, const tfm_encode_row *rows, s
 TFM_API int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count, size_t max_tokens,
                              float *logits, size_t capacity, size_t *outputs, tfm_error *error);
 
+/* What the files call an output of the head ("POSITIVE", "B-PER"), for heads with labels.
+ *   index            of the output
+ *   text, capacity   receives the label, UTF-8 (no NUL is added); NULL with capacity 0 to ask for the length
+ *   length           receives the length in bytes; 0 where the files have no label for it
+ * Any thread. Allocates nothing. Errors: TFM_E_ARGUMENT (there is no such output), TFM_E_BUFFER (length is set).
+ * Since 0.2. */
+TFM_API int32_t tfm_model_label(const tfm_model *model, size_t index, char *text, size_t capacity, size_t *length,
+                                tfm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

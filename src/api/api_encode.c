@@ -1,4 +1,6 @@
 /* api_encode.c - the exported functions of tfm/encode.h. */
+#include <stdio.h>
+
 #include "embedding.h"
 
 int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
@@ -59,13 +61,13 @@ int32_t tfm_encoded_layer(const tfm_encoded *encoded, size_t layer, const float 
 
 int32_t tfm_encoded_logits(const tfm_encoded *encoded, size_t first, size_t count, float *logits,
                            size_t capacity, tfm_error *error) {
-    if (!encoded || !logits || !count)
-        return tfm__fail(error, TFM_E_ARGUMENT,
-                         "tfm_encoded_logits: encoded or logits is NULL, or count is 0");
+    if (!encoded) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encoded_logits: encoded is NULL");
     int scope = tfm__head_scope(encoded->model);
     size_t there = scope == TFM__HEAD_ROWS ? encoded->rows : encoded->tokens, needed;
     if (scope == TFM__HEAD_NONE)
         return tfm__fail(error, TFM_E_STATE, "the model has no head: its files describe none");
+    if (!logits || !count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encoded_logits: logits is NULL, or count is 0");
     if (first > there || count > there - first)
         return tfm__fail(error, TFM_E_ARGUMENT, "%s %zu to before %zu of %zu",
                          scope == TFM__HEAD_ROWS ? "rows" : "tokens", first, first + count, there);
@@ -166,4 +168,48 @@ int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count
     status = tfm__classify_rows(model, rows.rows, count, logits, error);
     tfm__rows_free(model, &rows);
     return status;
+}
+
+/* ---- Labels ----------------------------------------------------------------------------------------------
+ */
+
+/* Hugging Face: id2label, an object with the numbers as its keys; GGUF: a list. */
+static int32_t find_label(const tfm_model *model, size_t index, char *text, size_t capacity, size_t *length) {
+    const tfm__container *container = &model->container;
+    const tfm__json *json = &container->config;
+    char key[128];
+    tfm__text found;
+    const char *raw;
+    size_t size;
+    snprintf(key, sizeof key, "%s.classifier.output_labels", model->config.family->gguf);
+    const tfm__meta *meta = tfm__container_meta(container, key);
+    if (meta && index < meta->count && tfm__meta_text(meta, index, &found)) {
+        *length = found.size;
+        if (text && found.size <= capacity) memcpy(text, found.data, found.size);
+        return found.size > capacity;
+    }
+    snprintf(key, sizeof key, "%zu", index);
+    tfm__json_value label = tfm__json_get(json, tfm__json_get(json, tfm__json_root(json), "id2label"), key);
+    if (!tfm__json_raw(json, label, &raw, &size)) return 0;
+    *length = size; /* escaped: at least as long as the text */
+    if (size > capacity) return 1;
+    size = tfm__json_unescape(json, label, text, capacity);
+    *length = size == SIZE_MAX ? 0 : size;
+    return 0;
+}
+
+int32_t tfm_model_label(const tfm_model *model, size_t index, char *text, size_t capacity, size_t *length,
+                        tfm_error *error) {
+    size_t found = 0;
+    if (length) *length = 0;
+    if (!model || (!text && capacity))
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_label: model or text is NULL");
+    if (index >= model->head.out.rows)
+        return tfm__fail(error, TFM_E_ARGUMENT, "output %zu of a head with %u", index, model->head.out.rows);
+    bool vocabulary = model->config.head->vocabulary;
+    int32_t small = vocabulary ? 0 : find_label(model, index, text, capacity, &found);
+    if (length) *length = found;
+    if (small && capacity)
+        return tfm__fail(error, TFM_E_BUFFER, "a label of %zu bytes does not fit %zu", found, capacity);
+    return TFM_OK;
 }

@@ -216,6 +216,12 @@ struct forward_options : tfm_forward_options {
 struct sampler_options : tfm_sampler_options {
     sampler_options() noexcept : tfm_sampler_options(tfm_sampler_options TFM_SAMPLER_OPTIONS_INIT) {}
 };
+struct encode_options : tfm_encode_options {
+    encode_options() noexcept : tfm_encode_options(tfm_encode_options TFM_ENCODE_OPTIONS_INIT) {}
+};
+struct embed_options : tfm_embed_options {
+    embed_options() noexcept : tfm_embed_options(tfm_embed_options TFM_EMBED_OPTIONS_INIT) {}
+};
 struct generate_options : tfm_generate_options {
     generate_options() noexcept : tfm_generate_options(tfm_generate_options TFM_GENERATE_OPTIONS_INIT) {}
 };
@@ -523,6 +529,45 @@ class decoder {
     detail::handle<tfm_decoder, tfm_decoder_destroy> handle_;
 };
 
+// ---- Encoded rows
+// ---------------------------------------------------------------------------------------------------
+
+// What an encoder made of rows of tokens (tfm/encode.h). Views live as long as it.
+class encoded {
+  public:
+    std::size_t rows() const noexcept { return view_.rows; }
+    const tfm_encoded_view &view() const noexcept { return view_; }
+    // The states of one row, [tokens, width].
+    const float *row(std::size_t index) const noexcept {
+        return view_.hidden + view_.starts[index] * view_.width;
+    }
+    std::size_t row_tokens(std::size_t index) const noexcept {
+        return view_.starts[index + 1] - view_.starts[index];
+    }
+    result<const float *> layer(std::size_t index) const {
+        error error;
+        const float *states = nullptr;
+        if (tfm_encoded_layer(get(), index, &states, error.raw())) return error;
+        return states;
+    }
+    // Of the head, [count, view().outputs].
+    result<std::vector<float>> logits(std::size_t first, std::size_t count) const {
+        error error;
+        std::vector<float> out(count * view_.outputs);
+        if (tfm_encoded_logits(get(), first, count, out.data(), out.size(), error.raw())) return error;
+        return out;
+    }
+    tfm_encoded *get() const noexcept { return handle_.get(); }
+
+  private:
+    friend class model;
+    explicit encoded(tfm_encoded *pointer) noexcept : handle_(pointer) {
+        tfm_encoded_get(pointer, &view_, nullptr);
+    }
+    detail::handle<tfm_encoded, tfm_encoded_release> handle_;
+    tfm_encoded_view view_ = TFM_ENCODED_VIEW_INIT;
+};
+
 // ---- Model
 // ----------------------------------------------------------------------------------------------------------
 
@@ -562,6 +607,40 @@ class model {
     }
     tokenizer_ref tokenizer() const noexcept { return tokenizer_ref(tfm_tokenizer_of(get())); }
     std::uint64_t bytes() const noexcept { return tfm_model_bytes(get()); }
+
+    result<encoded> encode(const tfm_encode_row *rows, std::size_t count,
+                           const encode_options &options = {}) const {
+        error error;
+        tfm_encoded *out = nullptr;
+        if (tfm_encode(get(), rows, count, &options, &out, error.raw())) return error;
+        return encoded(out);
+    }
+    // The vectors of the texts, one behind the other, all of one width.
+    result<std::vector<float>> embed(const std::vector<text_input> &texts,
+                                     const embed_options &options = {}) const {
+        error error;
+        std::size_t width = 0;
+        if (tfm_embed(get(), texts.data(), texts.size(), &options, nullptr, 0, &width, error.raw()))
+            return error;
+        std::vector<float> out(texts.size() * width);
+        if (tfm_embed(get(), texts.data(), texts.size(), &options, out.data(), out.size(), nullptr,
+                      error.raw()))
+            return error;
+        return out;
+    }
+    // Labels of texts, scores of pairs: the head's outputs for each.
+    result<std::vector<float>> classify(const std::vector<text_input> &texts,
+                                        std::size_t max_tokens = 0) const {
+        error error;
+        std::size_t outputs = 0;
+        if (tfm_classify(get(), texts.data(), texts.size(), max_tokens, nullptr, 0, &outputs, error.raw()))
+            return error;
+        std::vector<float> out(texts.size() * outputs);
+        if (tfm_classify(get(), texts.data(), texts.size(), max_tokens, out.data(), out.size(), nullptr,
+                         error.raw()))
+            return error;
+        return out;
+    }
     std::size_t tensor_count() const noexcept { return tfm_model_tensor_count(get()); }
     result<tfm_tensor_info> tensor(std::size_t index) const {
         error error;

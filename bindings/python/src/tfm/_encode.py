@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_void_p, cast
+from ctypes import POINTER, byref, c_float, c_int32, c_size_t, c_void_p, cast, create_string_buffer
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Sequence, Tuple, Union
 
 from ._callbacks import Cancel, Carrier, Progress
@@ -199,6 +199,14 @@ def embed(
     if not alone:
         return found
     return found[0] if _numpy() else memoryview(out).cast("B").cast("f")
+
+
+def label(model: "Model", index: int) -> str:
+    length = c_size_t()
+    call(lib.tfm_model_label, model._pointer, index, None, 0, byref(length))
+    text = create_string_buffer(length.value + 1)
+    call(lib.tfm_model_label, model._pointer, index, text, length.value, byref(length))
+    return text.raw[: length.value].decode("utf-8", "replace")
 
 
 def classify(model: "Model", texts: Iterable[Any], max_tokens: int) -> Any:

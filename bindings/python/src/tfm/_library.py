@@ -559,6 +559,7 @@ _SIGNATURES: List[Any] = [
      [c_void_p, POINTER(TextInput), c_size_t, POINTER(EmbedOptions), c_void_p, c_size_t, _size_out, _error]),
     ("tfm_embed_tokens", c_int32,
      [c_void_p, POINTER(EncodeRow), c_size_t, POINTER(EmbedOptions), c_void_p, c_size_t, _size_out, _error]),
+    ("tfm_model_label", c_int32, [c_void_p, c_size_t, c_char_p, c_size_t, _size_out, _error]),
     ("tfm_classify", c_int32,
      [c_void_p, POINTER(TextInput), c_size_t, c_size_t, c_void_p, c_size_t, _size_out, _error]),
     ("tfm_score", c_int32,

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence
 
 from ._callbacks import Cancel, Carrier, Log, Progress
 from ._convert import ISAS, Path, Text, number_of, path_of
-from ._encode import Encoded, Input, classify, embed, encode
+from ._encode import Encoded, Input, classify, embed, encode, label
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
@@ -224,6 +224,10 @@ class Model(Owner):
     def classify(self, texts: Iterable[Union[Text, Tuple[Text, Text]]], *, max_tokens: int = 0) -> Any:
         """What the model's head makes of texts or pairs of texts: [count, outputs], without softmax (tfm_classify)."""
         return classify(self, texts, max_tokens)
+
+    def label(self, index: int) -> str:
+        """What the files call an output of the head ("POSITIVE"), or "" (tfm_model_label)."""
+        return label(self, index)
 
     def rank(self, query: Text, texts: Iterable[Text], *, max_tokens: int = 0) -> List[Tuple[int, float]]:
         """Texts ordered by a cross-encoder's score beside the query, the best first: (place in texts, score)."""
