@@ -6,6 +6,7 @@
 #ifndef TFM__SAVE_H
 #define TFM__SAVE_H
 
+#include "formats/gguf_write.h"
 #include "tfm/tokenizer_train.h"
 #include "tokenizer/internal.h"
 
@@ -68,6 +69,8 @@ int32_t tfm__saved_of(const tfm_tokenizer *tokenizer, int32_t format, tfm__saved
 /* Each appends the whole file to out. */
 int32_t tfm__save_json(const tfm__saved *form, tfm__buffer *out);
 int32_t tfm__save_gguf(const tfm__saved *form, tfm__buffer *out);
+/* Its values alone, for a model with rows for vocab tokens. */
+int32_t tfm__save_gguf_values(const tfm__saved *form, size_t vocab, tfm__gguf_values *values);
 int32_t tfm__save_ranks(const tfm__saved *form, tfm__buffer *out);
 int32_t tfm__save_spm(const tfm__saved *form, tfm__buffer *out);
 
