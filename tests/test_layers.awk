@@ -11,9 +11,10 @@ BEGIN {
     allowed["blocks"] = "model tokenizer formats kernels base"
     allowed["forward"] = "blocks model tokenizer formats kernels base"
     allowed["sampler"] = "forward blocks model tokenizer formats kernels base"
+    allowed["quant"] = "forward blocks model tokenizer formats kernels base"
     allowed["train"] = allowed["net"] = "sampler forward blocks model tokenizer formats kernels base"
-    allowed["story"] = "train net sampler forward blocks model tokenizer formats kernels base"
-    allowed["api"] = "story train net sampler forward blocks model tokenizer formats kernels base"
+    allowed["story"] = "train net quant sampler forward blocks model tokenizer formats kernels base"
+    allowed["api"] = "story train net quant sampler forward blocks model tokenizer formats kernels base"
 }
 
 # The layer of a path under src/: its first folder, or, for the files directly in src/, by their name.

@@ -24,6 +24,7 @@ static const cli_command commands[] = {
     {"eval", cmd_eval, "the perplexity of a text"},
     {"attention", cmd_attention, "where each token of a text looks"},
     {"lens", cmd_lens, "what each layer would say next"},
+    {"quantize", cmd_quantize, "write a model with smaller weights"},
     {"info", cmd_info, "what is in a model's file"},
     {"bench", cmd_bench, "measure the speed"},
 };

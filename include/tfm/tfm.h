@@ -13,6 +13,7 @@
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
  *   score.h       how probable a given text is: tfm_score, tfm_perplexity
  *   net.h         small networks to learn with: a perceptron, what TensorFlow Playground has
+ *   quantize.h    a model written anew with smaller weights: tfm_quantize
  *
  * Example: the shortest way from a file to text is at the top of generate.h; this one prints the version.
  *
@@ -38,5 +39,6 @@
 #include "tfm/generate.h"
 #include "tfm/score.h"
 #include "tfm/net.h"
+#include "tfm/quantize.h"
 
 #endif

@@ -119,6 +119,10 @@ const char *tfm__container_file(const tfm__container *container, const tfm__tens
  * decided by the opener, not here. */
 int tfm__format_guess(const uint8_t *data, uint64_t size);
 
+/* Sorts by a three-way comparison: heap sort, because it needs neither memory nor recursion nor luck. */
+typedef int (*tfm__compare_fn)(const void *context, uint32_t a, uint32_t b);
+void tfm__sort(uint32_t *items, size_t count, tfm__compare_fn compare, const void *context);
+
 /* Writes a safetensors file (little-endian, F32 / F16 / BF16 / integer types), by temporary file and rename.
  */
 typedef struct tfm__save_tensor {

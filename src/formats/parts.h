@@ -32,10 +32,6 @@ int32_t tfm__container_add_blob(tfm__container *container, tfm__blob *blob, uint
  * room for one more element. False when refused. */
 bool tfm__grow_array(tfm__heap *heap, void **array, size_t count, size_t element);
 
-/* Sorts by a three-way comparison: heap sort, because it needs neither memory nor recursion nor luck. */
-typedef int (*tfm__compare_fn)(const void *context, uint32_t a, uint32_t b);
-void tfm__sort(uint32_t *items, size_t count, tfm__compare_fn compare, const void *context);
-
 /* The tensors first .. tensor_count-1 in the order of their place in the file; free it with tfm__free.
  * Tensors of no bytes come before others at the same place. */
 int32_t tfm__container_by_offset(const tfm__container *container, size_t first, uint32_t **order,

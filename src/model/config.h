@@ -188,6 +188,7 @@ typedef struct tfm__demand {
 typedef struct tfm__family {
     const char *name;  /* tfm's name, in tfm_model_info */
     const char *gguf;  /* general.architecture, or NULL */
+    const char *gguf_as; /* what to write there for a family that has none of its own; NULL: nothing fits */
     const char *hf[3]; /* model_type in config.json */
     const tfm__names *hf_names;
     const tfm__names *gguf_names; /* NULL: the usual ones */
@@ -231,6 +232,8 @@ typedef struct tfm__family {
     const struct tfm__demand
         *demands;          /* settings of config.json that must have one value; ends with a NULL key */
     int wide_scale_layers; /* GGUF carries no query scalar: models of this many layers use width / heads */
+    bool mixes_down_less; /* quantising mixes give the output of attention and the end of the feed-forward fewer bits */
+    uint32_t mixes_values_more; /* ... and values more, in models of this many layers whose heads share them */
 } tfm__family;
 
 typedef struct tfm__config {
