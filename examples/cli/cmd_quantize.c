@@ -28,16 +28,18 @@ static void print(const quantize_options *options, const char *type, const tfm_q
     if (options->json) {
         printf("{\"type\":");
         json_text(stdout, type);
-        printf(",\"tensors\":%" PRIu64 ",\"quantized\":%" PRIu64 ",\"weighted\":%" PRIu64 ",\"fallbacks\":%" PRIu64
-               ",\"parameters\":%" PRIu64 ",\"source_bytes\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
+        printf(",\"tensors\":%" PRIu64 ",\"quantized\":%" PRIu64 ",\"weighted\":%" PRIu64
+               ",\"fallbacks\":%" PRIu64 ",\"parameters\":%" PRIu64 ",\"source_bytes\":%" PRIu64
+               ",\"bytes\":%" PRIu64 "}\n",
                r->tensors, r->quantized, r->weighted, r->fallbacks, r->parameters, r->source_bytes, r->bytes);
         return;
     }
-    printf("%" PRIu64 " tensors, %" PRIu64 " of them changed: %.1f MB became %.1f MB, %.2f bits a weight\n", r->tensors,
-           r->quantized, (double)r->source_bytes / 1e6, (double)r->bytes / 1e6,
+    printf("%" PRIu64 " tensors, %" PRIu64 " of them changed: %.1f MB became %.1f MB, %.2f bits a weight\n",
+           r->tensors, r->quantized, (double)r->source_bytes / 1e6, (double)r->bytes / 1e6,
            r->parameters ? 8.0 * (double)r->bytes / (double)r->parameters : 0.0);
     if (r->fallbacks)
-        printf("%" PRIu64 " tensors have rows that are no whole number of blocks and got another type\n", r->fallbacks);
+        printf("%" PRIu64 " tensors have rows that are no whole number of blocks and got another type\n",
+               r->fallbacks);
     if (options->imatrix) printf("%" PRIu64 " tensors were weighted by importance\n", r->weighted);
 }
 
@@ -91,16 +93,19 @@ int cmd_quantize(int argc, char **argv) {
     quantize_options o;
     memset(&o, 0, sizeof o);
     const arg_option options[] = {
-        {'i', "imatrix", ARG_TEXT, &o.imatrix, "FILE", "an importance matrix, as llama.cpp writes them (.dat, GGUF)", 0,
-         0, NULL},
+        {'i', "imatrix", ARG_TEXT, &o.imatrix, "FILE",
+         "an importance matrix, as llama.cpp writes them (.dat, GGUF)", 0, 0, NULL},
         {0, "pure", ARG_FLAG, &o.pure, NULL, "the same type for every matrix", 0, 0, NULL},
-        {0, "output-type", ARG_TEXT, &o.output_type, "TYPE", "of the output matrix, instead of the mix's", 0, 0, NULL},
-        {0, "embedding-type", ARG_TEXT, &o.embedding_type, "TYPE", "of the token embedding, instead of the mix's", 0, 0,
+        {0, "output-type", ARG_TEXT, &o.output_type, "TYPE", "of the output matrix, instead of the mix's", 0,
+         0, NULL},
+        {0, "embedding-type", ARG_TEXT, &o.embedding_type, "TYPE",
+         "of the token embedding, instead of the mix's", 0, 0, NULL},
+        {0, "requantize", ARG_FLAG, &o.requantize, NULL, "take weights that are quantised already", 0, 0,
          NULL},
-        {0, "requantize", ARG_FLAG, &o.requantize, NULL, "take weights that are quantised already", 0, 0, NULL},
-        {0, "no-tokenizer", ARG_FLAG, &o.no_tokenizer, NULL, "leave the tokenizer out (other formats than GGUF)", 0, 0,
+        {0, "no-tokenizer", ARG_FLAG, &o.no_tokenizer, NULL,
+         "leave the tokenizer out (other formats than GGUF)", 0, 0, NULL},
+        {'t', "threads", ARG_U64, &o.threads, "N", "threads (0 to 256; default 0: one per processor)", 0, 256,
          NULL},
-        {'t', "threads", ARG_U64, &o.threads, "N", "threads (0 to 256; default 0: one per processor)", 0, 256, NULL},
         {0, "json", ARG_FLAG, &o.json, NULL, "the figures as one object of JSON", 0, 0, NULL},
     };
     const arg_command command = {

@@ -1,8 +1,8 @@
 /* gguf_write.c - the head of a GGUF file. Called by quant/ for models and by the tokenizer for vocabularies.
  *
- * Layout, version 3, little-endian: "GGUF", version, number of tensors, number of values; each value as key, type,
- * value; each tensor as name, number of dimensions, dimensions (innermost first), type, offset in the data part; zeros
- * up to the alignment. Source: the GGUF specification. */
+ * Layout, version 3, little-endian: "GGUF", version, number of tensors, number of values; each value as key,
+ * type, value; each tensor as name, number of dimensions, dimensions (innermost first), type, offset in the
+ * data part; zeros up to the alignment. Source: the GGUF specification. */
 #include "formats/gguf_write.h"
 
 #include "formats/parts.h"
@@ -35,7 +35,8 @@ static void put_key(tfm__gguf_values *values, const char *key, uint32_t type) {
     values->count++;
 }
 
-/* ---- Values --------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------------------
+ */
 
 void tfm__gguf_values_init(tfm__gguf_values *values, tfm__heap *heap) {
     tfm__buffer_init(&values->bytes, heap);
@@ -77,7 +78,9 @@ void tfm__gguf_add_f32(tfm__gguf_values *values, float value) { put_u32(values, 
 void tfm__gguf_add_text(tfm__gguf_values *values, const char *text, size_t length) {
     put_text(values, text, length);
 }
-void tfm__gguf_add_bytes(tfm__gguf_values *values, const void *bytes, size_t size) { put(values, bytes, size); }
+void tfm__gguf_add_bytes(tfm__gguf_values *values, const void *bytes, size_t size) {
+    put(values, bytes, size);
+}
 
 void tfm__gguf_put_meta(tfm__gguf_values *values, const tfm__meta *meta) {
     static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
@@ -92,13 +95,16 @@ void tfm__gguf_put_meta(tfm__gguf_values *values, const tfm__meta *meta) {
     if (!meta->texts) put(values, meta->value, (size_t)meta->count * sizes[item]); /* lay in memory already */
 }
 
-/* ---- The head -------------------------------------------------------------------------------------------- */
+/* ---- The head --------------------------------------------------------------------------------------------
+ */
 
-static int32_t put_tensor(tfm__gguf_values *head, tfm__gguf_tensor *tensor, uint64_t *offset, tfm_error *error) {
+static int32_t put_tensor(tfm__gguf_values *head, tfm__gguf_tensor *tensor, uint64_t *offset,
+                          tfm_error *error) {
     uint64_t rows = 1, row = 0;
     bool fits = tensor->dims >= 1 && tensor->dims <= 4 &&
                 tfm__row_bytes(tensor->type, tensor->shape[tensor->dims - 1], &row);
-    for (uint32_t i = 0; fits && i + 1 < tensor->dims; i++) fits = tfm__mul_u64(rows, tensor->shape[i], &rows);
+    for (uint32_t i = 0; fits && i + 1 < tensor->dims; i++)
+        fits = tfm__mul_u64(rows, tensor->shape[i], &rows);
     if (!fits || !tfm__mul_u64(rows, row, &tensor->bytes) || strlen(tensor->name) > MOST_NAME)
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, NULL, tensor->name, TFM__NO_OFFSET,
                             "its name, type or shape cannot be stored in GGUF");
@@ -113,8 +119,8 @@ static int32_t put_tensor(tfm__gguf_values *head, tfm__gguf_tensor *tensor, uint
     return TFM_OK;
 }
 
-int32_t tfm__gguf_head(const tfm__gguf_values *values, tfm__gguf_tensor *tensors, size_t count, tfm__buffer *out,
-                       uint64_t *data, tfm_error *error) {
+int32_t tfm__gguf_head(const tfm__gguf_values *values, tfm__gguf_tensor *tensors, size_t count,
+                       tfm__buffer *out, uint64_t *data, tfm_error *error) {
     tfm__gguf_values head = {.bytes = *out, .ok = values->ok}; /* what is put goes into out */
     size_t start = out->size;
     int32_t status = TFM_OK;

@@ -38,14 +38,14 @@ typedef struct tfm__gguf_tensor {
     uint64_t bytes;    /* filled by tfm__gguf_head */
 } tfm__gguf_tensor;
 
-/* Appends everything in front of the data to out, whose size becomes a multiple of the alignment (beginning at 0 of
- * what is appended). The data follows: every tensor in this order, each filled up with zeros to the alignment. *data
- * is how long that is. Fails on names and shapes that the format cannot hold. */
-int32_t tfm__gguf_head(const tfm__gguf_values *values, tfm__gguf_tensor *tensors, size_t count, tfm__buffer *out,
-                       uint64_t *data, tfm_error *error);
+/* Appends everything in front of the data to out, whose size becomes a multiple of the alignment (beginning
+ * at 0 of what is appended). The data follows: every tensor in this order, each filled up with zeros to the
+ * alignment. *data is how long that is. Fails on names and shapes that the format cannot hold. */
+int32_t tfm__gguf_head(const tfm__gguf_values *values, tfm__gguf_tensor *tensors, size_t count,
+                       tfm__buffer *out, uint64_t *data, tfm_error *error);
 
-/* The head as a reader finds it: a container whose tensors have no data. bytes is the memory it rests on, released
- * after it. */
+/* The head as a reader finds it: a container whose tensors have no data. bytes is the memory it rests on,
+ * released after it. */
 int32_t tfm__gguf_reread(const tfm__gguf_values *values, const tfm__gguf_tensor *tensors, size_t count,
                          tfm__heap *heap, tfm__buffer *bytes, tfm__store *store, tfm__container *container,
                          tfm_error *error);

@@ -267,7 +267,7 @@ static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
 }
 
 /* The prefix under which this file has its embedding ("model.", "transformer.", ...). */
-static void choose_prefix(tfm__binder *b) {
+void tfm__bind_prefix(tfm__binder *b) {
     char name[256];
     b->prefix = b->names->prefixes[0];
     for (size_t i = 0; i < TFM__COUNT(b->names->prefixes) && b->names->prefixes[i]; i++) {
@@ -306,7 +306,7 @@ int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
         .model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(c->family), .error = error};
     uint64_t by_type[TFM__DTYPE_COUNT] = {0};
     b.transposed = b.names->matrices_transposed;
-    choose_prefix(&b);
+    tfm__bind_prefix(&b);
     model->layers = tfm__alloc_array(&model->heap, c->layers, sizeof *model->layers);
     if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
     model->embedding = tfm__bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);

@@ -13,6 +13,9 @@ typedef struct tfm__binder {
     int32_t status; /* the first failure: everything after it does nothing */
 } tfm__binder;
 
+/* Sets the prefix under which this file has its embedding ("model.", "transformer.", ...). */
+void tfm__bind_prefix(tfm__binder *b);
+
 /* The tensor of a role under the family's name for it, with ".weight" or ".bias" behind; NULL if there is
  * none. */
 const tfm__tensor *tfm__bind_find(tfm__binder *b, int role, uint32_t layer, const char *ending,

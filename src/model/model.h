@@ -130,6 +130,9 @@ int32_t tfm__model_bind(tfm_model *model, tfm_error *error);    /* bind.c */
 int32_t tfm__model_modules(tfm_model *model, tfm_error *error); /* modules.c */
 int32_t tfm__model_rope(tfm_model *model, tfm_error *error);    /* rope.c */
 
+/* Radians per position of each pair, [dimension / 2], under a scaling (TFM__ROPE_*). */
+void tfm__rope_inverse(const tfm__rope *rope, int scaling, uint32_t dimension, double *inverse);
+
 /* Cosines and sines for count positions from first on, [count, pairs] each, of one kind of layer. */
 void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t count, float *cosine,
                      float *sine);

@@ -57,6 +57,16 @@ static void stretch_yarn(const tfm__rope *rope, uint32_t dimension, double *inve
     }
 }
 
+void tfm__rope_inverse(const tfm__rope *rope, int scaling, uint32_t dimension, double *inverse) {
+    plain(rope->base, dimension, inverse);
+    if (scaling == TFM__ROPE_LINEAR)
+        for (uint32_t i = 0; i < dimension / 2; i++) inverse[i] /= rope->factor;
+    else if (scaling == TFM__ROPE_LLAMA3)
+        stretch_llama3(rope, dimension / 2, inverse);
+    else if (scaling == TFM__ROPE_YARN)
+        stretch_yarn(rope, dimension, inverse);
+}
+
 static double yarn_scale(double factor, double mscale) {
     return factor <= 1.0 ? 1.0 : 0.1 * mscale * tfm__log_real(factor) + 1.0;
 }
@@ -114,13 +124,7 @@ static int32_t frequencies_of(tfm_model *model, int kind, double *work, tfm_erro
     }
     if (rope->short_factors) shorter = rope->short_factors;
     if (rope->long_factors) longer = rope->long_factors;
-    plain(rope->base, c->rotary_dim, work);
-    if (rope->scaling == TFM__ROPE_LINEAR)
-        for (uint32_t i = 0; i < pairs; i++) work[i] /= rope->factor;
-    else if (rope->scaling == TFM__ROPE_LLAMA3)
-        stretch_llama3(rope, pairs, work);
-    else if (rope->scaling == TFM__ROPE_YARN)
-        stretch_yarn(rope, c->rotary_dim, work);
+    tfm__rope_inverse(rope, rope->scaling, c->rotary_dim, work);
     if (!common) common = shorter;
     for (uint32_t i = 0; i < pairs; i++) {
         inverse[i] = (float)(common ? work[i] / (double)common[i] : work[i]);

@@ -1,11 +1,11 @@
-/* imatrix.c - importance matrices as llama.cpp's llama-imatrix writes them: for every matrix of weights, the mean
- * square of what each of its columns was multiplied with. Called by quantize.c.
+/* imatrix.c - importance matrices as llama.cpp's llama-imatrix writes them: for every matrix of weights, the
+ * mean square of what each of its columns was multiplied with. Called by quantize.c.
  *
- * The older form: the number of entries; for each the name's length and bytes, how many calls, how many values, and
- * those, F32, as sums over the calls; then things that only merging needs. All numbers int32, little-endian.
- * The newer one: a GGUF file with general.type "imatrix" and for each matrix two tensors, NAME.in_sum2 [experts,
- * columns] with sums of squares and NAME.counts [experts, 1] with how many rows were added. Source: the files
- * themselves and the description in llama.cpp's tools/imatrix. */
+ * The older form: the number of entries; for each the name's length and bytes, how many calls, how many
+ * values, and those, F32, as sums over the calls; then things that only merging needs. All numbers int32,
+ * little-endian. The newer one: a GGUF file with general.type "imatrix" and for each matrix two tensors,
+ * NAME.in_sum2 [experts, columns] with sums of squares and NAME.counts [experts, 1] with how many rows were
+ * added. Source: the files themselves and the description in llama.cpp's tools/imatrix. */
 #include <math.h>
 
 #include "quant/quant.h"
@@ -18,7 +18,8 @@ typedef struct matrix_file {
     uint32_t *order; /* of the plan's tensors, by name */
 } matrix_file;
 
-static int32_t fail(const matrix_file *f, int32_t code, const char *tensor, uint64_t offset, const char *what) {
+static int32_t fail(const matrix_file *f, int32_t code, const char *tensor, uint64_t offset,
+                    const char *what) {
     return tfm__fail_at(f->plan->error, code, f->name, tensor, offset, "%s", what);
 }
 
@@ -44,16 +45,17 @@ static tfm__planned *planned_of(const matrix_file *f, const char *name, size_t l
     return NULL;
 }
 
-/* Room for a tensor's importance, or NULL: the sizes do not fit, or no memory, which shows in *status. The embedding
- * is looked up, not multiplied, so files are often wrong there and are passed over. */
+/* Room for a tensor's importance, or NULL: the sizes do not fit, or no memory, which shows in *status. The
+ * embedding is looked up, not multiplied, so files are often wrong there and are passed over. */
 static float *room_for(const matrix_file *f, const tfm__planned *planned, uint64_t values, int32_t *status) {
     const tfm__gguf_tensor *out = &planned->out;
     uint64_t columns = out->shape[out->dims - 1], matrices = out->dims == 3 ? out->shape[0] : 1;
     if (values != columns * matrices) {
         if (strcmp(out->name, "token_embd.weight"))
-            *status = tfm__fail_at(f->plan->error, TFM_E_SHAPE, f->name, out->name, TFM__NO_OFFSET,
-                                   "%llu values of importance, the model has %llu columns: made for another model?",
-                                   (unsigned long long)values, (unsigned long long)(columns * matrices));
+            *status =
+                tfm__fail_at(f->plan->error, TFM_E_SHAPE, f->name, out->name, TFM__NO_OFFSET,
+                             "%llu values of importance, the model has %llu columns: made for another model?",
+                             (unsigned long long)values, (unsigned long long)(columns * matrices));
         return NULL;
     }
     float *room = tfm__arena_alloc(&f->plan->arena, (size_t)values * sizeof *room);
@@ -66,7 +68,8 @@ static int32_t check_number(const matrix_file *f, const char *tensor, float valu
     return fail(f, TFM_E_FORMAT, tensor, TFM__NO_OFFSET, "an importance is not a finite number");
 }
 
-/* ---- The older form -------------------------------------------------------------------------------------- */
+/* ---- The older form --------------------------------------------------------------------------------------
+ */
 
 static bool take_count(matrix_file *f, uint64_t each, uint32_t *out) {
     if (f->size - f->at < 4) return false;
@@ -110,9 +113,11 @@ static int32_t read_old(matrix_file *f) {
     return status;
 }
 
-/* ---- GGUF ------------------------------------------------------------------------------------------------ */
+/* ---- GGUF ------------------------------------------------------------------------------------------------
+ */
 
-static int32_t read_sums(matrix_file *f, const tfm__container *container, const tfm__tensor *sums, size_t length) {
+static int32_t read_sums(matrix_file *f, const tfm__container *container, const tfm__tensor *sums,
+                         size_t length) {
     char name[256];
     uint64_t rows = sums->dims > 1 ? sums->shape[sums->dims - 2] : 1, columns = sums->shape[sums->dims - 1];
     if (length > 200) return TFM_OK;
@@ -130,7 +135,8 @@ static int32_t read_sums(matrix_file *f, const tfm__container *container, const 
         float count = tfm__f32_le(counts->data + 4 * r);
         for (uint64_t i = 0; i < columns && !status; i++) {
             float sum = tfm__f32_le(sums->data + 4 * (r * columns + i));
-            importance[r * columns + i] = count > 0.0f ? sum / count : 1.0f; /* an expert that was never chosen */
+            importance[r * columns + i] =
+                count > 0.0f ? sum / count : 1.0f; /* an expert that was never chosen */
             status = check_number(f, sums->name, importance[r * columns + i]);
         }
     }
@@ -153,7 +159,8 @@ static int32_t read_gguf(matrix_file *f, const tfm__container *container) {
     return status;
 }
 
-/* ---- Either ----------------------------------------------------------------------------------------------- */
+/* ---- Either -----------------------------------------------------------------------------------------------
+ */
 
 static int32_t read_either(matrix_file *f, tfm__store *store) {
     tfm__plan *plan = f->plan;

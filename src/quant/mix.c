@@ -1,10 +1,10 @@
 /* mix.c - which tensor gets which type. Called by quantize.c.
  *
- * A mix has a main type and rules that give some tensors another one: those whose errors hurt most get more bits, and
- * where they are many, only in the first and last layers and in every third between. Which tensors are quantised at
- * all, and every choice, are those of llama.cpp's llama-quantize (observed behaviour; the k-quant mixes are
- * Kawrakow's, ggml pull request 1684 and after), so that files of the same name hold the same. The rules are a table:
- * the first row that fits a tensor decides. */
+ * A mix has a main type and rules that give some tensors another one: those whose errors hurt most get more
+ * bits, and where they are many, only in the first and last layers and in every third between. Which tensors
+ * are quantised at all, and every choice, are those of llama.cpp's llama-quantize (observed behaviour; the
+ * k-quant mixes are Kawrakow's, ggml pull request 1684 and after), so that files of the same name hold the
+ * same. The rules are a table: the first row that fits a tensor decides. */
 #include <stdio.h>
 
 #include "kernels/quantize.h"
@@ -87,35 +87,35 @@ const tfm__mix *tfm__mix_find(const char *name) {
 const char *tfm__mix_at(size_t index) { return index < TFM__COUNT(mixes) ? mixes[index].name : NULL; }
 uint32_t tfm__mix_file_type(const tfm__mix *mix) { return mix->file; }
 
-/* ---- Rules ---------------------------------------------------------------------------------------------- */
+/* ---- Rules ----------------------------------------------------------------------------------------------
+ */
 
 enum { VALUES = 0, KEYS, FUSED, DOWN, ATTENTION_OUT, KIND_COUNT };
 
-static const char *const kind_names[KIND_COUNT] = {"attn_v.weight", "attn_k.weight", "attn_qkv.weight", "ffn_down",
-                                                   "attn_output.weight"};
+static const char *const kind_names[KIND_COUNT] = {"attn_v.weight", "attn_k.weight", "attn_qkv.weight",
+                                                   "ffn_down", "attn_output.weight"};
 
 /* When a rule holds; several must hold together. */
 enum {
     ALWAYS = 0,
-    SHARED = 1 << 0,       /* four query heads or more share a value head */
-    FIRST_2 = 1 << 1,      /* the first two of this kind */
-    FIRST_4 = 1 << 2,      /* the first four */
-    EIGHTH = 1 << 3,       /* the first eighth of the layers */
-    SIXTEENTH = 1 << 4,    /* the first sixteenth */
-    SPREAD = 1 << 5,       /* the first and the last eighth, and every third between */
-    WEIGHTED = 1 << 6,     /* there is an importance matrix */
-    UNWEIGHTED = 1 << 7,   /* there is none */
-    EIGHT = 1 << 8,        /* eight experts */
-    LESS = 1 << 9,         /* families whose mixes give the ends of half-blocks fewer bits */
-    NOT_LESS = 1 << 10,    /* all others */
+    SHARED = 1 << 0,     /* four query heads or more share a value head */
+    FIRST_2 = 1 << 1,    /* the first two of this kind */
+    FIRST_4 = 1 << 2,    /* the first four */
+    EIGHTH = 1 << 3,     /* the first eighth of the layers */
+    SIXTEENTH = 1 << 4,  /* the first sixteenth */
+    SPREAD = 1 << 5,     /* the first and the last eighth, and every third between */
+    WEIGHTED = 1 << 6,   /* there is an importance matrix */
+    UNWEIGHTED = 1 << 7, /* there is none */
+    EIGHT = 1 << 8,      /* eight experts */
+    LESS = 1 << 9,       /* families whose mixes give the ends of half-blocks fewer bits */
+    NOT_LESS = 1 << 10,  /* all others */
     NOT_EIGHT = 1 << 11,
-    DEEP_SHARED = 1 << 12  /* many layers, shared heads: Llama's 70 B */
+    DEEP_SHARED = 1 << 12 /* many layers, shared heads: Llama's 70 B */
 };
 
 #define MIXES_4_5_M (MIX_Q4_K_M | MIX_Q5_K_M)
 #define MIXES_IQ4 (MIX_IQ4_NL | MIX_IQ4_XS)
-#define MIXES_EIGHT                                                                                          \
-    (MIX_Q2_K | MIX_Q3_K_S | MIX_Q3_K_M | MIX_Q4_K_S | MIX_Q4_K_M | MIX_IQ4_NL | MIX_IQ4_XS)
+#define MIXES_EIGHT (MIX_Q2_K | MIX_Q3_K_S | MIX_Q3_K_M | MIX_Q4_K_S | MIX_Q4_K_M | MIX_IQ4_NL | MIX_IQ4_XS)
 #define ALL_BUT_PLAIN (~(uint32_t)(MIX_F32 | MIX_F16 | MIX_BF16 | MIX_MXFP4_MOE))
 
 static const struct {
@@ -173,7 +173,8 @@ typedef struct counters {
 static int64_t layer_of(const char *name) {
     int64_t layer = 0;
     if (strncmp(name, "blk.", 4) != 0 || name[4] < '0' || name[4] > '9') return -1;
-    for (name += 4; *name >= '0' && *name <= '9' && layer < INT32_MAX; name++) layer = 10 * layer + (*name - '0');
+    for (name += 4; *name >= '0' && *name <= '9' && layer < INT32_MAX; name++)
+        layer = 10 * layer + (*name - '0');
     return *name == '.' ? layer : -1;
 }
 
@@ -183,7 +184,8 @@ static bool spread(uint32_t i, uint32_t n) { return i < n / 8 || i >= 7 * n / 8 
 static bool holds(const counters *c, uint32_t when, uint32_t index, uint32_t of) {
     const tfm__plan *plan = c->plan;
     bool shared = plan->kv_heads && plan->heads / plan->kv_heads >= 4;
-    bool deep = plan->mixes_values_more && plan->layers == plan->mixes_values_more && plan->heads != plan->kv_heads;
+    bool deep =
+        plan->mixes_values_more && plan->layers == plan->mixes_values_more && plan->heads != plan->kv_heads;
     const struct {
         uint32_t flag;
         bool value;
@@ -226,17 +228,29 @@ static uint32_t by_rules(const tfm__mix *mix, counters *c, const char *name) {
     return mix->type;
 }
 
-/* ---- Types ---------------------------------------------------------------------------------------------- */
+/* ---- Types ----------------------------------------------------------------------------------------------
+ */
 
 static bool is_blocked(uint32_t type) { return tfm__dtype_of(type)->block > 1; }
 
 /* Matrices of weights, but none of the small ones on which much depends. */
 static bool is_quantised(const tfm__gguf_tensor *tensor) {
     static const char *const kept[] = {
-        "_norm.weight",      "ffn_gate_inp.weight", "position_embd.weight",   "token_types.weight",
-        "ssm_conv1d.weight", "attn_rel_b.weight",   "shortconv.conv.weight",  "ffn_gate_inp_shexp.weight",
-        "time_mix_first",    "time_mix_w",          "time_mix_v",             "time_mix_a",
-        "time_mix_g",        "time_mix_decay_w",    "time_mix_lerp_fused",
+        "_norm.weight",
+        "ffn_gate_inp.weight",
+        "position_embd.weight",
+        "token_types.weight",
+        "ssm_conv1d.weight",
+        "attn_rel_b.weight",
+        "shortconv.conv.weight",
+        "ffn_gate_inp_shexp.weight",
+        "time_mix_first",
+        "time_mix_w",
+        "time_mix_v",
+        "time_mix_a",
+        "time_mix_g",
+        "time_mix_decay_w",
+        "time_mix_lerp_fused",
     };
     size_t length = strlen(tensor->name);
     uint32_t dims = tensor->dims;
@@ -280,7 +294,8 @@ static int32_t named_type(const char *name, uint32_t *type, tfm_error *error) {
     return tfm__fail(error, TFM_E_ARGUMENT, "there is no weight type '%.40s'", name);
 }
 
-static uint32_t choose(const tfm__mix *mix, counters *c, const tfm__gguf_tensor *tensor, bool pure, bool output) {
+static uint32_t choose(const tfm__mix *mix, counters *c, const tfm__gguf_tensor *tensor, bool pure,
+                       bool output) {
     uint64_t columns = tensor->shape[tensor->dims - 1];
     if (!is_blocked(mix->type) || pure) return mix->type;
     if (output) {
@@ -323,8 +338,8 @@ static int32_t sort_plan(tfm__plan *plan) {
     return ok ? TFM_OK : tfm__fail_memory(plan->error, plan->heap, bytes);
 }
 
-int32_t tfm__mix_apply(const tfm__mix *mix, tfm__plan *plan, const tfm_quantize_options *options, bool weighted,
-                       tfm_quantize_result *result) {
+int32_t tfm__mix_apply(const tfm__mix *mix, tfm__plan *plan, const tfm_quantize_options *options,
+                       bool weighted, tfm_quantize_result *result) {
     counters c = {.plan = plan, .weighted = weighted};
     uint32_t output_type = UINT32_MAX, embedding_type = UINT32_MAX;
     int32_t status = named_type(options->output_type, &output_type, plan->error);

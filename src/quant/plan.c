@@ -21,9 +21,9 @@ tfm__planned *tfm__plan_add(tfm__plan *plan) {
 
 /* Keys that are about the old file: splits, alignment, and what is written anew. */
 static bool is_stale(const char *key) {
-    static const char *const stale[] = {"split.no",         "split.count",           "split.tensors.count",
-                                        "general.alignment", "general.file_type",
-                                        "general.quantization_version"};
+    static const char *const stale[] = {
+        "split.no",          "split.count",       "split.tensors.count",
+        "general.alignment", "general.file_type", "general.quantization_version"};
     for (size_t i = 0; i < TFM__COUNT(stale); i++)
         if (!strcmp(key, stale[i])) return true;
     return false;
@@ -33,7 +33,8 @@ static bool is_stale(const char *key) {
 static uint32_t number(const tfm__plan *plan, const char *name) {
     char key[160];
     uint64_t value = 0;
-    snprintf(key, sizeof key, "%.*s.%s", (int)TFM__MIN(plan->architecture.size, 64), plan->architecture.data, name);
+    snprintf(key, sizeof key, "%.*s.%s", (int)TFM__MIN(plan->architecture.size, 64), plan->architecture.data,
+             name);
     const tfm__meta *meta = tfm__container_meta(plan->container, key);
     if (!meta || !tfm__meta_u64(meta, 0, &value) || value > UINT32_MAX) return 0;
     return (uint32_t)value;

@@ -1,9 +1,9 @@
-/* quant.h - from one model file to another: which tensors the new file has, what type each gets, and where its rows
- * come from.
+/* quant.h - from one model file to another: which tensors the new file has, what type each gets, and where
+ * its rows come from.
  *
- * A plan lists the tensors of a GGUF file to be written. For a GGUF source these are its own; for other formats
- * hf_tensors.c finds them under the family's names and says how their rows differ. quantize.c then goes through the
- * plan, a run of rows at a time: rows are fetched as floats, quantised, written. */
+ * A plan lists the tensors of a GGUF file to be written. For a GGUF source these are its own; for other
+ * formats hf_tensors.c finds them under the family's names and says how their rows differ. quantize.c then
+ * goes through the plan, a run of rows at a time: rows are fetched as floats, quantised, written. */
 #ifndef TFM__QUANT_H
 #define TFM__QUANT_H
 
@@ -16,19 +16,21 @@
 enum {
     TFM__ORDER_AS_IS = 0,
     TFM__ORDER_ROTARY, /* heads whose pairs are halves there become heads whose pairs are neighbours */
-    TFM__ORDER_GROUPS  /* groups of query heads with their key and value become all queries, all keys, all values */
+    TFM__ORDER_GROUPS  /* groups of query heads with their key and value become all queries, all keys, all
+                          values */
 };
 
 typedef struct tfm__planned {
     tfm__gguf_tensor out; /* name, shape, type as they will be in the file */
     const tfm__tensor *source;
-    const tfm__tensor *const *parts; /* [shape[0]] instead of source: one matrix each (experts) */
-    const float *values;             /* instead of source: all values, F32 */
-    bool transposed;                 /* the source is [columns, rows] */
-    int order;                       /* TFM__ORDER_* */
-    uint32_t heads, kv_heads, head_dim; /* of the order; ROTARY: heads of this matrix */
-    float offset;                    /* added to every value */
-    const float *importance;         /* [parts or 1, columns], or NULL */
+    const tfm__tensor *const *parts;    /* [shape[0]] instead of source: one matrix each (experts) */
+    const float *values;                /* instead of source: all values, F32 */
+    bool transposed;                    /* the source is [columns, rows] */
+    int order;                          /* TFM__ORDER_* */
+    uint32_t heads, kv_heads, head_dim; /* of the order */
+    uint32_t rotary;                    /* ROTARY: so many of each head's rows turn, the others stay */
+    float offset;                       /* added to every value */
+    const float *importance;            /* [parts or 1, columns], or NULL */
 } tfm__planned;
 
 typedef struct tfm__plan {
@@ -51,7 +53,8 @@ typedef struct tfm__plan {
 /* A zeroed tensor at the end of the list; NULL when refused. Pointers move. */
 tfm__planned *tfm__plan_add(tfm__plan *plan);
 
-/* ---- Mixes (mix.c) --------------------------------------------------------------------------------------- */
+/* ---- Mixes (mix.c) ---------------------------------------------------------------------------------------
+ */
 
 typedef struct tfm__mix tfm__mix;
 
@@ -60,25 +63,28 @@ const tfm__mix *tfm__mix_find(const char *name);
 const char *tfm__mix_at(size_t index); /* names in order; NULL past the end */
 uint32_t tfm__mix_file_type(const tfm__mix *mix);
 
-/* Sorts the plan as files are written (what belongs to no layer, then layer by layer, names in order) and gives each
- * tensor its type. */
-int32_t tfm__mix_apply(const tfm__mix *mix, tfm__plan *plan, const tfm_quantize_options *options, bool weighted,
-                       tfm_quantize_result *result);
+/* Sorts the plan as files are written (what belongs to no layer, then layer by layer, names in order) and
+ * gives each tensor its type. */
+int32_t tfm__mix_apply(const tfm__mix *mix, tfm__plan *plan, const tfm_quantize_options *options,
+                       bool weighted, tfm_quantize_result *result);
 
-/* ---- Sources (plan.c, hf_tensors.c, hf_values.c) ----------------------------------------------------------- */
+/* ---- Sources (plan.c, hf_tensors.c, hf_values.c)
+ * ----------------------------------------------------------- */
 
 int32_t tfm__plan_gguf(tfm__plan *plan);
-/* model: opened from a Hugging Face folder or a llama2.c file. Its tensors under GGUF's names; then its description
- * and tokenizer as GGUF's values, read back and compared. */
+/* model: opened from a Hugging Face folder or a llama2.c file. Its tensors under GGUF's names; then its
+ * description and tokenizer as GGUF's values, read back and compared. */
 int32_t tfm__plan_model(tfm__plan *plan, tfm_model *model);
 int32_t tfm__plan_model_values(tfm__plan *plan, tfm_model *model, bool with_tokenizer);
 
-/* ---- Importance (imatrix.c) -------------------------------------------------------------------------------- */
+/* ---- Importance (imatrix.c)
+ * -------------------------------------------------------------------------------- */
 
 /* Gives every tensor of the plan that the file knows its importance. The values live in the plan's arena. */
 int32_t tfm__plan_importance(tfm__plan *plan, const char *path);
 
-/* ---- The whole (quantize.c) --------------------------------------------------------------------------------- */
+/* ---- The whole (quantize.c)
+ * --------------------------------------------------------------------------------- */
 
 int32_t tfm__quantize(const char *source, const char *target, const tfm__mix *mix,
                       const tfm_quantize_options *options, tfm_quantize_result *result, tfm_error *error);

@@ -1,8 +1,8 @@
 /* quantize.c - the whole: open the source, plan, choose types, write. Called by api_quantize.c.
  *
- * Rows are fetched as floats, quantised and written in runs of about a megabyte, so memory does not grow with the
- * model. A run is cut into pieces by shape alone, each piece whole on one thread: the bits do not depend on the
- * pool. */
+ * Rows are fetched as floats, quantised and written in runs of about a megabyte, so memory does not grow with
+ * the model. A run is cut into pieces by shape alone, each piece whole on one thread: the bits do not depend
+ * on the pool. */
 #include <math.h>
 
 #include "kernels/quantize.h"
@@ -10,15 +10,17 @@
 
 #define RUN_VALUES ((size_t)1 << 18)   /* floats at a time, at least a row */
 #define PIECE_VALUES ((size_t)1 << 13) /* of which each piece takes so many, at least a row */
-#define MOST_VALUE 1e10f /* of weights in blocks: what is larger overflows every scale */
+#define MOST_VALUE 1e10f               /* of weights in blocks: what is larger overflows every scale */
 #define COPY_BYTES ((size_t)1 << 22)
 
-/* ---- Rows ------------------------------------------------------------------------------------------------ */
+/* ---- Rows ------------------------------------------------------------------------------------------------
+ */
 
 /* Row r of a planned matrix is this row of its source. */
 static uint64_t source_row(const tfm__planned *p, uint64_t r) {
     uint64_t head = r / TFM__MAX(p->head_dim, 1u), in = r % TFM__MAX(p->head_dim, 1u);
-    if (p->order == TFM__ORDER_ROTARY) return head * p->head_dim + (in % 2) * (p->head_dim / 2) + in / 2;
+    if (p->order == TFM__ORDER_ROTARY)
+        return head * p->head_dim + (in < p->rotary ? (in % 2) * (p->rotary / 2) + in / 2 : in);
     if (p->order != TFM__ORDER_GROUPS) return r;
     uint64_t each = p->heads / p->kv_heads, place;
     if (head < p->heads)
@@ -31,8 +33,8 @@ static uint64_t source_row(const tfm__planned *p, uint64_t r) {
 }
 
 /* columns values of row r, which lies in a matrix of `rows` rows. */
-static void fetch_row(const tfm__kernels *kernels, const tfm__planned *p, uint64_t r, uint64_t rows, size_t columns,
-                      float *out) {
+static void fetch_row(const tfm__kernels *kernels, const tfm__planned *p, uint64_t r, uint64_t rows,
+                      size_t columns, float *out) {
     const tfm__tensor *source = p->source;
     if (p->values) {
         memcpy(out, p->values + r * columns, columns * sizeof *out);
@@ -57,7 +59,7 @@ static void fetch_row(const tfm__kernels *kernels, const tfm__planned *p, uint64
 typedef struct run {
     const tfm__kernels *kernels;
     const tfm__planned *planned;
-    uint64_t rows;      /* of one matrix */
+    uint64_t rows; /* of one matrix */
     size_t columns, row_bytes;
     uint64_t first;     /* row of this run */
     size_t count, each; /* rows of the run, and of a piece */
@@ -76,7 +78,8 @@ static const float *importance_of(const run *r, uint64_t row) {
 static uint8_t look(const float *values, size_t count, bool blocked) {
     uint8_t wrong = 0;
     for (size_t i = 0; i < count; i++) {
-        if (!(fabsf(values[i]) <= MOST_VALUE)) wrong = (uint8_t)(isfinite(values[i]) ? wrong | blocked << 1 : 1);
+        if (!(fabsf(values[i]) <= MOST_VALUE))
+            wrong = (uint8_t)(isfinite(values[i]) ? wrong | blocked << 1 : 1);
         if (wrong == 1) break;
     }
     return wrong;
@@ -94,12 +97,13 @@ static void run_piece(void *arg, size_t piece) {
     r->wrong[piece] = blocked || type == TFM__F16 ? look(values, n * r->columns, blocked) : 0;
     if (r->wrong[piece]) return;
     for (size_t i = 0; i < n; i++)
-        tfm__quantize_rows(type, values + i * r->columns, 1, r->columns, importance_of(r, r->first + from + i),
-                           bytes + i * r->row_bytes);
+        tfm__quantize_rows(type, values + i * r->columns, 1, r->columns,
+                           importance_of(r, r->first + from + i), bytes + i * r->row_bytes);
     if (!tfm__quantize_fits(type, bytes, n * r->row_bytes)) r->wrong[piece] = 2;
 }
 
-/* ---- Writing ---------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------
+ */
 
 typedef struct job {
     tfm__plan *plan;
@@ -113,7 +117,8 @@ typedef struct job {
 
 static uint64_t values_of(const tfm__gguf_tensor *tensor) {
     uint64_t values = 1;
-    for (uint32_t i = 0; i < tensor->dims; i++) values *= tensor->shape[i]; /* the source's product was checked */
+    for (uint32_t i = 0; i < tensor->dims; i++)
+        values *= tensor->shape[i]; /* the source's product was checked */
     return values;
 }
 
@@ -138,7 +143,8 @@ static int32_t write_rows(job *j, const tfm__planned *p) {
     uint64_t values = values_of(out), bytes = 0;
     r.columns = single ? 1 : (size_t)out->shape[out->dims - 1];
     r.rows = out->dims == 1 ? values / r.columns : out->shape[out->dims - 2];
-    if (!tfm__row_bytes(out->type, r.columns, &bytes)) return refuse_values(j, p, 2); /* cannot be: the head was made */
+    if (!tfm__row_bytes(out->type, r.columns, &bytes))
+        return refuse_values(j, p, 2); /* cannot be: the head was made */
     r.row_bytes = (size_t)bytes;
     uint64_t rows = values / r.columns;
     size_t most = TFM__MAX(RUN_VALUES / r.columns, (size_t)1), pieces;
@@ -196,7 +202,8 @@ static int32_t write_tensor(job *j, const tfm__planned *p) {
     return status;
 }
 
-/* ---- What may not be done ---------------------------------------------------------------------------------- */
+/* ---- What may not be done
+ * ---------------------------------------------------------------------------------- */
 
 /* Every tensor that changes comes from floats, or from what may be requantised. */
 static int32_t check_sources(job *j) {
@@ -218,10 +225,12 @@ static int32_t check_sources(job *j) {
         r->quantized += source->type != p->out.type;
         r->weighted += p->importance != NULL && tfm__dtype_of(p->out.type)->block > 1;
         if (!j->kernels.weights[source->type].to_f32)
-            return tfm__fail_at(plan->error, TFM_E_UNSUPPORTED, source_file(j, p), source->name, source->offset,
-                                "weights of type %s cannot be quantised", tfm__dtype_of(source->type)->name);
+            return tfm__fail_at(plan->error, TFM_E_UNSUPPORTED, source_file(j, p), source->name,
+                                source->offset, "weights of type %s cannot be quantised",
+                                tfm__dtype_of(source->type)->name);
         if (tfm__dtype_of(source->type)->block > 1 && !j->options->requantize)
-            return tfm__fail_at(plan->error, TFM_E_UNSUPPORTED, source_file(j, p), source->name, source->offset,
+            return tfm__fail_at(plan->error, TFM_E_UNSUPPORTED, source_file(j, p), source->name,
+                                source->offset,
                                 "its weights are quantised already, to %s: quantising them again loses twice "
                                 "(requantize allows it)",
                                 tfm__dtype_of(source->type)->name);
@@ -257,7 +266,8 @@ static int32_t write_plan(job *j, const char *target) {
     return status;
 }
 
-/* ---- The whole --------------------------------------------------------------------------------------------- */
+/* ---- The whole
+ * --------------------------------------------------------------------------------------------- */
 
 static int32_t carry_out(tfm__plan *plan, const char *target, const tfm__mix *mix,
                          const tfm_quantize_options *options, tfm_quantize_result *result) {
@@ -279,7 +289,8 @@ static int32_t carry_out(tfm__plan *plan, const char *target, const tfm__mix *mi
     return status ? status : write_plan(&j, target);
 }
 
-/* The source as a container alone, if it is GGUF; as a whole model otherwise, whose description is to be written. */
+/* The source as a container alone, if it is GGUF; as a whole model otherwise, whose description is to be
+ * written. */
 static int32_t quantize_container(tfm__plan *plan, tfm__store *store, const char *source, const char *target,
                                   const tfm__mix *mix, const tfm_quantize_options *options,
                                   tfm_quantize_result *result) {
