@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval attention lens info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize attention lens info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -434,6 +434,27 @@ holds "eval: too little text" grep -q 'too few' "$err"
 expect 1 eval "$model" -p ''
 expect 2 eval "$model"
 expect 1 eval "$model" -p "$text" --stride 3
+
+# ---- quantize --------------------------------------------------------------------------------------------------------
+
+expect 1 quantize "$model" "$work/q.gguf" Q4_K_M
+holds "quantize: says that the weights are quantised already" grep -q 'quantised already' "$err"
+test ! -e "$work/q.gguf" || complain "a refused quantize left a file"
+expect 0 quantize "$model" "$work/q.gguf" Q4_K_M --requantize --json
+python "quantize: figures" '
+import json, os, sys
+r = json.load(open(sys.argv[1]))
+assert r["type"] == "Q4_K_M" and r["tensors"] >= r["quantized"] > 0 and r["fallbacks"] == 0
+assert 0 < r["bytes"] < r["source_bytes"] and os.path.getsize(sys.argv[2]) > r["bytes"], r' "$out" "$work/q.gguf"
+expect 0 quantize "$model" "$work/q1.gguf" q4_k_m --requantize -t 1
+holds "quantize: the same file with one thread" cmp "$work/q.gguf" "$work/q1.gguf"
+expect 0 run "$work/q.gguf" -p 床前明月光， -n 18 --temp 0
+holds "quantize: still knows the poem" grep -q 疑是地上霜 "$out"
+expect 2 quantize "$model" "$work/q.gguf"
+expect 2 quantize "$model" "$work/q.gguf" Q4_K_X
+holds "quantize: lists the types" grep -q Q4_K_M "$err"
+expect 1 quantize "$work/none.gguf" "$work/q2.gguf" Q8_0
+expect 1 quantize "$model" "$work/q2.gguf" Q8_0 --requantize --imatrix "$model"
 
 # ---- info, bench -----------------------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ class Library(unittest.TestCase):
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
             "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
-            "tfm_embed_options": "EmbedOptions", "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
+            "tfm_embed_options": "EmbedOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
+            "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():
@@ -411,6 +412,35 @@ class Sessions(Small):
             cycle.append(cycle)  # type: ignore[arg-type]
             del model, session, generation, cycle
             gc.collect()
+
+
+class Quantizing(unittest.TestCase):
+    def test_types(self) -> None:
+        self.assertIn("Q4_K_M", tfm.quantize_types())
+        self.assertIn("F16", tfm.quantize_types())
+
+    def test_file(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "q.gguf"
+            self.assertRaises(tfm.TfmError, tfm.quantize, MODEL, target, "Q4_K_M")  # quantised already
+            self.assertRaises(tfm.TfmError, tfm.quantize, MODEL, target, "Q4_K_X")
+            seen = []
+            result = tfm.quantize(
+                MODEL, target, "Q4_K_M", requantize=True, threads=2, progress=lambda done, total: seen.append((done, total))
+            )
+            self.assertEqual(seen[-1][0], seen[-1][1])
+            self.assertLess(result.bytes, result.source_bytes)
+            with tfm.Model(target) as model:
+                self.assertEqual(len(model.tensors), result.tensors)
+                text = "".join(model.generate("床前明月光，", max_tokens=9, temperature=0))
+                self.assertTrue(text.startswith("疑是地上霜"), text)
+
+            def raising(done: int, total: int) -> None:
+                raise Oops()
+
+            other = Path(folder) / "other.gguf"
+            self.assertRaises(Oops, tfm.quantize, MODEL, other, "Q8_0", requantize=True, progress=raising)
+            self.assertFalse(other.exists())
 
 
 class Generating(Small):

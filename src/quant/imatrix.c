@@ -189,19 +189,14 @@ static int32_t read_either(matrix_file *f, tfm__store *store) {
                 "no name in this importance matrix is a tensor of the model: made for another model?");
 }
 
-int32_t tfm__plan_importance(tfm__plan *plan, const char *path) {
-    matrix_file f = {.plan = plan, .name = path};
-    tfm__store store;
-    int32_t status = tfm__store_open_path(&store, plan->heap, path, NULL, plan->error);
-    if (status) return status;
+int32_t tfm__plan_importance(tfm__plan *plan, tfm__store *store, const char *name) {
+    matrix_file f = {.plan = plan, .name = name};
+    int32_t status;
     f.order = tfm__alloc_array(plan->heap, plan->count, sizeof *f.order);
-    if (!f.order) status = tfm__fail_memory(plan->error, plan->heap, plan->count * sizeof *f.order);
-    for (size_t i = 0; f.order && i < plan->count; i++) f.order[i] = (uint32_t)i;
-    if (f.order) {
-        tfm__sort(f.order, plan->count, by_name, plan->tensors);
-        status = read_either(&f, &store);
-    }
+    if (!f.order) return tfm__fail_memory(plan->error, plan->heap, plan->count * sizeof *f.order);
+    for (size_t i = 0; i < plan->count; i++) f.order[i] = (uint32_t)i;
+    tfm__sort(f.order, plan->count, by_name, plan->tensors);
+    status = read_either(&f, store);
     tfm__free(plan->heap, f.order);
-    tfm__store_close(&store);
     return status;
 }

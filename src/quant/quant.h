@@ -80,8 +80,9 @@ int32_t tfm__plan_model_values(tfm__plan *plan, tfm_model *model, bool with_toke
 /* ---- Importance (imatrix.c)
  * -------------------------------------------------------------------------------- */
 
-/* Gives every tensor of the plan that the file knows its importance. The values live in the plan's arena. */
-int32_t tfm__plan_importance(tfm__plan *plan, const char *path);
+/* Gives every tensor of the plan that the store's file knows its importance. The values live in the plan's
+ * arena. name: of the file, for messages. */
+int32_t tfm__plan_importance(tfm__plan *plan, tfm__store *store, const char *name);
 
 /* ---- The whole (quantize.c)
  * --------------------------------------------------------------------------------- */

@@ -269,6 +269,16 @@ static int32_t write_plan(job *j, const char *target) {
 /* ---- The whole
  * --------------------------------------------------------------------------------------------- */
 
+static int32_t read_importance(tfm__plan *plan, const char *path) {
+    tfm__read_options reading = {0};
+    tfm__store store;
+    int32_t status = tfm__store_open_path(&store, plan->heap, path, &reading, plan->error);
+    if (status) return status;
+    status = tfm__plan_importance(plan, &store, path);
+    tfm__store_close(&store);
+    return status;
+}
+
 static int32_t carry_out(tfm__plan *plan, const char *target, const tfm__mix *mix,
                          const tfm_quantize_options *options, tfm_quantize_result *result) {
     job j = {.plan = plan,
@@ -284,7 +294,7 @@ static int32_t carry_out(tfm__plan *plan, const char *target, const tfm__mix *mi
     tfm__gguf_put_u32(&plan->values, "general.quantization_version", 2);
     tfm__gguf_put_u32(&plan->values, "general.file_type", tfm__mix_file_type(mix));
     status = tfm__mix_apply(mix, plan, options, options->imatrix != NULL, result);
-    if (!status && options->imatrix) status = tfm__plan_importance(plan, options->imatrix);
+    if (!status && options->imatrix) status = read_importance(plan, options->imatrix);
     if (!status) status = check_sources(&j);
     return status ? status : write_plan(&j, target);
 }

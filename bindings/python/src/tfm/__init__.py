@@ -19,6 +19,7 @@ from ._generation import Generation, Summary, Token
 from ._library import lib as _lib
 from ._model import Model, ModelInfo, TensorInfo
 from ._pool import Pool
+from ._quantize import Quantized, quantize, quantize_types
 from ._sampler import Sampler
 from ._score import Perplexity, Score, ScoredToken
 from ._session import Candidate, Session
@@ -56,6 +57,7 @@ __all__ = [
     "Perplexity",
     "Pool",
     "Progress",
+    "Quantized",
     "Sampler",
     "Score",
     "ScoredToken",
@@ -70,6 +72,8 @@ __all__ = [
     "__version__",
     "capability",
     "library_version",
+    "quantize",
+    "quantize_types",
     "save_tokenizer",
     "tokenizer_bytes",
     "train_tokenizer",

@@ -468,6 +468,40 @@ class PerplexityResult(Sized):
     ]
 
 
+class QuantizeOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("imatrix", c_char_p),
+        ("output_type", c_char_p),
+        ("embedding_type", c_char_p),
+        ("pure", c_int32),
+        ("requantize", c_int32),
+        ("tokenizer", c_int32),
+        ("reserved", c_int32),
+        ("pool", c_void_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+        ("log", LogFn),
+        ("log_user", c_void_p),
+    ]
+
+
+class QuantizeResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("tensors", c_uint64),
+        ("quantized", c_uint64),
+        ("weighted", c_uint64),
+        ("fallbacks", c_uint64),
+        ("parameters", c_uint64),
+        ("source_bytes", c_uint64),
+        ("bytes", c_uint64),
+    ]
+
+
 # ---- Functions: name, result, arguments -----------------------------------------------------------------------------
 
 _error = POINTER(Error)
@@ -562,6 +596,9 @@ _SIGNATURES: List[Any] = [
     ("tfm_model_label", c_int32, [c_void_p, c_size_t, c_char_p, c_size_t, _size_out, _error]),
     ("tfm_classify", c_int32,
      [c_void_p, POINTER(TextInput), c_size_t, c_size_t, c_void_p, c_size_t, _size_out, _error]),
+    ("tfm_quantize", c_int32,
+     [c_char_p, c_char_p, c_char_p, POINTER(QuantizeOptions), POINTER(QuantizeResult), _error]),
+    ("tfm_quantize_type", c_char_p, [c_size_t]),
     ("tfm_score", c_int32,
      [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), c_size_t,
       POINTER(ScoreResult), _error]),
