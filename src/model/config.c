@@ -169,7 +169,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (config->fused < 0)
         config->fused = container->format == TFM__FORMAT_HF ? family->fused : TFM__FUSED_ROWS;
     config->gated = family->gated;
-    config->encoder = family->encoder;
+    config->encoder = config->encoder || family->encoder;
     config->post_norms = family->post_norms;
     if (family->fixed_attn_scale != 0.0f) config->attn_scale = family->fixed_attn_scale;
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);

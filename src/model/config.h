@@ -205,6 +205,7 @@ typedef struct tfm__family {
     bool hf_interleaved;          /* rotary pairs are neighbours in Hugging Face files */
     bool squared;                 /* the activation's result times its input (ReLU squared) */
     bool encoder;                 /* every token sees every other; no logits of a next one */
+    bool may_encode;              /* use_bidirectional_attention makes it an encoder */
     bool positions_after_pad; /* learned positions of Hugging Face files begin behind pad_token_id, which has
                                  one for itself and does not count (RoBERTa) */
     uint32_t pad;             /* pad_token_id when the file does not say */

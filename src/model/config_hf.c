@@ -245,7 +245,7 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     if (r->status || family->window == TFM__WINDOW_NEVER) return;
     if (!read_u32(r, local ? "window_size" : "sliding_window|local_attention", false, &config->window))
         return;
-    if (family->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
+    if (config->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
     if (family->window == TFM__WINDOW_FROM_LAYER) {
         use = false;
         read_bool(r, "use_sliding_window", &use);
@@ -307,7 +307,7 @@ static void refuse_unknown(reader *r, const tfm__family *family) {
             r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, demand->key,
                                      tfm__json_offset(r->json, value), "only %s is supported", demand->value);
     }
-    if (read_bool(r, "use_bidirectional_attention", &flag) && flag && !r->status)
+    if (read_bool(r, "use_bidirectional_attention", &flag) && flag && !family->may_encode && !r->status)
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention",
                                  TFM__NO_OFFSET, "attention in both directions");
     tfm__json_value quantization = tfm__json_get(r->json, tfm__json_root(r->json), "quantization_config");
@@ -370,6 +370,8 @@ static void read_encoder(reader *r, tfm__config *config) {
     const char *name, *pooling;
     size_t length = 0, size = 0;
     uint32_t pad = family->pad;
+    config->encoder = family->encoder;
+    if (family->may_encode) read_bool(r, "use_bidirectional_attention", &config->encoder);
     if (family->hf_names->role[TFM__ROLE_TOKEN_TYPE]) {
         config->types = 2;
         read_u32(r, "type_vocab_size", false, &config->types);

@@ -355,6 +355,7 @@ static const tfm__family families[] = {
      .gguf = "gemma3",
      .hf = {"gemma3_text", "gemma3"},
      .hf_names = &gemma2_names,
+     .may_encode = true,
      .norm_plus_one = true,
      .post_norms = true,
      .qk_norm = TFM__QK_NORM_HEAD,

@@ -47,6 +47,11 @@ MODELS = {
                                               pad_token_id=0)),
     "modernbert-tags": (tf.ModernBertForTokenClassification,
                         tf.ModernBertConfig(**SIZE, local_attention=4, num_labels=3, pad_token_id=0)),
+    "gemma3-both": (tf.Gemma3TextModel,
+                    tf.Gemma3TextConfig(**{**SIZE, "num_hidden_layers": 4}, num_key_value_heads=1, head_dim=8,
+                                        sliding_window=4, sliding_window_pattern=2, query_pre_attn_scalar=8,
+                                        use_bidirectional_attention=True, pad_token_id=0, eos_token_id=1,
+                                        bos_token_id=2)),
 }
 
 
@@ -115,12 +120,15 @@ def main():
             arguments["token_type_ids"] = types
         with torch.no_grad():
             out = model(**arguments)
+        tensors = {"input_ids": ids.int(), "types": types.int(), "lengths": torch.tensor(LENGTHS).int(),
+                   "hidden": out.hidden_states[-1][keep].contiguous()}
+        if "last_hidden_state" in out:  # no head
+            save_file(tensors, folder / "golden.safetensors")
+            continue
         logits = torch.stack((out.start_logits, out.end_logits), 2) if "start_logits" in out else out.logits
         if logits.ndim == 3:
             logits = logits[keep]
-        save_file({"input_ids": ids.int(), "types": types.int(), "lengths": torch.tensor(LENGTHS).int(),
-                   "logits": logits.contiguous(), "hidden": out.hidden_states[-1][keep].contiguous()},
-                  folder / "golden.safetensors")
+        save_file({**tensors, "logits": logits.contiguous()}, folder / "golden.safetensors")
 
 
 if __name__ == "__main__":
