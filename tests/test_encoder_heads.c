@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "golden_help.h"
+#include "model/model.h"
 #include "tfm/tfm.h"
 
 #define ROWS 2
@@ -97,18 +98,66 @@ static void test_gguf(void **state) {
     golden_close(&g);
 }
 
+static const float *numbers_of(const tfm_model *model, const char *name, uint64_t rows, uint64_t columns) {
+    const tfm__tensor *tensor = tfm__container_tensor(&model->container, name);
+    assert_non_null(tensor);
+    assert_int_equal(tensor->shape[0], rows);
+    assert_int_equal(tensor->shape[1], columns);
+    return (const float *)(const void *)tensor->data;
+}
+
+/* EmbeddingGemma as GGUF: states as in the folder beside it, then the mean and two dense layers. */
+static void test_gemma(void **state) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_encoded_view view = TFM_ENCODED_VIEW_INIT;
+    tfm_model *model = NULL;
+    tfm_encoded *encoded = NULL;
+    float vector[10];
+    double mean[16] = {0}, middle[24];
+    size_t width = 0;
+    golden g;
+    (void)state;
+    golden_open(&g, TFM_TEST_DATA "/encoders/gemma3-both/golden.safetensors");
+    const int32_t *ids = (const int32_t *)(const void *)golden_tensor(&g, "input_ids")->data;
+    const tfm_encode_row row = {ids, TOKENS, NULL};
+    if (tfm_model_load(TFM_TEST_DATA "/encoders/gemma3-both/model.gguf", NULL, &model, &error) ||
+        tfm_encode(model, &row, 1, NULL, &encoded, &error) || tfm_encoded_get(encoded, &view, &error) ||
+        tfm_embed_tokens(model, &row, 1, NULL, vector, 10, &width, &error))
+        fail_msg("%s", error.message);
+    golden_compare(&g, "hidden", 0, view.hidden, view.tokens * view.width);
+    assert_int_equal(width, 10);
+    const float *first = numbers_of(model, "dense_2.weight", 24, 16),
+                *second = numbers_of(model, "dense_3.weight", 10, 24);
+    for (size_t t = 0; t < TOKENS; t++)
+        for (size_t i = 0; i < 16; i++) mean[i] += (double)view.hidden[t * 16 + i] / TOKENS;
+    for (size_t r = 0; r < 24; r++) {
+        middle[r] = 0;
+        for (size_t i = 0; i < 16; i++) middle[r] += (double)first[r * 16 + i] * mean[i];
+    }
+    for (size_t r = 0; r < 10; r++) {
+        double sum = 0;
+        for (size_t i = 0; i < 24; i++) sum += (double)second[r * 24 + i] * middle[i];
+        assert_true(fabs(sum - (double)vector[r]) < 1e-5);
+    }
+    tfm_encoded_release(encoded);
+    tfm_model_release(model);
+    golden_close(&g);
+}
+
 #define HEAD(name)                                                                                           \
     { name, test_head, NULL, NULL, name }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        HEAD("bert-labels"),         HEAD("bert-tags"),         HEAD("bert-spans"),
-        HEAD("bert-next"),           HEAD("bert-untied"),       HEAD("roberta-masked"),
-        HEAD("roberta-score"),       HEAD("roberta-tags"),      HEAD("distilbert-masked"),
-        HEAD("distilbert-labels"),   HEAD("mpnet-masked"),      HEAD("mpnet-labels"),
-        HEAD("modernbert-masked"),   HEAD("modernbert-labels"), HEAD("modernbert-tags"),
-        HEAD("gemma3-both"), /* none: a decoder's layers, looking both ways */
-        cmocka_unit_test(test_gguf),
+        HEAD("bert-labels"),         HEAD("bert-tags"),
+        HEAD("bert-spans"),          HEAD("bert-next"),
+        HEAD("bert-untied"),         HEAD("roberta-masked"),
+        HEAD("roberta-score"),       HEAD("roberta-tags"),
+        HEAD("distilbert-masked"),   HEAD("distilbert-labels"),
+        HEAD("mpnet-masked"),        HEAD("mpnet-labels"),
+        HEAD("modernbert-masked"),   HEAD("modernbert-labels"),
+        HEAD("modernbert-tags"),     HEAD("gemma3-both"), /* none: a decoder's layers, looking both ways */
+        cmocka_unit_test(test_gguf), cmocka_unit_test(test_gemma),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,6 +215,19 @@ static const tfm__family families[] = {
      .heads = modernbert_heads,
      .gguf_heads = gguf_modernbert_heads,
      .demands = modernbert_demands},
+    /* Gemma 3 that looks both ways has a name of its own in GGUF; in config.json it is a setting. */
+    {.name = "gemma-embedding",
+     .gguf = "gemma-embedding",
+     .encoder = true,
+     .post_norms = true,
+     .qk_norm = TFM__QK_NORM_HEAD,
+     .activation = TFM__GELU_TANH,
+     .gated = true,
+     .tied = true,
+     .scale_embedding = true,
+     .window = TFM__WINDOW_PATTERN,
+     .window_pattern = 6,
+     .local_rope = true},
 };
 
 const tfm__family *tfm__encoder_family(size_t index) {

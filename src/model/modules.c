@@ -136,18 +136,10 @@ static int32_t read_pooling(reader *r, const char *folder) {
     return status;
 }
 
-/* The matrix and bias of a dense step, of r->width columns. */
-static int32_t bind_dense(reader *r, const char *folder, tfm__embed_step *step) {
-    tfm_model *model = r->model;
-    int32_t status =
-        tfm__container_open_inside(&model->store, folder, "model.safetensors", &step->file, r->error);
-    if (status) return status;
-    const tfm__tensor *matrix = tfm__container_tensor(&step->file, "linear.weight"),
-                      *bias = tfm__container_tensor(&step->file, "linear.bias");
-    const char *file = step->file.blobs[0].name;
-    if (!matrix)
-        return tfm__fail_at(r->error, TFM_E_MISSING, file, "linear.weight", TFM__NO_OFFSET,
-                            "a dense module needs this tensor");
+/* A dense step's matrix, of r->width columns, and its bias, which may be NULL; memory from the arena. */
+static int32_t bind_dense(reader *r, const tfm__tensor *matrix, const tfm__tensor *bias, const char *file,
+                          tfm__arena *arena, tfm__embed_step *step) {
+    const tfm__weight_kernels *kernels = r->model->kernels.weights;
     uint64_t rows = matrix->dims == 2 ? matrix->shape[0] : 0, row_bytes;
     if (rows < 1 || rows > TFM__MAX_WIDTH || matrix->shape[1] != r->width)
         return tfm__fail_at(r->error, TFM_E_SHAPE, file, matrix->name, matrix->offset,
@@ -155,9 +147,8 @@ static int32_t bind_dense(reader *r, const char *folder, tfm__embed_step *step) 
     if (bias && (bias->dims != 1 || bias->shape[0] != rows))
         return tfm__fail_at(r->error, TFM_E_SHAPE, file, bias->name, bias->offset, "expected [%llu]",
                             (unsigned long long)rows);
-    if (!model->kernels.weights[matrix->type].product ||
-        !tfm__row_bytes(matrix->type, r->width, &row_bytes) ||
-        (bias && !model->kernels.weights[bias->type].to_f32))
+    if (!kernels[matrix->type].product || !tfm__row_bytes(matrix->type, r->width, &row_bytes) ||
+        (bias && !kernels[bias->type].to_f32))
         return tfm__fail_at(r->error, TFM_E_UNSUPPORTED, file, matrix->name, matrix->offset,
                             "a matrix of type %s", tfm__dtype_of(matrix->type)->name);
     step->matrix = (tfm__view){.data = matrix->data,
@@ -166,13 +157,27 @@ static int32_t bind_dense(reader *r, const char *folder, tfm__embed_step *step) 
                                .rows = (uint32_t)rows,
                                .columns = r->width};
     if (bias) {
-        float *values = tfm__arena_alloc(&step->file.arena, tfm__round_up((size_t)rows, 16) * sizeof *values);
-        if (!values) return tfm__fail_memory(r->error, &model->heap, (size_t)rows * sizeof *values);
-        model->kernels.weights[bias->type].to_f32(bias->data, values, (size_t)rows);
+        float *values = tfm__arena_alloc(arena, tfm__round_up((size_t)rows, 16) * sizeof *values);
+        if (!values) return tfm__fail_memory(r->error, &r->model->heap, (size_t)rows * sizeof *values);
+        kernels[bias->type].to_f32(bias->data, values, (size_t)rows);
         step->matrix.bias = values;
     }
     r->width = (uint32_t)rows;
     return TFM_OK;
+}
+
+/* The tensors of a dense module lie in a file of its own. */
+static int32_t open_dense(reader *r, const char *folder, tfm__embed_step *step) {
+    int32_t status =
+        tfm__container_open_inside(&r->model->store, folder, "model.safetensors", &step->file, r->error);
+    if (status) return status;
+    const tfm__tensor *matrix = tfm__container_tensor(&step->file, "linear.weight");
+    const char *file = step->file.blobs[0].name;
+    if (!matrix)
+        return tfm__fail_at(r->error, TFM_E_MISSING, file, "linear.weight", TFM__NO_OFFSET,
+                            "a dense module needs this tensor");
+    return bind_dense(r, matrix, tfm__container_tensor(&step->file, "linear.bias"), file, &step->file.arena,
+                      step);
 }
 
 static int32_t read_dense(reader *r, const char *folder) {
@@ -204,7 +209,7 @@ static int32_t read_dense(reader *r, const char *folder) {
         tfm__embed_step *step = &r->out->steps[r->out->step_count++];
         step->kind = TFM__STEP_DENSE;
         step->activation = activation;
-        status = bind_dense(r, folder, step);
+        status = open_dense(r, folder, step);
     } else {
         status = cannot(r, "more modules than there is room for, among them", &d.json, name);
     }
@@ -286,20 +291,32 @@ static int32_t read_prompt(reader *r) {
     return status;
 }
 
-static void read_gguf(reader *r) {
+/* GGUF: the pooling, and up to two dense layers without bias or activation. */
+static int32_t read_gguf(reader *r) {
     static const uint32_t types[] = {0, TFM_POOL_MEAN, TFM_POOL_FIRST, TFM_POOL_LAST};
-    const tfm__config *c = &r->model->config;
+    static const char *const layers[] = {"dense_2.weight", "dense_3.weight"};
+    tfm__container *container = &r->model->container;
     char key[128];
     uint64_t type = 0;
-    snprintf(key, sizeof key, "%s.pooling_type", c->family->gguf);
-    const tfm__meta *meta = tfm__container_meta(&r->model->container, key);
+    int32_t status = TFM_OK;
+    snprintf(key, sizeof key, "%s.pooling_type", r->model->config.family->gguf);
+    const tfm__meta *meta = tfm__container_meta(container, key);
     if (meta && tfm__meta_u64(meta, 0, &type) && type < TFM__COUNT(types)) r->out->pooling = types[type];
+    for (size_t i = 0; i < TFM__COUNT(layers) && !status; i++) {
+        const tfm__tensor *matrix = tfm__container_tensor(container, layers[i]);
+        if (!matrix) continue;
+        tfm__embed_step *step = &r->out->steps[r->out->step_count++];
+        step->kind = TFM__STEP_DENSE;
+        step->activation = TFM__HEAD_LINEAR;
+        status = bind_dense(r, matrix, NULL, tfm__container_file(container, matrix), &container->arena, step);
+    }
+    return status;
 }
 
 int32_t tfm__model_modules(tfm_model *model, tfm_error *error) {
     reader r = {.model = model, .out = &model->embedder, .width = model->config.width, .error = error};
     description d;
-    if (model->container.format == TFM__FORMAT_GGUF) read_gguf(&r);
+    if (model->container.format == TFM__FORMAT_GGUF) return read_gguf(&r);
     if (model->container.format != TFM__FORMAT_HF) return TFM_OK;
     int32_t status = open_description(&r, "", "modules.json", &d);
     if (status || !d.present) return status;

@@ -55,6 +55,47 @@ MODELS = {
 }
 
 
+def write_gemma_gguf(model, config, path):
+    """EmbeddingGemma as llama.cpp's converter writes it, with two dense layers behind the mean."""
+    import gguf
+
+    parts = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
+             "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm",
+             "self_attn.k_norm": "attn_k_norm", "post_attention_layernorm": "post_attention_norm",
+             "pre_feedforward_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+             "mlp.down_proj": "ffn_down", "post_feedforward_layernorm": "post_ffw_norm"}
+    writer = gguf.GGUFWriter(path, "gemma-embedding")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(1e6)
+    writer.add_sliding_window(4)
+    writer.add_sliding_window_pattern(2)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.MEAN)
+    for name, tensor in model.state_dict().items():
+        stem = name[: -len(".weight")]
+        values = tensor.numpy() + (1 if "norm" in name else 0)
+        if stem.startswith("layers."):
+            layer, part = stem[len("layers.") :].split(".", 1)
+            stem = f"blk.{layer}.{parts[part]}"
+        else:
+            stem = {"embed_tokens": "token_embd", "norm": "output_norm"}[stem]
+        writer.add_tensor(f"{stem}.weight", values)
+    writer.add_tensor("dense_2.weight", (torch.randn(24, 16) * 0.3).numpy())
+    writer.add_tensor("dense_3.weight", (torch.randn(10, 24) * 0.3).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def write_gguf(model, config, path):
     """A reranker as llama.cpp's converter writes it: positions without those in front of the first."""
     import gguf
@@ -107,6 +148,8 @@ def main():
 
         if name == "roberta-score":
             write_gguf(model, config, folder / "model.gguf")
+        if name == "gemma3-both":
+            write_gemma_gguf(model, config, folder / "model.gguf")
         pad = config.pad_token_id
         ids = torch.randint(2, VOCAB, (2, T))
         types = torch.zeros_like(ids)
