@@ -105,7 +105,7 @@ typedef struct tfm_model_info {
     int32_t vocab_size;
     int32_t context;        /* positions that the model was made for */
     int32_t has_tokenizer;  /* 1 or 0 */
-    uint64_t kv_bytes_per_token; /* of a session with the default cache type */
+    uint64_t kv_bytes_per_token; /* of a session with the default cache type; of an encoder 0 */
     char isa[32];           /* instruction set in use */
     int32_t kind;           /* TFM_KIND_*. Since 0.2 */
     int32_t reserved;

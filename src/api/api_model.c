@@ -134,6 +134,7 @@ int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_err
     full.has_tokenizer = model->tokenizer != NULL;
     full.kv_bytes_per_token = (uint64_t)c->layers * c->kv_heads * ((uint64_t)c->head_dim + c->value_dim) *
                               tfm__cache_element(model->cache_type);
+    if (c->encoder) full.kv_bytes_per_token = 0; /* it has no sessions */
     full.kind = c->encoder ? TFM_KIND_ENCODER : TFM_KIND_DECODER;
     return tfm__give_struct(info, &full, sizeof full, "tfm_model_info", error);
 }
