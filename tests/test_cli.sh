@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize attention lens info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize attention lens plan info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -490,6 +490,54 @@ holds "and nothing more is said" test ! -s "$out" -a ! -s "$err"
 
 [ $have_python -eq 1 ] || echo "SKIPPED: python3 is not here: JSON was looked at by pattern only"
 echo "$checks checks, $failures failed"
+
+# ---- plan ------------------------------------------------------------------------------------------------------------
+
+expect 1 plan nothing-of-this-name
+holds "where the names are" grep -q -- --list "$err"
+expect 1 plan "$work/missing/config.json"
+expect 2 plan gpt2 --gpus 0
+expect 2 plan gpt2 --tokens many
+expect 0 plan --list
+holds "the names" grep -qx llama-2-70b "$out"
+for name in $(cat "$out"); do expect 0 plan "$name"; done
+expect 0 plan llama-2-70b
+holds "published numbers stand beside" grep -q 'published: 140 GB' "$out"
+for known in gpt2:124439808 llama-2-7b:6738415616 llama-2-13b:13015864320 llama-2-70b:68976648192; do
+    expect 0 plan "${known%:*}" --json
+    holds "parameters of ${known%:*}" grep -q "\"parameters\":${known#*:}," "$out"
+done
+expect 0 plan llama-2-70b --json --tokens 2e12 --gpus 6000
+python "plan: twelve days, two million, 140 GB for 10 TB, as it is told" '
+import json, sys
+p = json.load(open(sys.argv[1]))
+assert abs(p["train_days"] - 12) < 2 and abs(p["cost"] - 2e6) < 0.3e6, p
+assert abs(p["model_bytes"] - 140e9) < 3e9 and p["text_bytes"] == 10e12
+assert sum(p["parts"].values()) == p["parameters"]
+assert p["weight_bytes"]["F16"] == 2 * p["parameters"] > p["weight_bytes"]["Q4_K"] > 0
+' "$out"
+expect 0 plan "$model" --json
+cp "$out" "$work/plan.json"
+expect 0 info "$model" --json
+python "plan: a file is counted as info counts it" '
+import json, sys
+plan, info = (json.load(open(p)) for p in sys.argv[1:])
+for key in ("parameters", "family", "layers", "width", "heads", "kv_heads", "feed_forward", "vocab_size", "context"):
+    assert plan[key] == info[key], key
+assert plan["counted"] == "tensors"
+' "$work/plan.json" "$out"
+mkdir "$work/alone"
+cp "$data/../golden/qwen3/config.json" "$work/alone"
+expect 0 plan "$work/alone/config.json" --json
+cp "$out" "$work/plan.json"
+expect 0 plan "$data/../golden/qwen3" --json
+python "plan: a config.json alone gives what the tensors give" '
+import json, sys
+alone, folder = (json.load(open(p)) for p in sys.argv[1:])
+assert (alone.pop("counted"), folder.pop("counted")) == ("formula", "tensors")
+assert alone == folder
+' "$work/plan.json" "$out"
+
 # ---- attention, lens --------------------------------------------------------------------------------------------------
 
 expect 2 attention "$model"

@@ -24,6 +24,7 @@ int cmd_hidden(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_attention(int argc, char **argv);
 int cmd_lens(int argc, char **argv);
+int cmd_plan(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

@@ -8,6 +8,7 @@
  *   model.h       a parameter file, opened: tfm_model_load
  *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
  *   encode.h      encoders: whole texts in, vectors out: tfm_encode
+ *   plan.h        parameters, memory, arithmetic and cost of a shape, without weights: tfm_plan
  *   inspect.h     looking inside a pass, and changing it: tfm_inspect
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
@@ -34,6 +35,7 @@
 #include "tfm/model.h"
 #include "tfm/session.h"
 #include "tfm/inspect.h"
+#include "tfm/plan.h"
 #include "tfm/encode.h"
 #include "tfm/sampler.h"
 #include "tfm/generate.h"

@@ -284,6 +284,32 @@ int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_er
     return status;
 }
 
+int32_t tfm__container_open_config(tfm__store *store, tfm__container *container, tfm_error *error) {
+    int32_t status = TFM_OK;
+    bool is_main = false;
+    memset(container, 0, sizeof *container);
+    container->heap = store->heap;
+    tfm__arena_init(&container->arena, store->heap);
+    if (!tfm__store_is_folder(store)) {
+        tfm__blob blob;
+        tfm__json json;
+        uint32_t file;
+        status = tfm__store_main(store, &blob, error);
+        if (status == TFM_OK) status = tfm__container_add_blob(container, &blob, &file, error);
+        if (status == TFM_OK && looks_like_json(container->blobs[0].data, container->blobs[0].size)) {
+            status = tfm__json_parse(&json, container->heap, (const char *)container->blobs[0].data,
+                                     (size_t)container->blobs[0].size, container->blobs[0].name, error);
+            if (status == TFM_OK) {
+                is_main = tfm__json_get(&json, tfm__json_root(&json), "weight_map") == TFM__JSON_NONE;
+                tfm__json_release(&json);
+            }
+        }
+    }
+    if (status == TFM_OK) status = tfm__hf_open_config(store, container, is_main, error);
+    if (status) tfm__container_release(container);
+    return status;
+}
+
 int32_t tfm__container_open_inside(tfm__store *store, const char *folder, const char *name,
                                    tfm__container *container, tfm_error *error) {
     tfm__blob blob;

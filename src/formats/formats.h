@@ -96,6 +96,10 @@ typedef struct tfm__container {
 int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_error *error);
 void tfm__container_release(tfm__container *container);
 
+/* The description alone: the folder's config.json, or the JSON file that the store was opened with (a weight index has
+ * its config.json beside it). No tensors. *container is zeroed on error. */
+int32_t tfm__container_open_config(tfm__store *store, tfm__container *container, tfm_error *error);
+
 /* The tensors of a safetensors file in a folder beside the model's files. *container is zeroed on error. */
 int32_t tfm__container_open_inside(tfm__store *store, const char *folder, const char *name,
                                    tfm__container *container, tfm_error *error);

@@ -191,3 +191,15 @@ int32_t tfm__hf_open(tfm__store *store, tfm__container *container, int main_is, 
         return find_weights(store, container, error);
     }
 }
+
+int32_t tfm__hf_open_config(tfm__store *store, tfm__container *container, bool is_main, tfm_error *error) {
+    uint32_t file = 0;
+    int32_t status = TFM_OK;
+    container->format = TFM__FORMAT_HF;
+    if (!is_main) status = open_named(store, container, "config.json", TFM_E_MISSING, &file, error);
+    if (status) return status;
+    tfm__blob first = container->blobs[0]; /* messages name the description */
+    container->blobs[0] = container->blobs[file];
+    container->blobs[file] = first;
+    return parse_object(container, 0, &container->config, error);
+}

@@ -15,6 +15,8 @@ int32_t tfm__llama2c_open(tfm__store *store, tfm__container *container, tfm_erro
  * it. */
 enum { TFM__HF_FOLDER = 0, TFM__HF_CONFIG, TFM__HF_WEIGHTS, TFM__HF_INDEX };
 int32_t tfm__hf_open(tfm__store *store, tfm__container *container, int main_is, tfm_error *error);
+/* The same without weights: config.json beside the main file, or blobs[0] if that is it. */
+int32_t tfm__hf_open_config(tfm__store *store, tfm__container *container, bool is_main, tfm_error *error);
 
 /* Appends the tensors of the safetensors file in blobs[file]. */
 int32_t tfm__safetensors_read(tfm__container *container, uint32_t file, tfm_error *error);

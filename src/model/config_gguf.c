@@ -227,7 +227,11 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     config->context = 2048;
     read_u32(&r, "context_length", false, &config->context);
     config->head_dim = config->heads ? config->width / config->heads : 0;
-    read_u32(&r, "attention.key_length", false, &config->head_dim);
+    if (!read_u32(&r, "attention.key_length", false, &config->head_dim) && config->heads &&
+        config->width % config->heads && !r.status)
+        r.status = tfm__fail_at(error, TFM_E_FORMAT, container->blobs[0].name, NULL, TFM__NO_OFFSET,
+                                "%u heads do not divide a width of %u, and there is no attention.key_length",
+                                config->heads, config->width);
     config->value_dim = config->head_dim;
     read_u32(&r, "attention.value_length", false, &config->value_dim);
     config->rotary_dim = config->head_dim;
