@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize attention lens plan info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize imatrix attention lens plan info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -453,6 +453,14 @@ holds "quantize: still knows the poem" grep -q 疑是地上霜 "$out"
 expect 2 quantize "$model" "$work/q.gguf"
 expect 2 quantize "$model" "$work/q.gguf" Q4_K_X
 holds "quantize: lists the types" grep -q Q4_K_M "$err"
+expect 0 imatrix "$model" -p "$text$text$text$text" -o "$work/im.gguf" --context 8
+expect 0 imatrix "$model" -p "$text$text$text$text" -o "$work/im.dat" --context 8
+expect 0 quantize "$model" "$work/qi.gguf" Q4_K_M --requantize -i "$work/im.gguf"
+holds "quantize: weighted" grep -q '^28 tensors were weighted' "$out"
+expect 0 quantize "$model" "$work/qi2.gguf" Q4_K_M --requantize -i "$work/im.dat"
+holds "quantize: weighted by the older form" grep -q '^28 tensors were weighted' "$out"
+expect 1 imatrix "$model" -p "$text" -o "$work/im2.gguf"
+expect 2 imatrix "$model" -p "$text"
 expect 1 quantize "$work/none.gguf" "$work/q2.gguf" Q8_0
 expect 1 quantize "$model" "$work/q2.gguf" Q8_0 --requantize --imatrix "$model"
 

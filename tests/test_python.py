@@ -53,7 +53,7 @@ class Library(unittest.TestCase):
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
             "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
-            "tfm_embed_options": "EmbedOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
+            "tfm_embed_options": "EmbedOptions", "tfm_imatrix_options": "ImatrixOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
             "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
         }  # fmt: skip
         lines = []
@@ -437,6 +437,13 @@ class Quantizing(unittest.TestCase):
 
             def raising(done: int, total: int) -> None:
                 raise Oops()
+
+            with tfm.Model(MODEL) as model:
+                matrix = Path(folder) / "matrix.gguf"
+                model.imatrix("床前明月光，疑是地上霜。" * 9, matrix, context=16)
+                self.assertRaises(ValueError, model.imatrix, "床", matrix, format="zip")
+            result = tfm.quantize(MODEL, target, "Q4_K_M", requantize=True, imatrix=matrix)
+            self.assertGreater(result.weighted, 20)
 
             other = Path(folder) / "other.gguf"
             self.assertRaises(Oops, tfm.quantize, MODEL, other, "Q8_0", requantize=True, progress=raising)

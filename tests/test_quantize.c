@@ -485,6 +485,167 @@ static void test_wrong_importance(void **state) {
     free(matrix);
 }
 
+/* ---- Measuring importance ------------------------------------------------------------------------------ */
+
+typedef struct opened {
+    tfm__heap heap;
+    tfm__store store;
+    tfm__container container;
+} opened;
+
+static void open_file(opened *o, const char *name) {
+    tfm__read_options read = {.into_memory = true};
+    tfm_error error = TFM_ERROR_INIT;
+    tfm__heap_init(&o->heap, NULL, 0);
+    if (tfm__store_open_path(&o->store, &o->heap, at(name), &read, &error) ||
+        tfm__container_open(&o->store, &o->container, &error))
+        fail_msg("%s", error.message);
+}
+
+static void close_file(opened *o) {
+    tfm__container_release(&o->container);
+    tfm__store_close(&o->store);
+    assert_int_equal(o->heap.live, 0);
+}
+
+static float value_of(const opened *o, const char *name, size_t index) {
+    const tfm__tensor *tensor = tfm__container_tensor(&o->container, name);
+    if (!tensor) fail_msg("no tensor %s", name);
+    assert_true(4 * index < tensor->bytes);
+    return tfm__f32_le(tensor->data + 4 * index);
+}
+
+/* What attention reads in layer 0 is known without the model: the norm of the embedding. */
+static void check_first_layer(const opened *model, const opened *matrix, const tfm_token *ids, size_t count) {
+    double sums[256] = {0};
+    for (size_t t = 0; t < count; t++) {
+        double squares = 0.0;
+        for (size_t i = 0; i < 256; i++) {
+            double x = value_of(model, "token_embd.weight", (size_t)ids[t] * 256 + i);
+            squares += x * x;
+        }
+        for (size_t i = 0; i < 256; i++) {
+            double x = value_of(model, "token_embd.weight", (size_t)ids[t] * 256 + i) /
+                       sqrt(squares / 256 + 1e-5) * value_of(model, "blk.0.attn_norm.weight", i);
+            sums[i] += x * x;
+        }
+    }
+    for (size_t i = 0; i < 256; i++)
+        assert_true(fabs(value_of(matrix, "blk.0.attn_q.weight.in_sum2", i) / sums[i] - 1.0) < 1e-4);
+}
+
+static void test_measure(void **state) {
+    (void)state;
+    tfm_imatrix_options options = TFM_IMATRIX_OPTIONS_INIT;
+    tfm_quantize_options how = TFM_QUANTIZE_OPTIONS_INIT;
+    tfm_quantize_result result = TFM_QUANTIZE_RESULT_INIT;
+    tfm_pool *pool = NULL;
+    tfm_pool_options three = TFM_POOL_OPTIONS_INIT;
+    tfm_model_options loading = TFM_MODEL_OPTIONS_INIT;
+    tfm_token ids[70], read[64];
+    opened model, matrix;
+    make_model(&wide, "wide.gguf");
+    tiny t = tiny_open(&wide, NULL);
+    for (int i = 0; i < 70; i++) ids[i] = TINY_LETTER + (i * 11) % 26;
+    options.context = 32;
+    options.dataset = "letters";
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 70, at("m.gguf"), &options, NULL), TFM_OK);
+    open_file(&matrix, "m.gguf");
+    open_file(&model, "wide.gguf");
+    /* two windows of 32, each with the token that begins texts in place of its first one */
+    for (int i = 0; i < 64; i++) read[i] = i % 32 ? ids[i - 1] : TINY_BOS;
+    check_first_layer(&model, &matrix, read, 64);
+    assert_int_equal(matrix.container.tensor_count, 2 * 2 * 7);
+    assert_true(value_of(&matrix, "blk.1.ffn_down.weight.counts", 0) == 64.0f);
+    assert_true(value_of(&matrix, "blk.1.attn_output.weight.in_sum2", 9) > 0.0f);
+    close_file(&matrix);
+    close_file(&model);
+
+    /* the older form says the same; threads change nothing */
+    options.format = TFM_IMATRIX_DAT;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 70, at("m.dat"), &options, NULL), TFM_OK);
+    how.imatrix = at("m.dat");
+    quantize("wide.gguf", "old.gguf", "Q4_K_S", &how, &result);
+    assert_int_equal(result.weighted, 14); /* not the embedding */
+    how.imatrix = at("m.gguf");
+    quantize("wide.gguf", "new.gguf", "Q4_K_S", &how, &result);
+    assert_int_equal(result.weighted, 14);
+    tiny_close(&t);
+    three.threads = 3;
+    assert_int_equal(tfm_pool_create(&three, &pool, NULL), TFM_OK);
+    loading.pool = pool;
+    t = tiny_open(&wide, &loading);
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 70, at("m3.dat"), &options, NULL), TFM_OK);
+    expect_same("m.dat", "m3.dat", true);
+    tiny_close(&t);
+    tfm_pool_destroy(pool);
+}
+
+static int32_t stop_now(void *user, uint64_t done, uint64_t total) {
+    (void)user;
+    (void)total;
+    return done > 0;
+}
+
+static void test_wrong_measure(void **state) {
+    (void)state;
+    tfm_imatrix_options options = TFM_IMATRIX_OPTIONS_INIT;
+    tfm_token ids[40];
+    tiny t = tiny_open(NULL, NULL);
+    for (int i = 0; i < 40; i++) ids[i] = TINY_LETTER;
+    options.context = 16;
+    const char *path = at("never.gguf");
+    assert_int_equal(tfm_imatrix_measure(NULL, ids, 40, path, &options, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, NULL, &options, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 14, path, &options, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, path, NULL, NULL), TFM_E_ARGUMENT); /* not 512 */
+    options.format = 2;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, path, &options, NULL), TFM_E_ARGUMENT);
+    options.format = 0;
+    options.context = 1;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, path, &options, NULL), TFM_E_ARGUMENT);
+    options.context = 16;
+    options.progress = stop_now;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, path, &options, NULL), TFM_E_CANCELLED);
+    options.progress = NULL;
+    ids[7] = TINY_VOCAB;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, path, &options, NULL), TFM_E_TOKEN);
+    ids[7] = 1;
+    assert_int_equal(tfm_imatrix_measure(t.model, ids, 40, "/no/such/folder/m", &options, NULL),
+                     TFM_E_NOT_FOUND);
+    assert_false(there("never.gguf"));
+    tiny_close(&t);
+}
+
+/* Every token is read by as many experts as are chosen. */
+static void test_measure_experts(void **state) {
+    (void)state;
+    char path[400];
+    struct stat info;
+    tfm_imatrix_options options = TFM_IMATRIX_OPTIONS_INIT;
+    tfm_model *model = NULL;
+    tfm_token ids[48];
+    opened matrix;
+    float rows = 0.0f;
+    snprintf(path, sizeof path, "%s/golden/forward/qwen2-moe", TFM_SHARED);
+    if (stat(path, &info)) skip();
+    assert_int_equal(tfm_model_load(path, NULL, &model, NULL), TFM_OK);
+    for (int i = 0; i < 48; i++) ids[i] = 20 + i;
+    options.context = 24;
+    options.add_bos = TFM_NO;
+    assert_int_equal(tfm_imatrix_measure(model, ids, 48, at("moe.gguf"), &options, NULL), TFM_OK);
+    tfm_model_release(model);
+    open_file(&matrix, "moe.gguf");
+    const tfm__tensor *counts =
+        tfm__container_tensor(&matrix.container, "blk.0.ffn_down_exps.weight.counts");
+    assert_non_null(counts);
+    for (size_t e = 0; e < counts->shape[0]; e++) rows += value_of(&matrix, counts->name, e);
+    assert_true(rows >= 48.0f && fmodf(rows, 48.0f) == 0.0f);
+    assert_true(value_of(&matrix, "blk.0.ffn_down_shexp.weight.counts", 0) == 48.0f);
+    assert_non_null(tfm__container_tensor(&matrix.container, "blk.0.ffn_gate_inp.weight.in_sum2"));
+    close_file(&matrix);
+}
+
 /* ---- Other formats
  * ------------------------------------------------------------------------------------------- */
 
@@ -601,12 +762,13 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mixes),      cmocka_unit_test(test_every_type),
-        cmocka_unit_test(test_copies),     cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_importance), cmocka_unit_test(test_wrong_importance),
-        cmocka_unit_test(test_converted),  cmocka_unit_test(test_tokenizer),
-        cmocka_unit_test(test_no_words),
+        cmocka_unit_test(test_mixes),         cmocka_unit_test(test_every_type),
+        cmocka_unit_test(test_copies),        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_values),
+        cmocka_unit_test(test_importance),    cmocka_unit_test(test_wrong_importance),
+        cmocka_unit_test(test_converted),     cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_no_words),      cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_wrong_measure), cmocka_unit_test(test_measure_experts),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -26,6 +26,7 @@ static const cli_command commands[] = {
     {"lens", cmd_lens, "what each layer would say next"},
     {"quantize", cmd_quantize, "write a model with smaller weights"},
     {"plan", cmd_plan, "what a model of a shape takes, without its weights"},
+    {"imatrix", cmd_imatrix, "measure which weights matter, for quantize"},
     {"info", cmd_info, "what is in a model's file"},
     {"bench", cmd_bench, "measure the speed"},
 };

@@ -28,6 +28,7 @@
 #define TFM_QUANTIZE_H
 
 #include "tfm/base.h"
+#include "tfm/model.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -88,6 +89,38 @@ TFM_API int32_t tfm_quantize(const char *source, const char *target, const char 
 /* The names that tfm_quantize takes, by index from 0; NULL behind the last. Static storage. Any thread. Never fails.
  * Since 0.2. */
 TFM_API const char *tfm_quantize_type(size_t index);
+
+/* ---- Importance matrices ------------------------------------------------------------------------------------------- */
+
+#define TFM_IMATRIX_GGUF 0 /* the newer form of llama.cpp: a GGUF file of sums and counts */
+#define TFM_IMATRIX_DAT 1  /* the older one */
+
+typedef struct tfm_imatrix_options {
+    size_t struct_size;
+    uint32_t context;    /* tokens of a window, 2 or more; 0: 512 */
+    int32_t format;      /* TFM_IMATRIX_* */
+    int32_t add_bos;     /* TFM_DEFAULT: windows begin with the token that begins texts, if the tokenizer adds it; TFM_YES;
+                            TFM_NO */
+    int32_t reserved;    /* 0 */
+    const char *dataset; /* a name for the text, to be noted in the file; NULL: none */
+    tfm_progress_fn progress; /* NULL: none; counts tokens */
+    void *progress_user;
+    const tfm_cancel *cancel; /* NULL: none */
+} tfm_imatrix_options;
+#define TFM_IMATRIX_OPTIONS_INIT { sizeof(tfm_imatrix_options), 0, 0, 0, 0, NULL, NULL, NULL, NULL }
+
+/* Measures an importance matrix and writes it as llama.cpp's llama-imatrix does: for every matrix of a layer the mean
+ * square of what each of its columns is multiplied with, over a text. Its windows lie one behind the other; a last one
+ * that is not full is left out. The names are GGUF's, whatever the model's format. The file appears whole or not at all.
+ *   model           of full precision, best: F16 or F32
+ *   tokens, count   the text's tokens as tfm_tokenize gives them with add_bos TFM_NO
+ *   path            UTF-8
+ *   options         NULL: defaults
+ * Makes a session of its own. Allocates. Any thread. Errors: TFM_E_ARGUMENT (too few tokens for one window; an encoder),
+ * TFM_E_TOKEN, TFM_E_UNSUPPORTED (a family without names in GGUF), TFM_E_IO, TFM_E_MEMORY, TFM_E_BUDGET,
+ * TFM_E_CANCELLED. Since 0.2. */
+TFM_API int32_t tfm_imatrix_measure(tfm_model *model, const tfm_token *tokens, size_t count, const char *path,
+                                    const tfm_imatrix_options *options, tfm_error *error);
 
 #ifdef __cplusplus
 }

@@ -88,17 +88,23 @@ static void activate(const tfm__pass *pass, size_t n) {
     pass->kernels->activate_gated[pass->config->activation](pass->s->gate, pass->s->gate, pass->s->up, n);
 }
 
-static void feed_forward(tfm__pass *pass, const tfm__expert *expert, const float *x, size_t rows, float *y) {
+/* number: of the expert, for who watches them; -1: the shared one. */
+static void feed_forward(tfm__pass *pass, const tfm__expert *expert, uint32_t layer, int64_t number,
+                         const float *x, size_t rows, float *y) {
+    const tfm__expert_watch *watch = &pass->session->expert_watch;
     tfm__scratch *s = pass->s;
     const tfm__job wide[2] = {{&expert->up, s->up}, {&expert->gate, s->gate}};
     const tfm__job down = {&expert->down, y};
     tfm__linear(pass, x, rows, wide, 2);
     activate(pass, rows * expert->up.rows);
+    if (TFM__UNLIKELY(watch->see != NULL))
+        watch->see(watch->user, layer, number, x, s->gate, rows, expert->up.columns, expert->up.rows);
     tfm__linear(pass, s->gate, rows, &down, 1);
 }
 
 /* All tokens of one expert: gathered, run, and put where their places are. */
-static void run_expert(tfm__pass *pass, const tfm__layer *layer, uint32_t expert, const float *input) {
+static void run_expert(tfm__pass *pass, uint32_t index, uint32_t expert, const float *input) {
+    const tfm__layer *layer = &pass->model->layers[index];
     const tfm__config *c = pass->config;
     tfm__scratch *s = pass->s;
     size_t slots = pass->tokens * c->experts.used, n = 0;
@@ -108,7 +114,7 @@ static void run_expert(tfm__pass *pass, const tfm__layer *layer, uint32_t expert
                c->width * sizeof(float));
     }
     if (n == 0) return;
-    feed_forward(pass, &layer->experts[expert], s->gathered, n, s->expert_rows);
+    feed_forward(pass, &layer->experts[expert], index, expert, s->gathered, n, s->expert_rows);
     for (size_t slot = 0, i = 0; slot < slots; slot++)
         if (s->chosen[slot] == expert)
             memcpy(s->expert_out + slot * c->width, s->expert_rows + i++ * c->width,
@@ -130,12 +136,13 @@ static void add_shares(tfm__pass *pass, void *arg, size_t first, size_t count) {
 }
 
 /* The expert that every token goes through is added to what the others gave. */
-static void add_shared(tfm__pass *pass, const tfm__layer *layer, const float *input) {
+static void add_shared(tfm__pass *pass, uint32_t index, const float *input) {
+    const tfm__layer *layer = &pass->model->layers[index];
     const tfm__config *c = pass->config;
     tfm__scratch *s = pass->s;
     const tfm__job gate = {&layer->shared_switch, s->router};
     if (!layer->shared.up.data) return;
-    feed_forward(pass, &layer->shared, input, pass->tokens, s->expert_rows);
+    feed_forward(pass, &layer->shared, index, -1, input, pass->tokens, s->expert_rows);
     if (layer->shared_switch.data) tfm__linear(pass, input, pass->tokens, &gate, 1);
     for (size_t t = 0; t < pass->tokens; t++) {
         float share = layer->shared_switch.data ? 1.0f / (1.0f + tfm__exp(-s->router[t])) : 1.0f;
@@ -147,8 +154,7 @@ static void add_shared(tfm__pass *pass, const tfm__layer *layer, const float *in
 static void show_choice(tfm__pass *pass, uint32_t index) {
     const tfm__experts *x = &pass->config->experts;
     tfm__scratch *s = pass->s;
-    const tfm__sight sight = {
-        TFM_SITE_EXPERTS, index, 0, pass->tokens, x->used, s->share, 0, s->chosen};
+    const tfm__sight sight = {TFM_SITE_EXPERTS, index, 0, pass->tokens, x->used, s->share, 0, s->chosen};
     tfm__show_sight(pass, &sight, TFM_INSPECT_ALL);
     for (size_t i = 0; i < pass->tokens * x->used; i++) {
         if (s->chosen[i] < x->count) continue;
@@ -168,7 +174,7 @@ void tfm__mix_experts(tfm__pass *pass, uint32_t index, const float *input) {
         choose(pass, layer, s->router + t * c->experts.count, s->route_spare, s->chosen + t * c->experts.used,
                s->share + t * c->experts.used);
     if (tfm__seen(pass, TFM_SITE_EXPERTS)) show_choice(pass, index);
-    for (uint32_t e = 0; e < c->experts.count; e++) run_expert(pass, layer, e, input);
+    for (uint32_t e = 0; e < c->experts.count; e++) run_expert(pass, index, e, input);
     tfm__over_rows(pass, pass->tokens, add_shares, NULL);
-    add_shared(pass, layer, input);
+    add_shared(pass, index, input);
 }

@@ -76,6 +76,14 @@ typedef struct tfm__inspection {
     char said[128];
 } tfm__inspection;
 
+/* Sees what each expert of a mixture reads and what its second half reads, [rows, columns] and [rows, inner_columns] of
+ * the tokens that go to it; expert -1: the one that every token goes through. Called on the calling thread. */
+typedef struct tfm__expert_watch {
+    void (*see)(void *user, uint32_t layer, int64_t expert, const float *input, const float *inner, size_t rows,
+                size_t columns, size_t inner_columns);
+    void *user;
+} tfm__expert_watch;
+
 struct tfm_session {
     tfm_model *model;
     uint32_t context, batch;
@@ -93,6 +101,7 @@ struct tfm_session {
     size_t logits_count, logits_capacity;
     tfm__scratch scratch;
     tfm__inspection inspection;
+    tfm__expert_watch expert_watch;
 };
 
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,

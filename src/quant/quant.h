@@ -84,6 +84,10 @@ int32_t tfm__plan_model_values(tfm__plan *plan, tfm_model *model, bool with_toke
  * arena. name: of the file, for messages. */
 int32_t tfm__plan_importance(tfm__plan *plan, tfm__store *store, const char *name);
 
+/* The arguments have been checked (imatrix_make.c). */
+int32_t tfm__imatrix_measure(tfm_model *model, const tfm_token *tokens, size_t count, const char *path,
+                             const tfm_imatrix_options *options, tfm_error *error);
+
 /* ---- The whole (quantize.c)
  * --------------------------------------------------------------------------------- */
 

@@ -502,6 +502,20 @@ class QuantizeResult(Sized):
     ]
 
 
+class ImatrixOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("context", c_uint32),
+        ("format", c_int32),
+        ("add_bos", c_int32),
+        ("reserved", c_int32),
+        ("dataset", c_char_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
 # ---- Functions: name, result, arguments -----------------------------------------------------------------------------
 
 _error = POINTER(Error)
@@ -599,6 +613,8 @@ _SIGNATURES: List[Any] = [
     ("tfm_quantize", c_int32,
      [c_char_p, c_char_p, c_char_p, POINTER(QuantizeOptions), POINTER(QuantizeResult), _error]),
     ("tfm_quantize_type", c_char_p, [c_size_t]),
+    ("tfm_imatrix_measure", c_int32,
+     [c_void_p, _ids, c_size_t, c_char_p, POINTER(ImatrixOptions), _error]),
     ("tfm_score", c_int32,
      [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), c_size_t,
       POINTER(ScoreResult), _error]),

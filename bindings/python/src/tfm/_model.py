@@ -13,6 +13,7 @@ from ._generation import Generation, Token
 from ._handles import Handle, Owner
 from ._library import ModelInfo as RawInfo, ModelOptions, TensorInfo as RawTensor, lib
 from ._pool import Pool
+from ._quantize import measure_imatrix
 from ._sampler import Sampler
 from ._score import Perplexity, Score, perplexity_of
 from ._session import Candidate, Session
@@ -240,6 +241,33 @@ class Model(Owner):
         with self.session() as session:
             return session.score(prompt, continuation, **options)
 
+    def _text_tokens(self, text: Union[Text, Iterable[int]]) -> Iterable[int]:
+        """Of a text, without those that frame it; tokens as they are."""
+        if not isinstance(text, (str, bytes)):
+            return text
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            raise TfmError(E_STATE, "the model's files hold no tokenizer")
+        with tokenizer:
+            return tokenizer.encode(text, add_bos=False, add_eos=False)
+
+    def imatrix(
+        self,
+        text: Union[Text, Iterable[int]],
+        path: Path,
+        *,
+        context: int = 0,
+        format: str = "gguf",
+        add_bos: Optional[bool] = None,
+        dataset: Optional[str] = None,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> None:
+        """Measures an importance matrix on a text, for quantize(..., imatrix=path). format: "gguf" or "dat"
+        (tfm_imatrix_measure)."""
+        tokens = self._text_tokens(text)
+        measure_imatrix(self._pointer, tokens, path, context, format, add_bos, dataset, cancel, progress)
+
     def perplexity(
         self,
         text: Union[Text, Iterable[int]],
@@ -253,15 +281,7 @@ class Model(Owner):
     ) -> Perplexity:
         """The perplexity of a text, or of tokens. windows: "halves", as llama.cpp measures it, or "sliding", every token
         (tfm_perplexity)."""
-        tokens: Iterable[int]
-        if isinstance(text, (str, bytes)):
-            tokenizer = self.tokenizer
-            if tokenizer is None:
-                raise TfmError(E_STATE, "the model's files hold no tokenizer")
-            with tokenizer:
-                tokens = tokenizer.encode(text, add_bos=False, add_eos=False)
-        else:
-            tokens = text
+        tokens = self._text_tokens(text)
         return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cancel, progress)
 
     def generate(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ctypes import byref
-from typing import List, NamedTuple, Optional
+from ctypes import byref, c_void_p
+from typing import Iterable, List, NamedTuple, Optional
 
 from ._callbacks import Cancel, Carrier, Log, Progress
-from ._convert import Path, path_of
-from ._library import QuantizeOptions, QuantizeResult, lib
+from ._convert import Path, choice, ids_of, number_of, path_of
+from ._library import ImatrixOptions, QuantizeOptions, QuantizeResult, lib
 from ._pool import Pool
+
+
+_FORMATS = {"gguf": 0, "dat": 1}
 
 
 class Quantized(NamedTuple):
@@ -75,3 +78,27 @@ def quantize(
     r = QuantizeResult.new()
     carrier.call(lib.tfm_quantize, path_of(source), path_of(target), type.encode(), byref(options), byref(r))
     return Quantized(r.tensors, r.quantized, r.weighted, r.fallbacks, r.parameters, r.source_bytes, r.bytes)
+
+
+def measure_imatrix(
+    model: c_void_p,
+    tokens: Iterable[int],
+    path: Path,
+    context: int,
+    format: str,
+    add_bos: Optional[bool],
+    dataset: Optional[str],
+    cancel: Optional[Cancel],
+    progress: Optional[Progress],
+) -> None:
+    carrier = Carrier()
+    ids = ids_of(tokens)
+    options = ImatrixOptions.new(
+        context=context,
+        format=number_of(_FORMATS, format, "format"),
+        add_bos=choice(add_bos),
+        dataset=dataset.encode() if dataset else None,
+        progress=carrier.progress(progress),
+        cancel=cancel._pointer if cancel else None,
+    )
+    carrier.call(lib.tfm_imatrix_measure, model, ids, len(ids), path_of(path), byref(options))
