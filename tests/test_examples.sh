@@ -120,4 +120,56 @@ END
     fi
 fi
 
+# ---- The building blocks ---------------------------------------------------------------------------------------------
+
+# Positions: the numbers are those of the formula, in both layouts; the picture is complete.
+run 2 positions_usage "$folder/positions" --width 7
+run 1 positions_nowhere "$folder/positions" --svg "$work/nowhere/x.svg"
+run 0 positions "$folder/positions"
+check "a row for each position" test "$(grep -Ec '^ *[0-9]+ ' "$work/positions")" -eq 32
+check "no colours in a pipe" sh -c '! grep -q "$(printf "\033")" "$1"' - "$work/positions"
+run 0 positions_color "$folder/positions" --color
+check "colours when asked for" grep -q "$(printf '\033\\[38;2;')" "$work/positions_color"
+run 0 side "$folder/positions" --values --positions 20 --width 16
+run 0 halves "$folder/positions" --values --positions 20 --width 16 --halves
+run 0 positions_svg "$folder/positions" --svg "$work/positions.svg" --positions 10 --width 12
+if python3 -c 'import math' 2>/dev/null; then
+    check "positions by the formula" python3 - "$work/side" "$work/halves" "$work/positions.svg" <<'END'
+import math, sys, xml.etree.ElementTree as tree
+
+side, halves = ([[float(x) for x in line.split("\t")] for line in open(path)] for path in sys.argv[1:3])
+for p in range(20):
+    for i in range(8):
+        angle = p / 10000 ** (2 * i / 16)
+        assert abs(side[p][2 * i] - math.sin(angle)) < 1e-8 and abs(side[p][2 * i + 1] - math.cos(angle)) < 1e-8
+        assert (halves[p][i], halves[p][8 + i]) == (side[p][2 * i], side[p][2 * i + 1])
+picture = tree.parse(sys.argv[3]).getroot()
+cells = [r for r in picture.iter("{http://www.w3.org/2000/svg}rect") if r.get("width") == "8.2"]
+assert len(cells) == 120 and cells[1].get("fill") == "#d66014", cells[1].attrib  # cos 0
+END
+fi
+
+# One head by hand is what the library has.
+run 2 head_usage "$folder/one_head" "$model"
+run 1 head_missing "$folder/one_head" "$work/nothing" "$text"
+run 1 head_none "$folder/one_head" "$model" 床前明 0 99
+check "which head" grep -q 'head 99' "$work/err"
+for head in "0 0" "1 2" "3 7"; do
+    # shellcheck disable=SC2086
+    run 0 head "$folder/one_head" "$model" 床前明 $head
+    check "the parts of a head" test "$(grep -c '^  token [0-9]  ' "$work/head")" -eq $((6 * $(grep -c '^  token [0-9]:' "$work/head")))
+    check "head $head as the library has it" awk '/differ by at most/ { ok = $8 + 0 < 1e-6 && $12 + 0 < 1e-5 } END { exit !ok }' "$work/head"
+done
+
+# GPT-3's shape adds up to the library's count.
+run 2 plan_usage "$folder/gpt3_plan" a b
+run 1 plan_other "$folder/gpt3_plan" llama-2-7b
+run 1 plan_none "$folder/gpt3_plan" nothing
+run 0 plan "$folder/gpt3_plan"
+check "175 billion" grep -Eq 'parameters +174604259328$' "$work/plan"
+check "counted alike" grep -Eq 'library counts +174604259328$' "$work/plan"
+check "49,152 in the feed-forward" grep -q '49152 x 12288' "$work/plan"
+run 0 plan_gpt2 "$folder/gpt3_plan" gpt2
+check "GPT-2" grep -Eq 'library counts +124439808$' "$work/plan_gpt2"
+
 [ $failures -eq 0 ] && echo "all examples run"
