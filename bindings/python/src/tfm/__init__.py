@@ -18,6 +18,7 @@ from ._inspect import InspectEvent, Inspector
 from ._generation import Generation, Summary, Token
 from ._library import lib as _lib
 from ._model import Model, ModelInfo, TensorInfo
+from ._net import Net, NetData, NetLayer, NetLosses, NetMeasure
 from ._pool import Pool
 from ._quantize import Quantized, quantize, quantize_types
 from ._sampler import Sampler
@@ -55,6 +56,11 @@ __all__ = [
     "Model",
     "ModelInfo",
     "Perplexity",
+    "Net",
+    "NetData",
+    "NetLayer",
+    "NetLosses",
+    "NetMeasure",
     "Pool",
     "Progress",
     "Quantized",

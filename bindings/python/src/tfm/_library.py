@@ -510,9 +510,122 @@ class ImatrixOptions(Sized):
         ("add_bos", c_int32),
         ("reserved", c_int32),
         ("dataset", c_char_p),
+class NetDataOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("features", c_int32),
+        ("normalise", c_int32),
+        ("train_share", c_double),
+        ("seed", c_uint64),
+        ("set", c_int32),
+        ("samples", c_uint32),
+        ("noise", c_double),
+        ("habits", c_double * 4),
+        ("kind", c_int32),
+        ("targets", c_uint32),
+        ("keep_order", c_int32),
+        ("reserved", c_int32),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+    ]
+
+
+class NetDataView(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("rows", c_size_t),
+        ("train_rows", c_size_t),
+        ("columns", c_uint32),
+        ("inputs", c_uint32),
+        ("target_count", c_uint32),
+        ("kind", c_int32),
+        ("points", c_void_p),
+        ("inputs_of", c_void_p),
+        ("targets", c_void_p),
+        ("low", c_void_p),
+        ("high", c_void_p),
+    ]
+
+
+class NetOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("inputs", c_uint32),
+        ("outputs", c_uint32),
+        ("hidden", c_void_p),
+        ("hidden_count", c_uint32),
+        ("activation", c_int32),
+        ("activations", c_void_p),
+        ("output", c_int32),
+        ("rule", c_int32),
+        ("seed", c_uint64),
+        ("zero_start", c_int32),
+        ("reserved", c_int32),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+    ]
+
+
+class NetInfo(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("inputs", c_uint32),
+        ("outputs", c_uint32),
+        ("layers", c_uint32),
+        ("rule", c_int32),
+        ("parameters", c_uint64),
+        ("epochs", c_uint64),
+        ("updates", c_uint64),
+        ("dead", c_uint64),
+    ]
+
+
+class NetLayerView(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("inputs", c_uint32),
+        ("outputs", c_uint32),
+        ("activation", c_int32),
+        ("reserved", c_int32),
+        ("weights", c_void_p),
+        ("biases", c_void_p),
+        ("dead", c_void_p),
+    ]
+
+
+class NetTrainOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("epochs", c_uint64),
+        ("train_losses", c_void_p),
+        ("test_losses", c_void_p),
         ("progress", ProgressFn),
         ("progress_user", c_void_p),
         ("cancel", c_void_p),
+    ]
+
+
+class NetPlaneOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("resolution", c_uint32),
+        ("column_x", c_uint32),
+        ("column_y", c_uint32),
+        ("discretise", c_int32),
+    ]
+
+
+class NetSvgOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("title", c_char_p),
+        ("discretise", c_int32),
+        ("show_test", c_int32),
+        ("train_losses", c_void_p),
+        ("test_losses", c_void_p),
+        ("loss_count", c_size_t),
+        ("column_x", c_uint32),
+        ("column_y", c_uint32),
     ]
 
 
@@ -522,6 +635,7 @@ _error = POINTER(Error)
 _out = POINTER(c_void_p)
 _size_out = POINTER(c_size_t)
 _ids = POINTER(c_int32)
+_doubles = POINTER(c_double)
 
 _SIGNATURES: List[Any] = [
     ("tfm_version", c_char_p, []),
@@ -622,6 +736,30 @@ _SIGNATURES: List[Any] = [
      [c_void_p, _ids, c_size_t, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), _error]),
     ("tfm_perplexity", c_int32,
      [c_void_p, _ids, c_size_t, POINTER(PerplexityOptions), POINTER(PerplexityResult), _error]),
+    ("tfm_net_data_generate", c_int32, [POINTER(NetDataOptions), _out, _error]),
+    ("tfm_net_data_from_rows", c_int32,
+     [_doubles, _doubles, c_size_t, c_size_t, POINTER(NetDataOptions), _out, _error]),
+    ("tfm_net_data_from_csv", c_int32, [c_char_p, c_size_t, c_char_p, POINTER(NetDataOptions), _out, _error]),
+    ("tfm_net_data_load", c_int32, [c_char_p, POINTER(NetDataOptions), _out, _error]),
+    ("tfm_net_data_destroy", None, [c_void_p]),
+    ("tfm_net_data_get", c_int32, [c_void_p, POINTER(NetDataView), _error]),
+    ("tfm_net_data_input_name", c_char_p, [c_void_p, c_uint32]),
+    ("tfm_net_data_inputs", c_int32, [c_void_p, _doubles, c_size_t, _doubles, _error]),
+    ("tfm_net_create", c_int32, [POINTER(NetOptions), _out, _error]),
+    ("tfm_net_destroy", None, [c_void_p]),
+    ("tfm_net_set_f64", c_int32, [c_void_p, c_int32, c_double, _error]),
+    ("tfm_net_set_u64", c_int32, [c_void_p, c_int32, c_uint64, _error]),
+    ("tfm_net_get_f64", c_int32, [c_void_p, c_int32, _doubles, _error]),
+    ("tfm_net_get_u64", c_int32, [c_void_p, c_int32, POINTER(c_uint64), _error]),
+    ("tfm_net_reset", c_int32, [c_void_p, c_uint64, _error]),
+    ("tfm_net_get_info", c_int32, [c_void_p, POINTER(NetInfo), _error]),
+    ("tfm_net_get_layer", c_int32, [c_void_p, c_int32, POINTER(NetLayerView), _error]),
+    ("tfm_net_set_layer", c_int32, [c_void_p, c_int32, _doubles, _doubles, _error]),
+    ("tfm_net_run", c_int32, [c_void_p, c_int32, _doubles, c_size_t, _doubles, _error]),
+    ("tfm_net_train", c_int32, [c_void_p, c_void_p, POINTER(NetTrainOptions), _error]),
+    ("tfm_net_measure", c_int32, [c_void_p, c_void_p, c_int32, _doubles, _doubles, _error]),
+    ("tfm_net_plane", c_int32, [c_void_p, c_void_p, c_int32, POINTER(NetPlaneOptions), _doubles, _error]),
+    ("tfm_net_svg", c_int32, [c_void_p, c_void_p, POINTER(NetSvgOptions), WriteFn, c_void_p, _error]),
 ]
 
 # ---- Loading --------------------------------------------------------------------------------------------------------
