@@ -23,7 +23,8 @@ int args_usage(const char *command, const char *format, ...) {
  * ---------------------------------------------------------------------------------------------------- */
 
 static void print_help(const arg_command *command) {
-    printf("tfm %s %s [OPTION...]\n\n%s\n", command->name, command->operand, command->about);
+    printf("tfm %s %s%s[OPTION...]\n\n%s\n", command->name, command->operand ? command->operand : "",
+           command->operand ? " " : "", command->about);
     for (size_t i = 0; i < command->option_count; i++) {
         const arg_option *option = &command->options[i];
         char left[64];
@@ -157,13 +158,15 @@ int args_parse_words(const arg_command *command, int argc, char **argv, const ch
             if (status != ARGS_GO) return status;
         } else if (*operand && rest) {
             argv[1 + (*rest)++] = argv[i]; /* the operand left a place free */
+        } else if (!command->operand) {
+            return args_usage(command->name, "it takes options alone, not \"%s\"", word);
         } else if (*operand) {
             return args_usage(command->name, "one %s is enough: %s", command->operand, word);
         } else {
             *operand = word;
         }
     }
-    if (!*operand) return args_usage(command->name, "%s is missing", command->operand);
+    if (!*operand && command->operand) return args_usage(command->name, "%s is missing", command->operand);
     return ARGS_GO;
 }
 

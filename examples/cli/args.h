@@ -46,7 +46,7 @@ typedef struct arg_option {
 
 typedef struct arg_command {
     const char *name;    /* "run" */
-    const char *operand; /* "MODEL" */
+    const char *operand; /* "MODEL"; NULL: there is none */
     const char *about;   /* what it does: one or more lines, each ending in a newline */
     const arg_option *options;
     size_t option_count;

@@ -26,6 +26,8 @@ int cmd_attention(int argc, char **argv);
 int cmd_lens(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_perceptron(int argc, char **argv);
+int cmd_playground(int argc, char **argv);
 int cmd_score(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);

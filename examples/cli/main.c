@@ -28,6 +28,8 @@ static const cli_command commands[] = {
     {"plan", cmd_plan, "what a model of a shape takes, without its weights"},
     {"imatrix", cmd_imatrix, "measure which weights matter, for quantize"},
     {"info", cmd_info, "what is in a model's file"},
+    {"perceptron", cmd_perceptron, "a neuron that decides, set and learned"},
+    {"playground", cmd_playground, "small networks, live in the terminal or as a picture"},
     {"bench", cmd_bench, "measure the speed"},
 };
 

@@ -399,7 +399,7 @@ static void put_panel(drawing *d) {
     tfm_net_plane_options plane = {sizeof plane, LARGE_CELLS, d->options->column_x, d->options->column_y,
                                    d->options->discretise};
     tfm__net_plane(d->net, d->data, (int32_t)d->net->layer_count - 1, &plane, d->point, d->inputs, d->cells);
-    put(d, "<g class=\"output\">");
+    put(d, "<g class=\"output\" opacity=\"0.75\">");
     put_map(d, d->cells, LARGE_CELLS, last->outputs, 0, last->activation,
             d->options->discretise ? 1 : d->span, PANEL_X, TOP, PANEL);
     put(d, "</g>\n");
