@@ -335,7 +335,8 @@ static void draw_curve(screen *s, const play *p, const layout *l) {
             dot(s, 2 * l->side_x + x, 4 * top + y, which ? white : grey);
         }
     }
-    put(s, l->side_x, top - 1, l->side, grey, "loss, top %.3g: training grey, test white", most);
+    put(s, l->side_x, top - 1, l->side, grey, "loss, top %.3g%s", most,
+        l->side < 42 ? "" : ": training grey, test white");
 }
 
 /* The chosen neuron's numbers, at the foot of the network. */
@@ -393,12 +394,15 @@ static void draw_head(screen *s, play *p, const play_look *look) {
 }
 
 static void draw_keys(screen *s) {
-    put(s, 0, s->height - 2, s->width, grey,
-        " space run  s step  r reset  d data  g regenerate  1-7 features  n/N noise  p/P training  b/B batch "
-        " q quit");
-    put(s, 0, s->height - 1, s->width, grey,
-        " l/L rate  a activation  k/e/E regular.  +/- layers  </> neurons  tab choose  t test  c discrete  z "
-        "norm  w svg");
+    static const char *const wide[] = {" space run  s step  r reset  d data  g regenerate  1-7 features  n/N "
+                                       "noise  p/P training  b/B batch  q quit",
+                                       " l/L rate  a activation  k/e/E regularise  +/- layers  </> neurons  "
+                                       "tab  t test  c discrete  z norm  w svg"};
+    static const char *const narrow[] = {
+        " spc run s step r reset d data g new 1-7 features n/N noise p/P train b/B batch q",
+        " l/L rate a activ k/e/E regul +/- layers </> neurons tab t test c disc z norm w"};
+    for (int i = 0; i < 2; i++)
+        put(s, 0, s->height - 2 + i, s->width, grey, "%s", s->width > 107 ? wide[i] : narrow[i]);
 }
 
 int screen_draw(screen *s, play *p, const play_look *look) {

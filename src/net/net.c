@@ -126,7 +126,7 @@ void tfm__net_destroy(tfm_net *net) {
 
 void tfm__net_start(tfm_net *net, uint64_t seed) {
     tfm__rng rng;
-    tfm__rng_seed(&rng, seed);
+    tfm__rng_seed(&rng, seed ^ 0x9e3779b9u); /* other numbers than those of data of the same seed */
     for (uint32_t l = 0; l < net->layer_count; l++) {
         tfm__net_layer *layer = &net->layers[l];
         size_t links = (size_t)layer->inputs * layer->outputs;
