@@ -55,6 +55,9 @@ class Library(unittest.TestCase):
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
             "tfm_embed_options": "EmbedOptions", "tfm_imatrix_options": "ImatrixOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
             "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
+            "tfm_net_data_options": "NetDataOptions", "tfm_net_data_view": "NetDataView", "tfm_net_options": "NetOptions",
+            "tfm_net_info": "NetInfo", "tfm_net_layer": "NetLayerView", "tfm_net_train_options": "NetTrainOptions",
+            "tfm_net_plane_options": "NetPlaneOptions", "tfm_net_svg_options": "NetSvgOptions",
         }  # fmt: skip
         lines = []
         for c_name, name in names.items():

@@ -510,6 +510,12 @@ class ImatrixOptions(Sized):
         ("add_bos", c_int32),
         ("reserved", c_int32),
         ("dataset", c_char_p),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
 class NetDataOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
