@@ -23,7 +23,7 @@
 #define PITCH 60.0
 #define PANEL 300.0
 #define PANEL_X 850.0
-#define WIDTH 1200.0
+#define WIDTH 1230.0
 #define CURVE_HEIGHT 110.0
 
 typedef struct drawing {
@@ -130,6 +130,20 @@ static void put_foreign(drawing *d, const char *text) {
         char one[2] = {(unsigned char)text[i] < 0x80 ? text[i] : '?', 0};
         put_escaped(d, one);
     }
+}
+
+/* A label of the room for 14 characters. */
+static void put_label(drawing *d, const char *text) {
+    char cut[64];
+    size_t n = 0, characters = 0;
+    while (text[n] && n < sizeof cut - 4) { /* whole characters of UTF-8 */
+        if (((unsigned char)text[n] & 0xc0) != 0x80 && ++characters > 14) break;
+        cut[n] = text[n];
+        n++;
+    }
+    cut[n] = 0;
+    put_foreign(d, cut);
+    if (text[n]) put(d, "\u2026");
 }
 
 static void begin_text(drawing *d, double x, double y, const char *attributes) {
@@ -288,7 +302,7 @@ static void put_links(drawing *d, uint32_t l, int from_layer) {
 
 static void put_input_label(drawing *d, uint32_t i, double x, double y) {
     begin_text(d, x - 8, y + d->box / 2 + 4, "text-anchor=\"end\" font-size=\"13\"");
-    put_foreign(d, d->data->input_names[i]);
+    put_label(d, d->data->input_names[i]);
     put(d, "</text>");
 }
 
@@ -378,19 +392,19 @@ static void put_axis(drawing *d, uint32_t column, bool vertical) {
         begin_text(d, right, TOP + PANEL, start);
     else
         begin_text(d, PANEL_X, bottom, start);
-    put_number(d, "%.3g", low);
+    put_number(d, "%.5g", low);
     put(d, "</text>");
     if (vertical)
         begin_text(d, right, TOP + 9, start);
     else
         begin_text(d, PANEL_X + PANEL, bottom, end);
-    put_number(d, "%.3g", high);
+    put_number(d, "%.5g", high);
     put(d, "</text>");
     if (vertical)
         begin_text(d, right, TOP + PANEL / 2, start);
     else
         begin_text(d, PANEL_X + PANEL / 2, bottom, middle);
-    put_foreign(d, d->data->column_names[column]);
+    put_label(d, d->data->column_names[column]);
     put(d, "</text>\n");
 }
 
