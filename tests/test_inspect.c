@@ -32,7 +32,7 @@ static int32_t keep(void *user, const tfm_inspect_event *event) {
     for (size_t r = 0; r < event->rows; r++) {
         assert_true(s->count + event->columns <= MOST);
         memcpy(s->values + s->count, event->values + r * event->stride, event->columns * sizeof(float));
-        if (event->experts)
+        if (event->experts && s->count + event->columns <= TFM__COUNT(s->experts))
             memcpy(s->experts + s->count, event->experts + r * event->columns,
                    event->columns * sizeof(int32_t));
         s->count += event->columns;
