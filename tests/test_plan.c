@@ -256,6 +256,10 @@ static void test_refusals(void **state) {
         {"{\"model_type\":\"gpt2\",\"n_layer\":99999999,\"n_embd\":768,\"n_head\":12,\"vocab_size\":10,\"n_"
          "positions\":4}",
          "layers"},
+        {"{\"model_type\":\"mixtral\",\"num_hidden_layers\":4096,\"hidden_size\":1048576,"
+         "\"num_attention_heads\":1024,\"intermediate_size\":16777216,\"vocab_size\":10,"
+         "\"max_position_embeddings\":64,\"num_local_experts\":4096,\"num_experts_per_tok\":2}",
+         "parameters"},
         {"{\"model_type\":", ""},
         {"[]", ""},
         {"hello", ""},

@@ -149,7 +149,7 @@ static void draw(cli_host *host, const lens *l, const int32_t *tokens, FILE *out
     double wide = 74, high = 30, left = 64, top = 96, width = left + wide * (double)l->positions + 24;
     double bottom = top + high * l->layers;
     char title[300], text[3 * DRAW_LABEL];
-    if (width < 420) width = 420;
+    if (width < 560) width = 560;
     snprintf(title, sizeof title, "%s: what each layer would say next", name);
     draw_svg_begin(out, width, bottom + 60, title);
     draw_svg_text(out, 16, 30, 17, "start", 0, INK, title);

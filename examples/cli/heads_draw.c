@@ -173,7 +173,7 @@ static void svg_one(const heads *h, FILE *out, const char *name) {
     double top = 64 + (upright ? font + 8 : names * 0.8), left = names + 16;
     double width = left + side + (upright ? 28 : 28 + names * 0.6), height = top + side + 50;
     char title[300];
-    if (width < 420) width = 420;
+    if (width < 560) width = 560;
     snprintf(title, sizeof title, "%s: attention of layer %d, head %d", name, h->layer0, h->head0);
     draw_svg_begin(out, width, height, title);
     draw_svg_text(out, 16, 30, 17, "start", 0, INK, title);
@@ -195,7 +195,7 @@ static void svg_grid(const heads *h, FILE *out, const char *name) {
     double side = h->heads * h->layers > 200 ? 90 : 150, gap = 16, left = 56, top = 86;
     double width = left + (side + gap) * h->heads + 16, height = top + (side + gap) * h->layers + 40;
     char title[300], text[64];
-    if (width < 420) width = 420;
+    if (width < 560) width = 560;
     snprintf(title, sizeof title, "%s: attention of every head", name);
     draw_svg_begin(out, width, height, title);
     draw_svg_text(out, 16, 30, 17, "start", 0, INK, title);

@@ -96,6 +96,8 @@ static const shape_row rows[] = {
     {.family = "cohere2", .key = "attention_bias", .by_key = BIAS_ATTENTION, .one_norm = true},
 };
 
+#define MOST_PARAMETERS ((uint64_t)1 << 60)
+
 typedef struct counting {
     tfm__binder binder; /* over a model that has only container and description */
     const tfm__config *c;
@@ -103,6 +105,7 @@ typedef struct counting {
     int biases;
     bool listed; /* the files list tensors */
     tfm_shape *shape;
+    bool overflow;
     uint64_t idle; /* parameters of experts that a token does not meet */
 } counting;
 
@@ -158,7 +161,7 @@ static amount listed(counting *n, int role, uint32_t layer, int64_t expert) {
     if (role == TFM__ROLE_FFN_NORM && weight &&
         weight == tfm__bind_find(b, TFM__ROLE_ATTN_NORM, layer, ".weight", false))
         return found; /* one norm for both half-blocks, under either name */
-    if (!weight) { /* names of 2018 */
+    if (!weight) {    /* names of 2018 */
         weight = tfm__bind_find_expert(b, role, layer, expert, ".gamma", false);
         bias = tfm__bind_find_expert(b, role, layer, expert, ".beta", false);
     }
@@ -276,6 +279,10 @@ static uint64_t *part_of(tfm_shape *shape, int role) {
 static void add(counting *n, int role, amount found) {
     const tfm__experts *x = &n->c->experts;
     uint64_t all = found.weight + found.bias;
+    if (!tfm__add_u64(n->shape->parameters, all, &n->shape->parameters) ||
+        n->shape->parameters > MOST_PARAMETERS)
+        n->overflow = true;
+    if (n->overflow) return;
     *part_of(n->shape, role) += all;
     n->shape->vector_parameters += is_norm(role) ? all : found.bias;
     if (x->count && of_experts(role)) n->idle += all / x->count * (x->count - x->used);
@@ -294,6 +301,7 @@ static void count_role(counting *n, int role, uint32_t layer) {
     all = listed(n, role, layer, -1);
     for (uint32_t e = 0; of_experts(role) && e < n->c->experts.count; e++) {
         amount one = listed(n, role, layer, e);
+        if (!one.weight) break; /* none of the others either */
         all.weight += one.weight;
         all.bias += one.bias;
     }
@@ -333,8 +341,7 @@ static void copy_sizes(const tfm__config *c, tfm_shape *shape) {
     shape->window = shape->windowed_layers ? c->window : 0;
 }
 
-/* Roles that fit in 64 bits each are sums of at most layers * roles of them: bounded far below 2^64 by
- * config.c's checks (4096 layers of 2^20 by 2^24 values). */
+/* One role of one layer is below 2^58 by config.c's checks; their sum is watched. */
 static int32_t count(tfm_model *model, tfm_shape *shape, tfm_error *error) {
     const tfm__config *c = &model->config;
     bool hf = model->container.format == TFM__FORMAT_HF;
@@ -358,6 +365,9 @@ static int32_t count(tfm_model *model, tfm_shape *shape, tfm_error *error) {
     for (int role = 0; role < TFM__ROLE_COUNT; role++)
         for (uint32_t layer = 0; layer < (role < TFM__ROLE_ATTN_NORM ? 1 : c->layers); layer++)
             count_role(&n, role, layer);
+    if (n.overflow)
+        return tfm__fail(error, TFM_E_UNSUPPORTED, "a model of more than %llu parameters",
+                         (unsigned long long)MOST_PARAMETERS);
     shape->tied = shape->output_parameters == 0;
     if (c->encoder) shape->output_parameters += rest(&n);
     shape->counted = n.listed;
