@@ -25,6 +25,7 @@
 #include "forward.h"
 
 #include "blocks/blocks.h"
+#include "blocks/tape.h"
 
 /* x + attention(norm(x)), through delta. */
 static void attention_half(tfm__pass *pass, uint32_t index) {
@@ -36,6 +37,7 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     float *input = tfm__block_input(pass, &layer->attn_norm, s->normed); /* [T, D] */
     if (c->order == TFM__ORDER_PARALLEL) tfm__keep_side(pass, &layer->ffn_norm, input); /* before x changes */
     input = tfm__show_input(pass, TFM_SITE_ATTENTION_NORM, index, input);
+    tfm__keep(pass, index, TFM__KEEP_INPUT, input);
 
     const tfm__job qkv[3] = {{&layer->q, s->q}, {&layer->k, s->k}, {&layer->v, s->v}};
     const tfm__job fused = {&layer->qkv, s->fused};
@@ -48,17 +50,21 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     tfm__show_heads(pass, TFM_SITE_QUERY, index, s->q, c->heads, c->head_dim);
     tfm__show_heads(pass, TFM_SITE_KEY, index, s->k, c->kv_heads, c->head_dim);
     tfm__show_heads(pass, TFM_SITE_VALUE, index, s->v, c->kv_heads, c->value_dim);
+    tfm__keep(pass, index, TFM__KEEP_PROJECTED, NULL);
 
     tfm__place_qkv(pass, index); /* rotate q and k; k, v into the pages */
     if (tfm__seen(pass, TFM_SITE_QUERY_ROTATED) || tfm__seen(pass, TFM_SITE_KEY_ROTATED))
         tfm__show_rotated(pass, index);
+    tfm__keep(pass, index, TFM__KEEP_PLACED, NULL);
     tfm__attend(pass, index); /* [T, H e] */
+    tfm__keep(pass, index, TFM__KEEP_ATTENDED, NULL);
     if (tfm__seen(pass, TFM_SITE_ATTENTION)) tfm__show_weights(pass, index);
     tfm__show_heads(pass, TFM_SITE_MIXED, index, s->mixed, c->heads, c->value_dim);
 
     const tfm__job out = {&layer->out, s->delta};
     tfm__linear(pass, s->mixed, tokens, &out, 1); /* [T, D] */
     tfm__show(pass, TFM_SITE_ATTENTION_OUT, index, s->delta, tokens, c->width);
+    tfm__keep(pass, index, TFM__KEEP_ATTN_DELTA, NULL);
 
     tfm__add_to_stream(pass, &layer->attn_post_norm);
     tfm__show(pass, TFM_SITE_MIDDLE, index, s->stream, tokens, c->width);
@@ -75,12 +81,14 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
                        ? s->side
                        : tfm__block_input(pass, &layer->ffn_norm, s->normed); /* [T, D] */
     input = tfm__show_input(pass, TFM_SITE_FEED_NORM, index, input);
+    tfm__keep(pass, index, TFM__KEEP_FEED_INPUT, input);
 
     if (layer->router.data) {
         tfm__mix_experts(pass, index, input); /* [T, D] */
     } else {
         const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
         tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
+        tfm__keep(pass, index, TFM__KEEP_WIDE, NULL);
         float *inner = tfm__activate(pass, layer);                        /* [T, F] */
         tfm__show(pass, TFM_SITE_INNER, index, inner, tokens, c->feed_forward);
 
@@ -88,6 +96,7 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
         tfm__linear(pass, inner, tokens, &down, 1); /* [T, D] */
     }
     tfm__show(pass, TFM_SITE_FEED_OUT, index, s->delta, tokens, c->width);
+    tfm__keep(pass, index, TFM__KEEP_FEED_DELTA, NULL);
 
     tfm__add_to_stream(pass, &layer->ffn_post_norm);
     tfm__show(pass, TFM_SITE_STREAM, index, s->stream, tokens, c->width);

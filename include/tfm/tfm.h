@@ -42,5 +42,6 @@
 #include "tfm/score.h"
 #include "tfm/net.h"
 #include "tfm/quantize.h"
+#include "tfm/train.h"
 
 #endif

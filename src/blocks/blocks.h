@@ -31,6 +31,7 @@ typedef struct tfm__pass {
     size_t stretch_count;
     const uint32_t *stretch_index; /* [tokens] the stretch of each, with stretches */
     const int32_t *types;          /* [tokens] token types; NULL: all 0 */
+    struct tfm__tape *tape;        /* training: keeps what the way back needs (tape.h); NULL otherwise */
 } tfm__pass;
 
 static inline size_t tfm__stretches(const tfm__pass *pass) {

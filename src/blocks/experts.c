@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "base/elementary.h"
-#include "blocks/blocks.h"
+#include "blocks/tape.h"
 
 /* ---- Choosing ---- */
 
@@ -174,6 +174,7 @@ void tfm__mix_experts(tfm__pass *pass, uint32_t index, const float *input) {
         choose(pass, layer, s->router + t * c->experts.count, s->route_spare, s->chosen + t * c->experts.used,
                s->share + t * c->experts.used);
     if (tfm__seen(pass, TFM_SITE_EXPERTS)) show_choice(pass, index);
+    tfm__keep(pass, index, TFM__KEEP_ROUTED, NULL);
     for (uint32_t e = 0; e < c->experts.count; e++) run_expert(pass, index, e, input);
     tfm__over_rows(pass, pass->tokens, add_shares, NULL);
     add_shared(pass, index, input);

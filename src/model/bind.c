@@ -92,11 +92,20 @@ const float *tfm__bind_vector(tfm__binder *b, const tfm__tensor *tensor, uint32_
                                  tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
         return NULL;
     }
+    bool follows = b->model->weights_change && tensor->type == TFM__F32;
+    if (follows && offset == 0.0f) return (const float *)(const void *)tensor->data; /* on a cache line */
     size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
     float *values = tfm__arena_alloc(&b->model->container.arena, bytes);
-    if (!values) {
+    tfm__shifted *shifted =
+        values && follows ? tfm__arena_alloc(&b->model->container.arena, sizeof *shifted) : NULL;
+    if (!values || (follows && !shifted)) {
         b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
         return NULL;
+    }
+    if (follows) {
+        *shifted = (tfm__shifted){b->model->shifted, values, (const float *)(const void *)tensor->data, size,
+                                  offset};
+        b->model->shifted = shifted;
     }
     kernels->to_f32(tensor->data, values, size);
     if (offset != 0.0f)

@@ -93,6 +93,15 @@ typedef struct tfm__embedder {
     const char *problem; /* NULL, or what of the description cannot be done */
 } tfm__embedder;
 
+/* A vector that is used with an offset (Gemma's norms), where the weights change: the model's copy of it. */
+typedef struct tfm__shifted {
+    struct tfm__shifted *next;
+    float *bound;        /* [count] weight + offset */
+    const float *weight; /* [count] */
+    size_t count;
+    float offset;
+} tfm__shifted;
+
 struct tfm_model {
     tfm__heap heap;
     _Atomic int64_t references;
@@ -121,6 +130,9 @@ struct tfm_model {
     uint32_t cache_type; /* TFM__F32 or TFM__F16: the default for sessions */
     uint32_t main_type;  /* of most parameters */
     uint64_t parameters, weight_bytes;
+
+    bool weights_change;   /* the weights are a trainer's, all F32: vectors are bound where they lie */
+    tfm__shifted *shifted; /* and these follow them */
 };
 
 int32_t tfm__model_open(tfm_model *model,
