@@ -16,7 +16,9 @@ static void embed_piece(void *arg, size_t i) {
         const float *d = b->stream + t * c->width;
         tfm__stretch stretch = tfm__stretch_of(pass, t);
         size_t position = stretch.position + (t - stretch.first) + c->position_offset;
-        float *row = rows ? rows + (size_t)pass->ids[t] * (embedding->row_stride / sizeof(float)) : NULL;
+        float *row = rows && pass->ids[t] != c->pad
+                         ? rows + (size_t)pass->ids[t] * (embedding->row_stride / sizeof(float))
+                         : NULL;
         float *place = places ? places + position * (positions->row_stride / sizeof(float)) : NULL;
         for (size_t j = first; j < end && row; j++) row[j] += d[j] * c->embed_scale;
         for (size_t j = first; j < end && place; j++) place[j] += d[j];

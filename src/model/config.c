@@ -142,7 +142,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     config->embed_scale = config->residual_scale = config->logit_scale = 1.0f;
     config->alibi_bias_max = 8.0f;
     config->experts.scale = 1.0f;
-    config->skipped = -1;
+    config->skipped = config->pad = -1;
     config->order = config->qk_norm = config->fused = config->positions = -1; /* as the family has it */
     config->rope[TFM__ROPE_GLOBAL].factor = 1.0;
     config->rope[TFM__ROPE_GLOBAL].truncate = true;
@@ -174,6 +174,7 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (family->fixed_attn_scale != 0.0f) config->attn_scale = family->fixed_attn_scale;
     if (family->scale_embedding) config->embed_scale = sqrtf((float)config->width);
     if (config->positions != TFM__POSITIONS_ROTARY) config->rotary_dim = 0;
+    if (config->rotary_spread == 0) config->rotary_spread = config->rotary_dim;
     if (!family->local_rope) config->rope[TFM__ROPE_LOCAL] = config->rope[TFM__ROPE_GLOBAL];
     if (config->attn_scale == 0.0f && config->head_dim)
         config->attn_scale = 1.0f / sqrtf((float)config->head_dim);

@@ -209,8 +209,9 @@ typedef struct tfm__family {
     bool positions_after_pad; /* learned positions of Hugging Face files begin behind pad_token_id, which has
                                  one for itself and does not count (RoBERTa) */
     uint32_t pad;             /* pad_token_id when the file does not say */
-    bool first_norm_free;     /* layer 0 has no norm before attention */
-    float epsilon;            /* of the norms when the file does not say; 0: the usual */
+    bool pad_learns; /* training: pad_token_id's embedding is like any other; elsewhere it stays as it is */
+    bool first_norm_free;                         /* layer 0 has no norm before attention */
+    float epsilon;                                /* of the norms when the file does not say; 0: the usual */
     uint32_t relative_buckets, relative_distance; /* relative positions when the file does not say; 0: none */
     const tfm__head_row *heads, *gguf_heads;      /* each ends with a row without out */
     uint32_t position_offset; /* learned positions begin at this row in Hugging Face files */
@@ -251,7 +252,9 @@ typedef struct tfm__config {
     bool head_mean;             /* a head for rows takes the mean of the tokens, not the first one */
     float norm_offset;          /* added to norm weights when they are bound */
     uint32_t layers, width, heads, kv_heads, head_dim, value_dim, feed_forward, vocab, context;
-    uint32_t rotary_dim; /* of each head; even */
+    int64_t pad;            /* id of the token whose embedding no text changes in training, or -1 */
+    uint32_t rotary_dim;    /* of each head; even */
+    uint32_t rotary_spread; /* that the frequencies are spread over: rotary_dim, or one less */
     float epsilon;
     float embed_scale;    /* 1: none */
     float residual_scale; /* 1: none; multiplies what a half-block adds */

@@ -335,14 +335,18 @@ static void read_kv_heads(reader *r, tfm__config *config) {
 static void read_rotary_dim(reader *r, tfm__config *config) {
     tfm__json_value parameters = present(r, r->root, "rope_parameters");
     double share = 1.0;
-    config->rotary_dim = config->head_dim;
-    if (read_u32(r, "rotary_dim", false, &config->rotary_dim)) return;
+    config->rotary_dim = config->rotary_spread = config->head_dim;
+    if (read_u32(r, "rotary_dim", false, &config->rotary_dim)) {
+        config->rotary_spread = config->rotary_dim;
+        return;
+    }
     if (!read_f64_of(r, parameters, "partial_rotary_factor", &share))
         read_f64_of(r, r->root, "partial_rotary_factor|rotary_pct|rope_pct", &share);
     if (!(share > 0.0 && share <= 1.0))
         fail_value(r, r->root, "partial_rotary_factor", "must lie between 0 and 1");
     else
-        config->rotary_dim = (uint32_t)(config->head_dim * share);
+        config->rotary_spread = (uint32_t)(config->head_dim * share);
+    config->rotary_dim = config->rotary_spread + config->rotary_spread % 2;
 }
 
 /* The shape of the block, where config.json decides. */
@@ -541,6 +545,9 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     read_f32(&r, "attn_logit_softcapping", &config->attn_soft_cap);
     read_f32(&r, "final_logit_softcapping", &config->final_soft_cap);
     config->norm_offset = config->family->norm_plus_one ? 1.0f : 0.0f;
+    tfm__json_value pad = present(&r, r.root, "pad_token_id"); /* some files have -1 for none */
+    if (!config->family->pad_learns && pad != TFM__JSON_NONE && !tfm__json_i64(r.json, pad, &config->pad))
+        config->pad = -1;
     config->tied = config->family->tied;
     read_bool(&r, "tie_word_embeddings", &config->tied);
     read_bool(&r, "scale_attn_by_inverse_layer_idx", &config->scale_by_layer);

@@ -14,9 +14,11 @@
 
 #define TWO_PI 6.283185307179586
 
-/* base^(-2i/d) for i < pairs. */
+/* base^(-2i/d) for all pairs. d is odd where a share of the head is: the last dimension then has a partner.
+ */
 static void plain(double base, uint32_t dimension, double *out) {
-    for (uint32_t i = 0; i < dimension / 2; i++) out[i] = 1.0 / tfm__pow_real(base, 2.0 * i / dimension);
+    for (uint32_t i = 0; i < (dimension + 1) / 2; i++)
+        out[i] = 1.0 / tfm__pow_real(base, 2.0 * i / dimension);
 }
 
 /* Llama 3.1: long wavelengths are stretched, short ones left, those between blended. */
@@ -50,7 +52,7 @@ static void stretch_yarn(const tfm__rope *rope, uint32_t dimension, double *inve
     low = TFM__MAX(low, 0.0);
     high = TFM__MIN(high, (double)dimension - 1.0);
     if (low == high) high += 0.001;
-    for (uint32_t i = 0; i < dimension / 2; i++) {
+    for (uint32_t i = 0; i < (dimension + 1) / 2; i++) {
         double ramp = ((double)i - low) / (high - low);
         ramp = TFM__MIN(TFM__MAX(ramp, 0.0), 1.0);
         inverse[i] = inverse[i] / rope->factor * ramp + inverse[i] * (1.0 - ramp);
@@ -60,9 +62,9 @@ static void stretch_yarn(const tfm__rope *rope, uint32_t dimension, double *inve
 void tfm__rope_inverse(const tfm__rope *rope, int scaling, uint32_t dimension, double *inverse) {
     plain(rope->base, dimension, inverse);
     if (scaling == TFM__ROPE_LINEAR)
-        for (uint32_t i = 0; i < dimension / 2; i++) inverse[i] /= rope->factor;
+        for (uint32_t i = 0; i < (dimension + 1) / 2; i++) inverse[i] /= rope->factor;
     else if (scaling == TFM__ROPE_LLAMA3)
-        stretch_llama3(rope, dimension / 2, inverse);
+        stretch_llama3(rope, (dimension + 1) / 2, inverse);
     else if (scaling == TFM__ROPE_YARN)
         stretch_yarn(rope, dimension, inverse);
 }
@@ -124,7 +126,7 @@ static int32_t frequencies_of(tfm_model *model, int kind, double *work, tfm_erro
     }
     if (rope->short_factors) shorter = rope->short_factors;
     if (rope->long_factors) longer = rope->long_factors;
-    tfm__rope_inverse(rope, rope->scaling, c->rotary_dim, work);
+    tfm__rope_inverse(rope, rope->scaling, c->rotary_spread, work);
     if (!common) common = shorter;
     for (uint32_t i = 0; i < pairs; i++) {
         inverse[i] = (float)(common ? work[i] / (double)common[i] : work[i]);
@@ -160,7 +162,7 @@ void tfm__rope_table(const tfm_model *model, int kind, uint32_t first, size_t co
                      float *sine) {
     const tfm__rope *rope = &model->config.rope[kind];
     const tfm__frequencies *frequencies = &model->frequencies[kind];
-    uint32_t dimension = model->config.rotary_dim, pairs = dimension / 2;
+    uint32_t dimension = model->config.rotary_spread, pairs = model->config.rotary_dim / 2;
     double work[TFM__MAX_HEAD_DIM / 2];
     for (size_t t = 0; t < count; t++) {
         uint32_t position = first + (uint32_t)t;
