@@ -6,7 +6,7 @@
  *     #include <stdio.h>
  *
  *     int main(int argc, char **argv) {
- *         static const char text[] = "床前看月光，疑是地上霜。";
+ *         static const char text[] = "the cat and the hat";
  *         tfm_token tokens[64];
  *         size_t count = 0;
  *         tfm_error error = TFM_ERROR_INIT;
