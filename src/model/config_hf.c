@@ -531,7 +531,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     config->context = 2048;
     read_u32(&r, "max_position_embeddings|n_positions|max_seq_len|seq_length", false, &config->context);
     config->head_dim = config->heads ? config->width / config->heads : 0;
-    if (!read_u32(&r, "head_dim", false, &config->head_dim) && config->heads &&
+    if (!read_u32(&r, "head_dim|d_kv", false, &config->head_dim) && config->heads &&
         config->width % config->heads && !r.status)
         r.status = tfm__fail_at(error, TFM_E_FORMAT, r.file, NULL, TFM__NO_OFFSET,
                                 "%u heads do not divide a width of %u, and there is no head_dim",

@@ -37,12 +37,13 @@ class InspectEvent:
     """Values at one site. The arrays are the library's own memory, valid inside the function only: copy what is to be
     kept.
 
-    site, layer; head: None where the values are of all heads; position: in the session, of the first row's token;
+    site, layer; head: None where the values are of all heads; row: 0 in a session; position: of the first row's
+    token;
     values: [rows, columns], to be written to if the inspector writes; experts: [rows, columns] numbers of the chosen
     experts at the site "experts", otherwise None.
     """
 
-    __slots__ = ("site", "layer", "head", "position", "values", "experts")
+    __slots__ = ("site", "layer", "head", "row", "position", "values", "experts")
 
     def __init__(self, raw: Any, write: bool) -> None:
         numpy = _numpy()
@@ -50,6 +51,7 @@ class InspectEvent:
         self.site: str = _NAMES.get(raw.site, str(raw.site))
         self.layer: int = raw.layer
         self.head: Optional[int] = None if raw.head == _ALL else raw.head
+        self.row: int = raw.row
         self.position: int = raw.position
         memory = (c_float * ((rows - 1) * stride + columns)).from_address(raw.values)
         self.values = numpy.ndarray((rows, columns), numpy.float32, memory, strides=(4 * stride, 4))
