@@ -1,6 +1,9 @@
 /* test_oom.c - memory refused at the first, second, ... request, once and from then on: the status is
  * TFM_E_MEMORY, outputs are empty, objects stay usable and give the same results once there is memory again,
  * and every byte comes back. */
+#define _XOPEN_SOURCE 700 /* mkstemp */
+#include <unistd.h>
+
 #include "tiny_model.h"
 
 typedef struct trial {
@@ -275,12 +278,84 @@ static void test_tokenizers(void **state) {
     sweep(&(tiny_spec){.layers = 1}, use_tokenizer);
 }
 
+/* ---- Scoring, measuring, quantising -------------------------------------------------------------------- */
+
+static double score_reference;
+
+static void use_scores(trial *t) {
+    size_t fail_at = t->memory.fail_at;
+    t->memory.fail_at = 0;
+    tfm_model *model = load(t);
+    t->memory.calls = 0;
+    t->memory.fail_at = fail_at;
+    tfm_session *session = NULL;
+    tfm_score_result result = TFM_SCORE_RESULT_INIT;
+    tfm_perplexity_options windows = TFM_PERPLEXITY_OPTIONS_INIT;
+    tfm_perplexity_result perplexity = TFM_PERPLEXITY_RESULT_INIT;
+    tfm_imatrix_options measuring = TFM_IMATRIX_OPTIONS_INIT;
+    tfm_token ids[24];
+    char path[] = "/tmp/tfm-oom-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    tiny_ids(ids, 24, 3);
+    while (lacked(t, tfm_session_create(model, NULL, &session, &t->error))) assert_null(session);
+    while (lacked(t, tfm_score(session, "ab", 2, "c the x", 7, NULL, NULL, 0, &result, &t->error))) {
+        assert_int_equal(result.count, 0);
+        assert_int_equal(tfm_session_position(session), 0);
+    }
+    if (!fail_at) score_reference = result.log_probability;
+    assert_true(result.log_probability == score_reference);
+    tfm_session_destroy(session);
+    windows.context = measuring.context = 8;
+    while (lacked(t, tfm_perplexity(model, ids, 24, &windows, &perplexity, &t->error)))
+        assert_int_equal(perplexity.tokens, 0);
+    assert_true(perplexity.tokens > 0);
+    while (lacked(t, tfm_imatrix_measure(model, ids, 24, path, &measuring, &t->error))) {
+    }
+    remove(path);
+    tfm_model_release(model);
+}
+
+/* t->file lies in a file of the same name. */
+static void use_quantize(trial *t) {
+    char source[] = "/tmp/tfm-oom-XXXXXX", target[64];
+    tfm_quantize_options options = TFM_QUANTIZE_OPTIONS_INIT;
+    tfm_quantize_result result = TFM_QUANTIZE_RESULT_INIT;
+    int descriptor = mkstemp(source);
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, t->file.data, t->file.size), (ssize_t)t->file.size);
+    close(descriptor);
+    snprintf(target, sizeof target, "%s.gguf", source);
+    options.allocator = &t->allocator;
+    while (lacked(t, tfm_quantize(source, target, "Q4_K_M", &options, &result, &t->error))) {
+        assert_int_equal(result.tensors, 0);
+        assert_int_equal(access(target, F_OK), -1);
+        assert_int_equal(t->memory.out, 0);
+    }
+    assert_int_equal(access(target, F_OK), 0);
+    remove(source);
+    remove(target);
+}
+
+static void test_quantising(void **state) {
+    (void)state;
+    tiny_file file = tiny_make(NULL);
+    trial calm = {.error = TFM_ERROR_INIT, .file = file};
+    calm.allocator = tiny_allocator(&calm.memory);
+    use_scores(&calm);
+    free(file.data);
+    sweep(NULL, use_scores);
+    sweep(&(tiny_spec){.layers = 1}, use_quantize);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_generation),
         cmocka_unit_test(test_tokenizers),
+        cmocka_unit_test(test_quantising),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

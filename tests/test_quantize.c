@@ -636,8 +636,7 @@ static void test_measure_experts(void **state) {
     assert_int_equal(tfm_imatrix_measure(model, ids, 48, at("moe.gguf"), &options, NULL), TFM_OK);
     tfm_model_release(model);
     open_file(&matrix, "moe.gguf");
-    const tfm__tensor *counts =
-        tfm__container_tensor(&matrix.container, "blk.0.ffn_down_exps.weight.counts");
+    const tfm__tensor *counts = tfm__container_tensor(&matrix.container, "blk.0.ffn_down_exps.weight.counts");
     assert_non_null(counts);
     for (size_t e = 0; e < counts->shape[0]; e++) rows += value_of(&matrix, counts->name, e);
     assert_true(rows >= 48.0f && fmodf(rows, 48.0f) == 0.0f);
@@ -738,6 +737,42 @@ static void test_tokenizer(void **state) {
     }
 }
 
+/* llama2.c's files are in GGUF's order already: the logits have the same bits. */
+static void test_llama2c(void **state) {
+    static const char text[] = "Once upon a  time, a na\xc3\xafve \xe5\xba\x8a\n";
+    (void)state;
+    char path[400];
+    struct stat info;
+    tfm_token ids[2][64];
+    size_t count[2];
+    float *rows[2];
+    size_t vocab = 0;
+    snprintf(path, sizeof path, "%s/data/models/llama2c-stories260K/stories260K.bin", TFM_SHARED);
+    if (stat(path, &info)) skip();
+    assert_int_equal(tfm_quantize(path, at("stories.gguf"), "F32", NULL, NULL, NULL), TFM_OK);
+    for (int i = 0; i < 2; i++) {
+        tfm_model *model = NULL;
+        tfm_session *session = NULL;
+        const float *logits;
+        assert_int_equal(tfm_model_load(i ? at("stories.gguf") : path, NULL, &model, NULL), TFM_OK);
+        assert_int_equal(
+            tfm_tokenize(tfm_tokenizer_of(model), text, sizeof text - 1, NULL, ids[i], 64, &count[i], NULL),
+            TFM_OK);
+        assert_int_equal(tfm_session_create(model, NULL, &session, NULL), TFM_OK);
+        assert_int_equal(tfm_forward(session, ids[i], count[i], NULL, NULL), TFM_OK);
+        assert_int_equal(tfm_logits(session, 0, &logits, &vocab, NULL), TFM_OK);
+        rows[i] = malloc(vocab * sizeof(float));
+        memcpy(rows[i], logits, vocab * sizeof(float));
+        tfm_session_destroy(session);
+        tfm_model_release(model);
+    }
+    assert_int_equal(count[0], count[1]);
+    assert_memory_equal(ids[0], ids[1], count[0] * sizeof *ids[0]);
+    assert_memory_equal(rows[0], rows[1], vocab * sizeof(float));
+    free(rows[0]);
+    free(rows[1]);
+}
+
 static void test_no_words(void **state) {
     tfm_error error = TFM_ERROR_INIT;
     (void)state;
@@ -762,13 +797,14 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mixes),         cmocka_unit_test(test_every_type),
-        cmocka_unit_test(test_copies),        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_values),
-        cmocka_unit_test(test_importance),    cmocka_unit_test(test_wrong_importance),
-        cmocka_unit_test(test_converted),     cmocka_unit_test(test_tokenizer),
-        cmocka_unit_test(test_no_words),      cmocka_unit_test(test_measure),
-        cmocka_unit_test(test_wrong_measure), cmocka_unit_test(test_measure_experts),
+        cmocka_unit_test(test_mixes),           cmocka_unit_test(test_every_type),
+        cmocka_unit_test(test_copies),          cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_importance),      cmocka_unit_test(test_wrong_importance),
+        cmocka_unit_test(test_converted),       cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_no_words),        cmocka_unit_test(test_llama2c),
+        cmocka_unit_test(test_measure),         cmocka_unit_test(test_wrong_measure),
+        cmocka_unit_test(test_measure_experts),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

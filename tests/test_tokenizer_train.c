@@ -430,7 +430,7 @@ static void test_loaded(void **state) {
         {"bl-gpt2.json", true, true, false, false},       {"bl-qwen2.json", true, true, false, false},
         {"bl-o200k.json", true, true, false, false},      {"ranks.tiktoken", true, true, true, false},
         {"bl-deepseek.json", false, false, false, false}, {"spm-llama.model", true, true, false, true},
-        {"spm-rules.model", false, false, false, true},   {"tokenizer.bin", false, false, false, false},
+        {"spm-rules.model", false, false, false, true},   {"tokenizer.bin", false, true, false, false},
         {"marks-split.json", false, false, false, false},
     };
     bytes text = read_fixture("training.txt");

@@ -260,8 +260,40 @@ static float score_of(uint32_t order) {
     return score;
 }
 
+/* llama2.c's tokenizer.bin is SentencePiece's vocabulary with spaces for the marks, and run.c merges as
+ * SentencePiece does. */
+static int32_t run_c_form(const tfm_tokenizer *t, tfm__saved *form) {
+    int32_t rc = take_frame(t, form);
+    tfm__buffer name;
+    form->rules = (tfm__spm_rules){.dummy_prefix = t->step_count > 0, .escape = true};
+    form->byte_fallback = true;
+    form->unknown = t->unknown;
+    form->padding = t->padding;
+    tfm__buffer_init(&name, form->heap);
+    for (int32_t id = 0; id < t->vocab_size && rc == TFM_OK; id++) {
+        bool special = t->kind[id] == TFM_TOKEN_CONTROL || t->kind[id] == TFM_TOKEN_UNKNOWN;
+        tfm__slice slice = special ? t->text[id] : t->key[id];
+        const uint8_t *bytes = tfm__slice_at(t, slice);
+        bool normal = t->kind[id] == TFM_TOKEN_NORMAL, ok = true;
+        if (normal && slice.length > 1 && t->order[id] == UINT32_MAX) {
+            rc = cannot(form, "tokens that merging never makes");
+            break;
+        }
+        name.size = 0;
+        for (uint32_t i = 0; i < slice.length && ok; i++)
+            ok = bytes[i] == ' ' ? tfm__buffer_append(&name, TFM__MARK, TFM__MARK_BYTES)
+                                 : tfm__buffer_append(&name, bytes + i, 1);
+        rc = ok ? tfm__saved_token_add(form, name.data, name.size, t->kind[id],
+                                       t->order[id] == UINT32_MAX ? 0.0f : score_of(t->order[id]))
+                : refused(form, slice.length);
+    }
+    tfm__buffer_free(&name);
+    return rc;
+}
+
 static int32_t spm_form(const tfm_tokenizer *t, int32_t format, tfm__saved *form) {
     int32_t rc = TFM_OK;
+    if (t->run_c_characters && format == TFM_SAVE_GGUF) return run_c_form(t, form);
     if (t->order_kind != TFM__MERGE_SCORES || t->step_count != 1 || t->steps[0].kind != TFM__NORMAL_SPM)
         return cannot(form, "only byte-level BPE and SentencePiece's BPE can be saved");
     if ((t->spm.keep_invalid && format != TFM_SAVE_GGUF) || !t->spm.escape || t->unknown < 0)
