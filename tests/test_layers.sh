@@ -13,7 +13,7 @@ check() { # in the current folder
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-mkdir -p src/base src/formats src/kernels src/tokenizer src/model src/api
+mkdir -p src/base src/formats src/kernels src/tokenizer src/model src/quant src/api
 
 # expect PASS|FAIL FILE INCLUDE
 expect() {
@@ -43,6 +43,10 @@ expect FAIL model/a.c '  "../api/api.h"'
 expect FAIL model/a.c '"unheard/of.h"'
 expect FAIL forward.c '"generate.h"'
 expect FAIL forward.c '"sampler/sampler.h"'
+expect PASS quant/a.c '"forward.h"'
+expect PASS api/a.c '"quant/quant.h"'
+expect FAIL model/a.c '"quant/quant.h"'
+expect FAIL quant/a.c '"score.h"'
 expect FAIL stray.c '"base/base.h"'
 
 cd "$root"

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_REMARKS 3
+
 typedef struct quantize_options {
     arg_u64 threads;
     const char *imatrix;
@@ -14,14 +16,25 @@ typedef struct quantize_options {
     int pure;
     int requantize;
     int no_tokenizer;
+    int verbose;
     int json;
 } quantize_options;
 
+/* What the library remarks on: a model of many layers says the same of each. */
+typedef struct remarks {
+    cli_host *host;
+    int all;
+    unsigned count;
+} remarks;
+
 static void on_log(void *user, int32_t level, const char *text) {
-    cli_host *host = user;
+    remarks *r = user;
     if (level < TFM_LOG_WARNING) return;
-    cli_progress_clear(&host->progress);
-    fprintf(stderr, "tfm %s: %s\n", host->command, text);
+    cli_progress_clear(&r->host->progress);
+    if (r->all || ++r->count <= MOST_REMARKS)
+        fprintf(stderr, "tfm %s: %s\n", r->host->command, text);
+    else if (r->count == MOST_REMARKS + 1)
+        fprintf(stderr, "tfm %s: and so on (--verbose: all)\n", r->host->command);
 }
 
 static void print(const quantize_options *options, const char *type, const tfm_quantize_result *r) {
@@ -48,6 +61,7 @@ static int work(cli_host *host, const char *source, const char *target, const ch
     tfm_pool_options pool = TFM_POOL_OPTIONS_INIT;
     tfm_quantize_options how = TFM_QUANTIZE_OPTIONS_INIT;
     tfm_quantize_result result = TFM_QUANTIZE_RESULT_INIT;
+    remarks said = {host, options->verbose, 0};
     pool.threads = (uint32_t)options->threads.value;
     if (tfm_pool_create(&pool, &host->pool, &host->error)) return cli_fail(host);
     how.imatrix = options->imatrix;
@@ -61,7 +75,7 @@ static int work(cli_host *host, const char *source, const char *target, const ch
     how.progress_user = &host->progress;
     how.cancel = host->cancel;
     how.log = on_log;
-    how.log_user = host;
+    how.log_user = &said;
     cli_progress_label(&host->progress, "quantizing");
     if (tfm_quantize(source, target, type, &how, &result, &host->error)) return cli_fail(host);
     cli_progress_clear(&host->progress);
@@ -104,6 +118,7 @@ int cmd_quantize(int argc, char **argv) {
          NULL},
         {0, "no-tokenizer", ARG_FLAG, &o.no_tokenizer, NULL,
          "leave the tokenizer out (other formats than GGUF)", 0, 0, NULL},
+        {'v', "verbose", ARG_FLAG, &o.verbose, NULL, "name every tensor that gets another type", 0, 0, NULL},
         {'t', "threads", ARG_U64, &o.threads, "N", "threads (0 to 256; default 0: one per processor)", 0, 256,
          NULL},
         {0, "json", ARG_FLAG, &o.json, NULL, "the figures as one object of JSON", 0, 0, NULL},
