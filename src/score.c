@@ -233,6 +233,134 @@ int32_t tfm__score_text(tfm_session *session, const char *prompt, size_t prompt_
     return status;
 }
 
+/* ---- Phrases, however they are cut -----------------------------------------------------------------------
+ */
+
+#define ENOUGH 1e-6 /* what is left to explore, as a share of all */
+#define DEFAULT_PASSES 64
+#define MOST_WAYS 65536
+
+/* A way into the phrase: the token that it took last, behind the way that it came. */
+typedef struct way {
+    uint32_t before; /* index of that way; the first is the beginning, its own */
+    tfm_token token;
+    size_t done; /* bytes of the phrase behind the session's text */
+    double mass; /* probability of the tokens so far */
+    bool open;   /* not followed yet */
+} way;
+
+typedef struct search {
+    tfm_session *session;
+    const char *phrase;
+    size_t length, start; /* start: the session's position */
+    tfm__buffer ways, path;
+    tfm_phrase_result *result;
+    tfm_error *error;
+} search;
+
+static way *way_at(const search *s, size_t index) { return (way *)(void *)s->ways.data + index; }
+static size_t way_count(const search *s) { return s->ways.size / sizeof(way); }
+
+/* The open way with the most probability, or SIZE_MAX; *left is what all of them have. */
+static size_t likeliest(const search *s, double *left) {
+    size_t best = SIZE_MAX;
+    *left = 0.0;
+    for (size_t i = 0; i < way_count(s); i++) {
+        const way *w = way_at(s, i);
+        if (!w->open) continue;
+        *left += w->mass;
+        if (best == SIZE_MAX || w->mass > way_at(s, best)->mass) best = i;
+    }
+    return best;
+}
+
+/* Makes the session hold its text and the tokens of a way, with the logits behind them. */
+static int32_t go_to(search *s, size_t index, tfm__watch *watch) {
+    size_t count = 0;
+    for (size_t i = index; i; i = way_at(s, i)->before) count++;
+    s->path.size = 0;
+    if (!tfm__buffer_reserve(&s->path, count * sizeof(tfm_token)))
+        return tfm__fail_memory(s->error, s->path.heap, count * sizeof(tfm_token));
+    s->path.size = count * sizeof(tfm_token);
+    tfm_token *tokens = (tfm_token *)(void *)s->path.data;
+    for (size_t i = index, at = count; i; i = way_at(s, i)->before) tokens[--at] = way_at(s, i)->token;
+    s->session->position = s->start;
+    s->session->logits_count = 0;
+    if (count == 0) return read_before(s->session, NULL, 0, watch, s->error);
+    int32_t status = tfm__check_tokens(s->session, tokens, count, s->error);
+    return status ? status : tfm__forward(s->session, tokens, count, TFM_LOGITS_LAST, watch, s->error);
+}
+
+/* Looks at every token behind a way: those that end the phrase are counted, those inside it are new ways. */
+static int32_t follow(search *s, size_t index) {
+    const tfm_model *model = s->session->model;
+    way from = *way_at(s, index);
+    const char *rest = s->phrase + from.done;
+    size_t left = s->length - from.done, vocab = model->config.vocab;
+    const float *logits;
+    float largest;
+    double sum;
+    int32_t status = tfm__last_logits(s->session, &logits, s->error);
+    if (!status) status = tfm__softmax_of(&model->kernels, logits, vocab, &largest, &sum, s->error);
+    if (status) return status;
+    vocab = TFM__MIN(vocab, (size_t)tfm__tokenizer_vocab_size(model->tokenizer));
+    way_at(s, index)->open = false;
+    for (size_t v = 0; v < vocab; v++) {
+        const char *bytes;
+        size_t size;
+        int32_t kind = tfm_token_kind(model->tokenizer, (tfm_token)v);
+        if (kind == TFM_TOKEN_CONTROL || kind == TFM_TOKEN_UNKNOWN || kind == TFM_TOKEN_UNUSED || kind == 0 ||
+            tfm_token_bytes(model->tokenizer, (tfm_token)v, &bytes, &size, NULL) || size == 0 ||
+            memcmp(bytes, rest, TFM__MIN(size, left)) != 0)
+            continue;
+        double mass = from.mass * tfm__probability(logits[v], largest, sum);
+        if (size >= left) {
+            s->result->probability += mass;
+            continue;
+        }
+        way next = {(uint32_t)index, (tfm_token)v, from.done + size, mass, true};
+        if (way_count(s) < MOST_WAYS && !tfm__buffer_append(&s->ways, &next, sizeof next))
+            return tfm__fail_memory(s->error, s->ways.heap, sizeof next);
+    }
+    return TFM_OK;
+}
+
+int32_t tfm__score_phrase(tfm_session *session, const char *phrase, size_t length,
+                          const tfm_phrase_options *options, tfm_phrase_result *result, tfm_error *error) {
+    search s = {.session = session,
+                .phrase = phrase,
+                .length = length,
+                .start = session->position,
+                .result = result,
+                .error = error};
+    tfm__watch watch = {
+        .progress = options->progress, .progress_user = options->progress_user, .cancel = options->cancel};
+    tfm__watch silent = {.cancel = options->cancel};
+    uint32_t passes = options->passes ? options->passes : DEFAULT_PASSES;
+    const way beginning = {.mass = 1.0, .open = true};
+    int32_t status = TFM_OK;
+    tfm__buffer_init(&s.ways, &session->model->heap);
+    tfm__buffer_init(&s.path, &session->model->heap);
+    if (!tfm__buffer_append(&s.ways, &beginning, sizeof beginning))
+        status = tfm__fail_memory(error, &session->model->heap, sizeof beginning);
+    while (!status && result->passes < passes) {
+        size_t index = likeliest(&s, &result->unexplored);
+        if (index == SIZE_MAX || result->unexplored < ENOUGH * (result->unexplored + result->probability))
+            break;
+        status = tfm__watch_poll(&watch, result->passes, passes, error);
+        if (!status) status = go_to(&s, index, &silent);
+        if (!status) status = follow(&s, index);
+        result->passes++;
+    }
+    (void)likeliest(&s, &result->unexplored);
+    session->position = s.start;
+    session->logits_count = 0;
+    tfm__buffer_free(&s.ways);
+    tfm__buffer_free(&s.path);
+    if (!status) (void)tfm__watch_poll(&watch, passes, passes, NULL);
+    return status;
+}
+
 /* ---- Perplexity -----------------------------------------------------------------------------------------
  */
 

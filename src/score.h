@@ -14,6 +14,9 @@ int32_t tfm__score_text(tfm_session *session, const char *prompt, size_t prompt_
                         const char *continuation, size_t length, const tfm_score_options *options,
                         tfm_token_score *tokens, size_t capacity, tfm_score_result *result, tfm_error *error);
 
+int32_t tfm__score_phrase(tfm_session *session, const char *phrase, size_t length,
+                          const tfm_phrase_options *options, tfm_phrase_result *result, tfm_error *error);
+
 int32_t tfm__perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
                         const tfm_perplexity_options *options, tfm_perplexity_result *result,
                         tfm_error *error);

@@ -405,6 +405,7 @@ assert abs(sum(t["log_probability"] for t in s["tokens"]) - s["log_probability"]
 assert abs(math.exp(s["log_probability"]) - s["probability"]) < 1e-12
 assert "".join(t["text"] for t in s["tokens"]) == "疑是地上霜"
 assert all(t["rank"] == 0 for t in s["tokens"])
+assert s["phrase"]["probability"] >= s["probability"] * (1 - 1e-6) and s["phrase"]["unexplored"] < 1e-3, s["phrase"]
 assert s["corpus"] == {"prompt": 2, "phrase": 1}' "$work/score"
 expect 0 top "$model" -p 床前明月光， -k 1 --json
 python "score: the first token as in top" '

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import pickle
 import signal
@@ -51,7 +52,7 @@ class Library(unittest.TestCase):
             "tfm_special_token": "SpecialToken", "tfm_inspect_options": "InspectOptions",
             "tfm_inspect_event": "RawInspectEvent", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
-            "tfm_token_score": "TokenScore", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
+            "tfm_token_score": "TokenScore", "tfm_phrase_options": "PhraseOptions", "tfm_phrase_result": "PhraseResult", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
             "tfm_embed_options": "EmbedOptions", "tfm_imatrix_options": "ImatrixOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
             "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
@@ -484,6 +485,12 @@ class Generating(Small):
             first = session.score("床前明月光，", "疑是")
             second = session.score("", "地上霜")
             self.assertAlmostEqual(first.log_probability + second.log_probability, score.log_probability)
+            session.rewind(score.prompt_tokens)
+            phrase = session.phrase("疑是地上霜")
+            self.assertGreaterEqual(phrase.probability, math.exp(score.log_probability) * (1 - 1e-6))
+            self.assertLess(phrase.probability + phrase.unexplored, 1 + 1e-6)
+            self.assertEqual(session.position, score.prompt_tokens)
+            self.assertRaises(tfm.TfmError, session.phrase, "")
             self.assertRaises(tfm.TfmError, session.score, "", "")
             self.assertRaises(ValueError, session.score, "", "月", border="cut")
 

@@ -106,7 +106,11 @@ static size_t check_mix(FILE *file, tfm__plan *plan, const tfm__gguf_tensor *sha
     int weighted;
     assert_int_equal(fscanf(file, "%31s %d", name, &weighted), 2);
     plan->count = 0;
-    for (size_t i = count; i-- > 0;) tfm__plan_add(plan)->out = shapes[i]; /* types F32 */
+    for (size_t i = count; i-- > 0;) { /* types F32 */
+        tfm__planned *planned;
+        assert_int_equal(tfm__plan_add(plan, &planned), TFM_OK);
+        planned->out = shapes[i];
+    }
     assert_int_equal(tfm__mix_apply(tfm__mix_find(name), plan, &options, weighted != 0, &result), TFM_OK);
     for (size_t i = 0; i < count; i++) {
         unsigned type;

@@ -187,6 +187,67 @@ static void test_wrong_text(void **state) {
     tiny_close(&without);
 }
 
+/* The sum over all ways to spell a phrase, by trying every token at every place. */
+static double all_ways(const tiny *t, const tfm_token *before, size_t count, const char *phrase,
+                       size_t length) {
+    tfm_session *session = tiny_session(t);
+    tfm_token ids[64];
+    const float *logits;
+    double sum = 0.0;
+    float row[V];
+    memcpy(ids, before, count * sizeof *ids);
+    tiny_feed(session, ids, count);
+    assert_int_equal(tfm_logits(session, 0, &logits, NULL, NULL), TFM_OK);
+    memcpy(row, logits, sizeof row);
+    tfm_session_destroy(session);
+    for (tfm_token v = 0; v < V; v++) {
+        const char *bytes;
+        size_t size;
+        int32_t kind = tfm_token_kind(tfm_tokenizer_of(t->model), v);
+        if (kind == TFM_TOKEN_CONTROL || kind == TFM_TOKEN_UNKNOWN) continue;
+        assert_int_equal(tfm_token_bytes(tfm_tokenizer_of(t->model), v, &bytes, &size, NULL), TFM_OK);
+        if (size == 0 || memcmp(bytes, phrase, size < length ? size : length) != 0) continue;
+        ids[count] = v;
+        sum += exp(log_softmax(row, V, v)) *
+               (size >= length ? 1.0 : all_ways(t, ids, count + 1, phrase + size, length - size));
+    }
+    return sum;
+}
+
+static void test_phrase(void **state) {
+    static const char *const phrases[] = {"abc", "the", " the", "in th", "x\xc3\xa9y", "q"};
+    (void)state;
+    tiny t = tiny_open(NULL, NULL);
+    tfm_session *session = tiny_session(&t);
+    tfm_token ids[8];
+    size_t count = tokens_of(&t, "in", ids, 8);
+    tiny_feed(session, ids, count);
+    for (size_t i = 0; i < TFM__COUNT(phrases); i++) {
+        tfm_phrase_result result = TFM_PHRASE_RESULT_INIT, short_one = TFM_PHRASE_RESULT_INIT;
+        tfm_phrase_options options = TFM_PHRASE_OPTIONS_INIT;
+        size_t length = strlen(phrases[i]);
+        double expected = all_ways(&t, ids, count, phrases[i], length);
+        options.passes = 4000;
+        assert_int_equal(tfm_score_phrase(session, phrases[i], length, &options, &result, NULL), TFM_OK);
+        assert_true(result.probability <= expected * (1 + 1e-5));
+        assert_true(result.probability + result.unexplored >= expected * (1 - 1e-5));
+        assert_true(result.unexplored <= 2e-6 * expected || result.unexplored < 1e-300);
+        assert_int_equal(tfm_session_position(session), count);
+        options.passes = 1; /* a bound holds however early it stops */
+        assert_int_equal(tfm_score_phrase(session, phrases[i], length, &options, &short_one, NULL), TFM_OK);
+        assert_int_equal(short_one.passes, 1);
+        assert_true(short_one.probability <= expected * (1 + 1e-5));
+        assert_true(short_one.probability + short_one.unexplored >= expected * (1 - 1e-5));
+    }
+    tfm_phrase_result result = TFM_PHRASE_RESULT_INIT;
+    assert_int_equal(tfm_score_phrase(session, "", 0, NULL, &result, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_score_phrase(session, NULL, 3, NULL, &result, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_session_rewind(session, 0, NULL), TFM_OK);
+    assert_int_equal(tfm_score_phrase(session, "a", 1, NULL, &result, NULL), TFM_E_STATE);
+    tfm_session_destroy(session);
+    tiny_close(&t);
+}
+
 /* ---- Perplexity ---------------------------------------------------------------------------------------- */
 
 /* The sum over tokens [first, count) of a window. */
@@ -281,13 +342,10 @@ static void test_wrong_perplexity(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_wrong_tokens),
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_border),
-        cmocka_unit_test(test_wrong_text),
-        cmocka_unit_test(test_perplexity),
-        cmocka_unit_test(test_wrong_perplexity),
+        cmocka_unit_test(test_tokens),     cmocka_unit_test(test_wrong_tokens),
+        cmocka_unit_test(test_text),       cmocka_unit_test(test_border),
+        cmocka_unit_test(test_wrong_text), cmocka_unit_test(test_phrase),
+        cmocka_unit_test(test_perplexity), cmocka_unit_test(test_wrong_perplexity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,8 @@ static void print_token(const tfm_tokenizer *tokenizer, tfm_token token) {
 }
 
 static void print_json(const tfm_tokenizer *tokenizer, const tfm_token_score *scores,
-                       const tfm_score_result *result, const corpus_count *counts) {
+                       const tfm_score_result *result, const tfm_phrase_result *phrase,
+                       const corpus_count *counts) {
     printf("{\"tokens\":[");
     for (size_t i = 0; i < result->count; i++) {
         printf("%s{\"id\":%" PRId32 ",\"text\":", i ? "," : "", scores[i].token);
@@ -67,6 +68,13 @@ static void print_json(const tfm_tokenizer *tokenizer, const tfm_token_score *sc
     json_number(stdout, result->log_probability);
     printf(",\"perplexity\":");
     json_number(stdout, exp(-result->log_probability / (double)result->count));
+    if (phrase) {
+        printf(",\"phrase\":{\"probability\":");
+        json_number(stdout, phrase->probability);
+        printf(",\"unexplored\":");
+        json_number(stdout, phrase->unexplored);
+        printf("}");
+    }
     printf(",\"prompt_tokens\":%zu,\"split\":%s", result->prompt_tokens, result->split ? "true" : "false");
     if (counts)
         printf(",\"corpus\":{\"prompt\":%" PRIu64 ",\"phrase\":%" PRIu64 "}", counts->prompts,
@@ -75,7 +83,8 @@ static void print_json(const tfm_tokenizer *tokenizer, const tfm_token_score *sc
 }
 
 static void print_table(const tfm_tokenizer *tokenizer, const tfm_token_score *scores,
-                        const tfm_score_result *result, const corpus_count *counts) {
+                        const tfm_score_result *result, const tfm_phrase_result *phrase,
+                        const corpus_count *counts) {
     printf("%8s  %12s  %6s  %s\n", "id", "probability", "rank", "token");
     for (size_t i = 0; i < result->count; i++) {
         printf("%8" PRId32 "  %10.6f %%  %6" PRIu32 "  ", scores[i].token,
@@ -86,6 +95,12 @@ static void print_table(const tfm_tokenizer *tokenizer, const tfm_token_score *s
     printf("all together: %.6g %% (logarithm %.4f, perplexity by token %.4f)\n",
            100 * exp(result->log_probability), result->log_probability,
            exp(-result->log_probability / (double)result->count));
+    if (phrase) {
+        printf("however it is cut into tokens: %.6g %%", 100 * phrase->probability);
+        if (phrase->unexplored > 0.001 * phrase->probability)
+            printf(" at least, %.6g %% at most", 100 * (phrase->probability + phrase->unexplored));
+        putchar('\n');
+    }
     if (result->split) printf("a token reaches across the end of the prompt\n");
     if (counts && counts->prompts)
         printf("in the corpus: %" PRIu64 " of %" PRIu64 " times, %.6g %%\n", counts->phrases, counts->prompts,
@@ -98,6 +113,9 @@ static int show(cli_host *host, const score_options *options) {
     const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
     tfm_score_options how = TFM_SCORE_OPTIONS_INIT;
     tfm_score_result result = TFM_SCORE_RESULT_INIT;
+    tfm_phrase_options ways = TFM_PHRASE_OPTIONS_INIT;
+    tfm_phrase_result phrase = TFM_PHRASE_RESULT_INIT;
+    size_t length = strlen(options->continuation);
     corpus_count counts = {0, 0};
     size_t capacity =
         strlen(options->continuation) + options->prompt.length + 8; /* a token has a byte or more */
@@ -111,14 +129,20 @@ static int show(cli_host *host, const score_options *options) {
     tfm_token_score *scores = calloc(capacity, sizeof *scores);
     if (!scores) return cli_error(host->command, "out of memory");
     cli_progress_label(&host->progress, "reading");
-    if (tfm_score(host->session, options->prompt.bytes, options->prompt.length, options->continuation,
-                  strlen(options->continuation), &how, scores, capacity, &result, &host->error)) {
+    ways.progress = cli_progress_report;
+    ways.progress_user = &host->progress;
+    ways.cancel = host->cancel;
+    if (tfm_score(host->session, options->prompt.bytes, options->prompt.length, options->continuation, length,
+                  &how, scores, capacity, &result, &host->error) ||
+        (!options->rejoin && /* with --rejoin the text before ends inside the prompt */
+         (tfm_session_rewind(host->session, result.prompt_tokens, &host->error) ||
+          tfm_score_phrase(host->session, options->continuation, length, &ways, &phrase, &host->error)))) {
         status = cli_fail(host);
     } else {
         cli_progress_clear(&host->progress);
         if (result.count > capacity) result.count = capacity;
-        (options->json ? print_json : print_table)(tokenizer, scores, &result,
-                                                   options->corpus ? &counts : NULL);
+        (options->json ? print_json : print_table)(
+            tokenizer, scores, &result, options->rejoin ? NULL : &phrase, options->corpus ? &counts : NULL);
     }
     free(scores);
     return status;

@@ -95,6 +95,38 @@ TFM_API int32_t tfm_score(tfm_session *session, const char *prompt, size_t promp
 TFM_API int32_t tfm_score_tokens(tfm_session *session, const tfm_token *tokens, size_t count, size_t first,
                                  const tfm_score_options *options, tfm_token_score *scores, tfm_error *error);
 
+typedef struct tfm_phrase_options {
+    size_t struct_size;
+    uint32_t passes;   /* most passes of the model; 0: 64 */
+    uint32_t reserved; /* 0 */
+    tfm_progress_fn progress; /* NULL: none; counts passes */
+    void *progress_user;
+    const tfm_cancel *cancel; /* NULL: none */
+} tfm_phrase_options;
+#define TFM_PHRASE_OPTIONS_INIT { sizeof(tfm_phrase_options), 0, 0, NULL, NULL, NULL }
+
+typedef struct tfm_phrase_result {
+    size_t struct_size;
+    double probability; /* that the text goes on with the phrase, at least */
+    double unexplored;  /* and at most so much more: what the ways have that were not followed to their end */
+    uint32_t passes;    /* that it took */
+    uint32_t reserved;  /* 0 */
+} tfm_phrase_result;
+#define TFM_PHRASE_RESULT_INIT { sizeof(tfm_phrase_result), 0.0, 0.0, 0, 0 }
+
+/* The probability that the session's text goes on with exactly these bytes, however they are cut into tokens: the sum
+ * over all ways, the last token of which may reach beyond the phrase. tfm_score looks at one way, the tokenizer's own;
+ * in the middle of a text the model may prefer another ("共和" and "国" to "共和国" behind "中华人民"). The likeliest ways
+ * are followed first, until what is left is less than a millionth or the passes are used up.
+ *   session   holds the text before; it holds the same afterwards, without logits
+ *   phrase, length   UTF-8, not empty
+ *   options   NULL: defaults
+ *   result    receives the sum
+ * Allocates. One thread at a time per session. Errors: TFM_E_ARGUMENT, TFM_E_STATE (no tokenizer; an empty session;
+ * logits that are no numbers), TFM_E_CONTEXT, TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_CANCELLED. Since 0.2. */
+TFM_API int32_t tfm_score_phrase(tfm_session *session, const char *phrase, size_t length,
+                                 const tfm_phrase_options *options, tfm_phrase_result *result, tfm_error *error);
+
 /* How a long text is cut into windows that the model reads. */
 #define TFM_WINDOWS_HALVES 0  /* windows of `context` tokens, one behind the other, of which the second half is scored:
                                  what llama.cpp's perplexity tool does, so that figures can be compared. The first token

@@ -51,6 +51,24 @@ int32_t tfm_score_tokens(tfm_session *session, const tfm_token *tokens, size_t c
     return tfm__score_tokens(session, tokens, count, first, &watch, scores, error);
 }
 
+int32_t tfm_score_phrase(tfm_session *session, const char *phrase, size_t length,
+                         const tfm_phrase_options *options, tfm_phrase_result *result, tfm_error *error) {
+    tfm_phrase_options given;
+    tfm_phrase_result full = TFM_PHRASE_RESULT_INIT, none = TFM_PHRASE_RESULT_INIT;
+    if (!session || !phrase || !length || !result)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_score_phrase: an argument is NULL, or the phrase is empty");
+    int32_t status = tfm__give_struct(result, &none, sizeof none, "tfm_phrase_result", error);
+    if (!status) status = tfm__take_options(options, &given, sizeof given, "tfm_phrase_options", error);
+    if (status) return status;
+    if (!session->model->tokenizer)
+        return tfm__fail(error, TFM_E_STATE, "the model has no tokenizer: use tfm_score_tokens");
+    if (session->position == 0)
+        return tfm__fail(error, TFM_E_STATE, "nothing comes before the phrase: the session is empty");
+    status = tfm__score_phrase(session, phrase, length, &given, &full, error);
+    return status ? status : tfm__give_struct(result, &full, sizeof full, "tfm_phrase_result", error);
+}
+
 int32_t tfm_perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
                        const tfm_perplexity_options *options, tfm_perplexity_result *result,
                        tfm_error *error) {

@@ -44,24 +44,21 @@ static bool is_norm(int role) {
     return false;
 }
 
-/* GGUF's name for a role of a layer, or NULL after an error. A family with two norms in a parallel block
- * names the one of attention otherwise than with one: the first alternative is for two. */
-static const char *name_of(finder *f, int role, uint32_t layer, const char *ending,
-                           const tfm__tensor *source) {
-    const char *pattern = f->names->role[role], *name;
+/* GGUF's name for a role of a layer. A family with two norms in a parallel block names the one of attention
+ * otherwise than with one: the first alternative is for two. */
+static int32_t name_of(finder *f, int role, uint32_t layer, const char *ending, const tfm__tensor *source,
+                       const char **name) {
+    const char *pattern = f->names->role[role];
     int choice = 0;
-    if (!pattern) {
-        (void)tfm__fail_at(f->plan->error, TFM_E_UNSUPPORTED, f->model->container.blobs[0].name, source->name,
-                           source->offset, "GGUF has no name for this tensor of the family %s",
-                           f->model->config.family->name);
-        return NULL;
-    }
+    if (!pattern)
+        return tfm__fail_at(f->plan->error, TFM_E_UNSUPPORTED, f->model->container.blobs[0].name,
+                            source->name, source->offset, "GGUF has no name for this tensor of the family %s",
+                            f->model->config.family->name);
     if (role == TFM__ROLE_ATTN_NORM && strchr(pattern, '|') &&
         !tfm__bind_find(&f->binder, TFM__ROLE_FFN_NORM, layer, ".weight", false))
         choice = 1;
-    name = out_name(f, pattern, choice, layer, ending);
-    if (!name) (void)tfm__fail_memory(f->plan->error, f->plan->heap, 256);
-    return name;
+    *name = out_name(f, pattern, choice, layer, ending);
+    return *name ? TFM_OK : tfm__fail_memory(f->plan->error, f->plan->heap, 256);
 }
 
 /* How rows of a role change their places. */
@@ -75,15 +72,13 @@ static void set_order(const finder *f, int role, tfm__planned *planned) {
     if (role == TFM__ROLE_QKV && c->fused == TFM__FUSED_GROUPS) planned->order = TFM__ORDER_GROUPS;
 }
 
-static int32_t failed(const finder *f) {
-    return f->plan->error && f->plan->error->code ? f->plan->error->code : TFM_E_MEMORY;
-}
-
 static int32_t add(finder *f, int role, uint32_t layer, const char *ending, const tfm__tensor *source) {
     const tfm__config *c = &f->model->config;
-    const char *name = name_of(f, role, layer, ending, source);
-    tfm__planned *planned = name ? tfm__plan_add(f->plan) : NULL;
-    if (!planned) return failed(f);
+    const char *name = NULL;
+    tfm__planned *planned = NULL;
+    int32_t status = name_of(f, role, layer, ending, source, &name);
+    if (!status) status = tfm__plan_add(f->plan, &planned);
+    if (status) return status;
     uint32_t dims = source->dims;
     if (dims > 4)
         return tfm__fail_at(f->plan->error, TFM_E_SHAPE, tfm__container_file(&f->model->container, source),
@@ -151,9 +146,11 @@ static int32_t add_role(finder *f, int role, uint32_t layer) {
 static int32_t add_divisors(finder *f, int role, const float *values) {
     static const tfm__tensor nothing = {.name = "the rotary divisors"};
     uint32_t pairs = f->model->config.rotary_dim / 2;
-    const char *name = name_of(f, role, 0, ".weight", &nothing);
-    tfm__planned *planned = name ? tfm__plan_add(f->plan) : NULL;
-    if (!planned) return failed(f);
+    const char *name = NULL;
+    tfm__planned *planned = NULL;
+    int32_t status = name_of(f, role, 0, ".weight", &nothing, &name);
+    if (!status) status = tfm__plan_add(f->plan, &planned);
+    if (status) return status;
     planned->values = values;
     planned->out = (tfm__gguf_tensor){.name = name, .type = TFM__F32, .dims = 1, .shape = {pairs}};
     return TFM_OK;

@@ -3,20 +3,17 @@
 
 #include <stdio.h>
 
-tfm__planned *tfm__plan_add(tfm__plan *plan) {
+int32_t tfm__plan_add(tfm__plan *plan, tfm__planned **planned) {
     if (plan->count == plan->capacity) {
         size_t capacity = plan->capacity ? 2 * plan->capacity : 64;
         tfm__planned *grown = tfm__resize(plan->heap, plan->tensors, capacity * sizeof *grown);
-        if (!grown) {
-            (void)tfm__fail_memory(plan->error, plan->heap, capacity * sizeof *grown);
-            return NULL;
-        }
+        if (!grown) return tfm__fail_memory(plan->error, plan->heap, capacity * sizeof *grown);
         plan->tensors = grown;
         plan->capacity = capacity;
     }
-    tfm__planned *planned = &plan->tensors[plan->count++];
-    memset(planned, 0, sizeof *planned);
-    return planned;
+    *planned = &plan->tensors[plan->count++];
+    memset(*planned, 0, sizeof **planned);
+    return TFM_OK;
 }
 
 /* Keys that are about the old file: splits, alignment, and what is written anew. */
@@ -61,8 +58,9 @@ int32_t tfm__plan_gguf(tfm__plan *plan) {
         if (!is_stale(container->metas[i].key)) tfm__gguf_put_meta(&plan->values, &container->metas[i]);
     for (size_t i = 0; i < container->tensor_count; i++) {
         const tfm__tensor *tensor = &container->tensors[i];
-        tfm__planned *planned = tfm__plan_add(plan);
-        if (!planned) return TFM_E_MEMORY;
+        tfm__planned *planned = NULL;
+        int32_t status = tfm__plan_add(plan, &planned);
+        if (status) return status;
         planned->source = tensor;
         planned->out = (tfm__gguf_tensor){.name = tensor->name, .type = tensor->type, .dims = tensor->dims};
         memcpy(planned->out.shape, tensor->shape, tensor->dims * sizeof *tensor->shape); /* at most 4: GGUF */

@@ -50,8 +50,8 @@ typedef struct tfm__plan {
     uint32_t mixes_values_more;
 } tfm__plan;
 
-/* A zeroed tensor at the end of the list; NULL when refused. Pointers move. */
-tfm__planned *tfm__plan_add(tfm__plan *plan);
+/* A zeroed tensor at the end of the list. Pointers to tensors move when it grows. */
+int32_t tfm__plan_add(tfm__plan *plan, tfm__planned **planned);
 
 /* ---- Mixes (mix.c) ---------------------------------------------------------------------------------------
  */

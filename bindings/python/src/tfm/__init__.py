@@ -22,7 +22,7 @@ from ._net import Net, NetData, NetLayer, NetLosses, NetMeasure
 from ._pool import Pool
 from ._quantize import Quantized, quantize, quantize_types
 from ._sampler import Sampler
-from ._score import Perplexity, Score, ScoredToken
+from ._score import Perplexity, Phrase, Score, ScoredToken
 from ._session import Candidate, Session
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
@@ -61,6 +61,7 @@ __all__ = [
     "NetLayer",
     "NetLosses",
     "NetMeasure",
+    "Phrase",
     "Pool",
     "Progress",
     "Quantized",

@@ -441,6 +441,27 @@ class ScoreResult(Sized):
     ]
 
 
+class PhraseOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("passes", c_uint32),
+        ("reserved", c_uint32),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class PhraseResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("probability", c_double),
+        ("unexplored", c_double),
+        ("passes", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
 class PerplexityOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -740,6 +761,8 @@ _SIGNATURES: List[Any] = [
       POINTER(ScoreResult), _error]),
     ("tfm_score_tokens", c_int32,
      [c_void_p, _ids, c_size_t, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), _error]),
+    ("tfm_score_phrase", c_int32,
+     [c_void_p, c_char_p, c_size_t, POINTER(PhraseOptions), POINTER(PhraseResult), _error]),
     ("tfm_perplexity", c_int32,
      [c_void_p, _ids, c_size_t, POINTER(PerplexityOptions), POINTER(PerplexityResult), _error]),
     ("tfm_net_data_generate", c_int32, [POINTER(NetDataOptions), _out, _error]),

@@ -7,7 +7,16 @@ from typing import Iterable, NamedTuple, Optional, Tuple
 
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, bytes_of, choice, ids_of, number_of
-from ._library import PerplexityOptions, PerplexityResult, ScoreOptions, ScoreResult, TokenScore, lib
+from ._library import (
+    PerplexityOptions,
+    PerplexityResult,
+    PhraseOptions,
+    PhraseResult,
+    ScoreOptions,
+    ScoreResult,
+    TokenScore,
+    lib,
+)
 
 _BORDERS = {"keep": 0, "rejoin": 1}
 _WINDOWS = {"halves": 0, "sliding": 1}
@@ -29,6 +38,14 @@ class Score(NamedTuple):
     tokens: Tuple[ScoredToken, ...]
     prompt_tokens: int
     split: bool
+
+
+class Phrase(NamedTuple):
+    """probability: that the text goes on with the phrase, at least; unexplored: and at most so much more."""
+
+    probability: float
+    unexplored: float
+    passes: int
 
 
 class Perplexity(NamedTuple):
@@ -71,6 +88,19 @@ def score_text(
     )
     rows = tuple(ScoredToken(row.token, row.log_probability, row.rank) for row in scores[: result.count])
     return Score(result.log_probability, rows, result.prompt_tokens, bool(result.split))
+
+
+def phrase_of(
+    session: c_void_p, phrase: Text, passes: int, cancel: Optional[Cancel], progress: Optional[Progress]
+) -> Phrase:
+    carrier = Carrier()
+    data = bytes_of(phrase)
+    options = PhraseOptions.new(
+        passes=passes, progress=carrier.progress(progress), cancel=cancel._pointer if cancel else None
+    )
+    result = PhraseResult.new()
+    carrier.call(lib.tfm_score_phrase, session, data, len(data), byref(options), byref(result))
+    return Phrase(result.probability, result.unexplored, result.passes)
 
 
 def perplexity_of(

@@ -16,7 +16,7 @@ from ._handles import Handle, Owner
 from ._inspect import InspectEvent, Inspector
 from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
 from ._sampler import Sampler
-from ._score import Score, score_text
+from ._score import Phrase, Score, phrase_of, score_text
 
 _CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3}
 _LOGITS = {"last": 0, "all": 1, "none": 2}
@@ -220,6 +220,20 @@ class Session(Owner):
         self._forget_view()
         with self._watched():
             return score_text(pointer, prompt, continuation, add_bos, parse_special, border, cancel, progress)
+
+    def phrase(
+        self,
+        phrase: Text,
+        *,
+        passes: int = 0,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> Phrase:
+        """How probable it is that the text goes on with exactly these characters, however they are cut into tokens. The
+        session holds the same afterwards, without logits (tfm_score_phrase)."""
+        pointer = self._idle
+        self._forget_view()
+        return phrase_of(pointer, phrase, passes, cancel, progress)
 
     # ---- The timeline ----
 
