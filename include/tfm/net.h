@@ -46,8 +46,8 @@
  * Networks"; docs/playground.md tells it in full): the training rows are taken in their order, epoch after epoch. Each
  * row adds its derivatives to sums. After every BATCH rows each bias b and each weight w becomes
  *     b - rate * mean of derivatives,    w - rate * mean of derivatives - rate * regularisation_rate * R'(w)
- * with R(w) = w^2 / 2 (L2) or |w| (L1); biases are not regularised. Rows that do not fill a batch at the end of an epoch
- * wait for the next one. Under L1 a weight whose sign the regularising step would change becomes 0 and its link is dead:
+ * with R(w) = w^2 / 2 (L2) or |w| (L1); biases are not regularised. Rows that do not fill a batch at the end of an epoch are
+ * added to the first batch of the next one. Under L1 a weight whose sign the regularising step would change becomes 0 and its link is dead:
  * it stays 0 until the network is reset. */
 #ifndef TFM_NET_H
 #define TFM_NET_H
@@ -224,7 +224,7 @@ TFM_API void tfm_net_destroy(tfm_net *net);
 #define TFM_NET_LEARNING_RATE 10       /* f64, default 0.03; 0 to 1e6 */
 #define TFM_NET_REGULARISATION_RATE 11 /* f64, default 0; 0 to 1e6 */
 #define TFM_NET_REGULARISATION 20      /* u64, default 0: none; 1: L1, 2: L2 */
-#define TFM_NET_BATCH 21               /* u64, default 10 rows; 0: all training rows */
+#define TFM_NET_BATCH 21               /* u64, default 10 rows; 0, or more than there are: all training rows */
 
 /* Changes one setting. Errors: TFM_E_ARGUMENT (no such setting, of the other type, out of range; the old value stays).
  * Allocates nothing. Since 0.2. */

@@ -142,7 +142,8 @@ static uint64_t parameters_of(const tfm_net *net) {
 /* work: what was done since the last look. */
 static int32_t epoch(tfm_net *net, const tfm_net_data *data, const tfm_net_train_options *options,
                      uint64_t done, uint64_t *work, tfm_error *error) {
-    uint64_t batch = net->batch ? net->batch : data->train_rows, parameters = parameters_of(net);
+    uint64_t batch = net->batch && net->batch < data->train_rows ? net->batch : data->train_rows;
+    uint64_t parameters = parameters_of(net);
     double loss = 0;
     for (size_t r = 0; r < data->train_rows; r++) {
         const double *inputs = data->inputs_of + r * data->inputs,
@@ -156,7 +157,7 @@ static int32_t epoch(tfm_net *net, const tfm_net_data *data, const tfm_net_train
         tfm__net_forward(net, inputs);
         loss += tfm__net_row_loss(net, targets);
         backward(net, inputs, targets);
-        if (net->waiting >= batch) update(net);
+        if ((r + 1) % batch == 0) update(net); /* with what an epoch before left over */
     }
     net->epochs++;
     if (tfm__finite(loss) && all_finite(net)) return TFM_OK;
