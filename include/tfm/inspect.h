@@ -99,8 +99,9 @@ typedef struct tfm_inspect_event {
                               `write` they may be changed too */
 } tfm_inspect_event;
 
-/* Receives values; encoders take it too (tfm_encode_options). Called on the thread of the call that computes (tfm_forward, tfm_generate, ...), which must not
- * touch the session from inside but may read its position, tokens and model, and destroy this session's inspectors.
+/* Receives values; encoders take it too (tfm_encode_options). Called on the thread of the call that computes
+ * (tfm_forward, tfm_generate, ...), which must not touch the session from inside but may read its position, tokens and
+ * model, and destroy this session's inspectors.
  * Return 0 to go on, anything else to stop: the call then fails with TFM_E_CANCELLED, and the session is as it was. */
 typedef int32_t (*tfm_inspect_fn)(void *user, const tfm_inspect_event *event);
 
