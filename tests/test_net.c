@@ -1,6 +1,6 @@
-/* test_net.c - small networks: a hundred steps beside PyTorch's, the perceptron, functions and their slopes,
- * settings, seeds, what must be refused, pictures, memory refused at every request. Data is test_net_data.c's
- * subject, what can be learned test_net_lessons.c's. */
+/* test_net.c - small networks: a hundred steps beside PyTorch's and TensorFlow Playground's, the perceptron,
+ * functions and their slopes, settings, seeds, what must be refused, pictures, memory refused at every
+ * request. Data is test_net_data.c's subject, what can be learned test_net_lessons.c's. */
 #include <math.h>
 
 #include "net/net.h"
@@ -127,16 +127,25 @@ static void run_case(FILE *file, const char *name) {
     tfm_net_data_destroy(data);
 }
 
-static void test_steps_of_pytorch(void **state) {
-    (void)state;
+static void run_file(const char *path, int expected) {
     char name[64];
     int cases = 0;
-    FILE *file = fopen(TFM_TEST_DATA "/net/goldens.txt", "r");
+    FILE *file = fopen(path, "r");
     assert_non_null(file);
     for (; fscanf(file, " case %63s", name) == 1; cases++) run_case(file, name);
     assert_true(feof(file));
-    assert_int_equal(cases, 7);
+    assert_int_equal(cases, expected);
     fclose(file);
+}
+
+static void test_steps_of_pytorch(void **state) {
+    (void)state;
+    run_file(TFM_TEST_DATA "/net/goldens.txt", 7);
+}
+
+static void test_steps_of_the_playground(void **state) {
+    (void)state;
+    run_file(TFM_TEST_DATA "/net/playground.txt", 1);
 }
 
 /* ---- The perceptron
@@ -576,19 +585,13 @@ static void test_memory_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_steps_of_pytorch),
-        cmocka_unit_test(test_cinema),
-        cmocka_unit_test(test_perceptron_rule),
-        cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_life),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_absurd_sizes),
-        cmocka_unit_test(test_misfits),
-        cmocka_unit_test(test_stopping),
-        cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_plane),
-        cmocka_unit_test(test_picture),
-        cmocka_unit_test(test_memory_refused),
+        cmocka_unit_test(test_steps_of_pytorch), cmocka_unit_test(test_steps_of_the_playground),
+        cmocka_unit_test(test_cinema),           cmocka_unit_test(test_perceptron_rule),
+        cmocka_unit_test(test_functions),        cmocka_unit_test(test_life),
+        cmocka_unit_test(test_settings),         cmocka_unit_test(test_absurd_sizes),
+        cmocka_unit_test(test_misfits),          cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_not_finite),       cmocka_unit_test(test_plane),
+        cmocka_unit_test(test_picture),          cmocka_unit_test(test_memory_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,6 +280,25 @@ static void test_csv(void **state) {
     assert_int_equal(tfm_net_data_load(TFM_TEST_DATA "/net/none.csv", NULL, &data, &error), TFM_E_NOT_FOUND);
 }
 
+/* The budget bounds everything together; where it suffices, nothing of it is left afterwards but the data. */
+static void test_budget(void **state) {
+    (void)state;
+    tfm_net_data_options options = TFM_NET_DATA_OPTIONS_INIT;
+    tiny_memory memory = {0};
+    tfm_allocator allocator = tiny_allocator(&memory);
+    tfm_net_data *data = NULL;
+    options.set = TFM_NET_CIRCLE;
+    options.allocator = &allocator;
+    options.byte_budget = 500 * 3 * 8 + 10000; /* the table, but not the data too */
+    assert_int_equal(tfm_net_data_generate(&options, &data, NULL), TFM_E_BUDGET);
+    assert_null(data);
+    assert_int_equal(memory.out, 0);
+    options.byte_budget = 100000;
+    assert_int_equal(tfm_net_data_generate(&options, &data, NULL), TFM_OK);
+    tfm_net_data_destroy(data);
+    assert_int_equal(memory.out, 0);
+}
+
 /* 20 inputs and 2 targets without names. */
 static void test_wide_csv(void **state) {
     (void)state;
@@ -358,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_wide_csv),
         cmocka_unit_test(test_csv_refused),
+        cmocka_unit_test(test_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

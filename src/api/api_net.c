@@ -51,7 +51,8 @@ int32_t tfm_net_data_from_rows(const double *columns, const double *targets, siz
             return tfm__fail(error, TFM_E_ARGUMENT, "row %zu, target %zu: %g is not a finite number",
                              i / target_count, i % target_count, targets[i]);
     tfm__heap_init(&heap, taken.allocator, taken.byte_budget);
-    tfm__net_table table = {.rows = rows, .columns = (uint32_t)column_count, .targets = target_count};
+    tfm__net_table table = {
+        .heap = &heap, .rows = rows, .columns = (uint32_t)column_count, .targets = target_count};
     size_t width = column_count + target_count;
     table.numbers = tfm__alloc_array(&heap, rows * width, sizeof *table.numbers);
     if (!table.numbers) return tfm__fail_memory(error, &heap, rows * width * sizeof *table.numbers);

@@ -225,7 +225,7 @@ int32_t tfm__net_csv(const char *text, size_t length, const char *name, const tf
     tfm__heap heap;
     tfm__arena arena;
     tfm__buffer numbers, lines;
-    tfm__net_table t = {0};
+    tfm__net_table t = {.heap = &heap};
     csv c = {text, text + length, name, 0, ',', &heap, error};
     int32_t rc = tfm__net_check_data_options(o, error);
     if (rc) return rc;

@@ -272,7 +272,9 @@ int32_t tfm__net_data_make(tfm__net_table *t, const tfm_net_data_options *o, tfm
     tfm__heap_init(&heap, o->allocator, 0);
     tfm_net_data *data = tfm__alloc_zero(&heap, sizeof *data);
     if (!data) return tfm__fail_memory(error, &heap, sizeof *data);
-    tfm__heap_init(&data->heap, o->allocator, o->byte_budget);
+    uint64_t taken = atomic_load(&t->heap->live);
+    uint64_t left = o->byte_budget > taken ? o->byte_budget - taken : 1;
+    tfm__heap_init(&data->heap, o->allocator, o->byte_budget ? left : 0);
     tfm__arena_init(&data->arena, &data->heap);
     data->rows = t->rows;
     data->train_rows = train_rows(t->rows, o->train_share);

@@ -166,7 +166,7 @@ int32_t tfm__net_generate(const tfm_net_data_options *o, tfm_net_data **out, tfm
             return tfm__fail(error, TFM_E_ARGUMENT, "habit %d is %g", i, o->habits[i]);
     tfm__heap heap;
     tfm__heap_init(&heap, o->allocator, o->byte_budget);
-    tfm__net_table t = {0};
+    tfm__net_table t = {.heap = &heap};
     maker m = {.options = o};
     t.rows = m.samples = o->samples ? o->samples : sets[o->set - 1].samples;
     t.columns = sets[o->set - 1].columns;

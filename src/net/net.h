@@ -105,6 +105,7 @@ typedef struct tfm__net_table {
     const char *file;         /* for messages, or NULL */
     const size_t *lines;      /* [rows] of the file, or NULL */
     bool generated;           /* drawn from -6 to 6 */
+    tfm__heap *heap;          /* what the table lies in: the budget is for both together */
 } tfm__net_table;
 
 /* Checks what all ways of making data share. */
