@@ -18,7 +18,7 @@
 size_t tfm__most_tokens(const tfm_model *model, size_t asked) {
     size_t most =
         model->embedder.most ? TFM__MIN(model->embedder.most, model->config.context) : model->config.context;
-    bool bounded = model->config.positions == TFM__POSITIONS_LEARNED;
+    bool bounded = tfm__has_position_rows(&model->config);
     if (!asked) return most;
     return bounded ? TFM__MIN(asked, model->config.context) : TFM__MIN(asked, TFM__MAX_CONTEXT);
 }

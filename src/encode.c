@@ -32,9 +32,9 @@ typedef struct encoding {
 } encoding;
 
 int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size_t count, tfm_error *error) {
-    const tfm__config *c = &model->config;
+    const tfm__config *c = &tfm__encoder_of(model)->config;
     uint32_t types = TFM__MAX(c->types, 1);
-    size_t total = 0, most = c->positions == TFM__POSITIONS_LEARNED ? c->context : TFM__MAX_CONTEXT;
+    size_t total = 0, most = tfm__has_position_rows(c) ? c->context : TFM__MAX_CONTEXT;
     for (size_t r = 0; r < count; r++) {
         if (!rows[r].tokens || rows[r].count == 0)
             return tfm__fail(error, TFM_E_ARGUMENT, "row %zu has no tokens", r);
@@ -107,7 +107,8 @@ static float *new_floats(tfm__heap *heap, size_t rows, size_t columns, int32_t *
 
 static int32_t make_encoded(tfm_model *model, size_t rows, size_t tokens, bool keep, tfm_encoded **out,
                             tfm_error *error) {
-    const tfm__config *c = &model->config;
+    const tfm_model *tower = tfm__encoder_of(model);
+    const tfm__config *c = &tower->config;
     tfm_encoded *encoded = tfm__alloc_zero(&model->heap, sizeof *encoded);
     int32_t status = TFM_OK;
     *out = encoded;
@@ -119,7 +120,7 @@ static int32_t make_encoded(tfm_model *model, size_t rows, size_t tokens, bool k
     encoded->starts = tfm__alloc_array(&model->heap, rows + 1, sizeof *encoded->starts);
     if (!encoded->starts) return tfm__fail_memory(error, &model->heap, (rows + 1) * sizeof *encoded->starts);
     encoded->hidden = new_floats(&model->heap, tokens, c->width, &status, error);
-    if (model->pooler.data) encoded->pooled = new_floats(&model->heap, rows, c->width, &status, error);
+    if (tower->pooler.data) encoded->pooled = new_floats(&model->heap, rows, c->width, &status, error);
     if (keep) encoded->layers = new_floats(&model->heap, tokens * (c->layers + 1u), c->width, &status, error);
     return status;
 }
@@ -143,7 +144,8 @@ static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows
     if (!e->stretches || !e->ids || !e->stretch_index || (typed && !e->types))
         return tfm__fail_memory(error, &model->heap, tokens * sizeof *e->ids);
     lay_rows(e, rows, count);
-    status = tfm__session_new(model, TFM__MAX_CONTEXT, BATCH_TOKENS, TFM__F32, &e->work, error);
+    status =
+        tfm__session_new(tfm__encoder_of(model), TFM__MAX_CONTEXT, BATCH_TOKENS, TFM__F32, &e->work, error);
     if (status) return status;
     e->work->page_layers = 1;
     for (size_t i = 0; options && i < options->inspector_count && !status; i++)
@@ -226,9 +228,10 @@ int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
                     tfm_error *error) {
     encoding e = {0};
     size_t start = 0, pages;
+    tfm_model *tower = tfm__encoder_of(model);
     int32_t status = prepare(&e, model, rows, count, options, error);
     for (size_t row = 0; row < count && !status;) {
-        tfm__pass pass = make_pass(model, e.work);
+        tfm__pass pass = make_pass(tower, e.work);
         pass.stretch_count = batch_of(&e, rows, count, row, &pass.tokens, &pages);
         pass.stretches = e.stretches + row;
         pass.stretch_index = e.stretch_index + start;
@@ -239,7 +242,7 @@ int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
         row += pass.stretch_count;
         start += pass.tokens;
     }
-    drop_work(model, e.work);
+    drop_work(tower, e.work);
     tfm__free(&model->heap, e.stretches);
     tfm__free(&model->heap, e.ids);
     tfm__free(&model->heap, e.stretch_index);

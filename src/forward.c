@@ -13,7 +13,9 @@
  *
  * Where experts are mixed, a router chooses a few feed-forwards for each token in place of the one.
  * Parallel blocks give both halves the x that the layer began with; others have their norms behind the
- * halves. Encoders, whose rows are whole from the start, go through the same layers (encode.c).
+ * halves. Decoders of encoder-decoders have a part between the two, attention to the encoder's states, whose
+ * keys and values were made when the session was. Encoders, whose rows are whole from the start, go through
+ * the same layers (encode.c).
  *
  * T tokens of this pass, T' those whose logits are wanted, D width, H heads, K key/value heads, d and e the
  * sizes of a head of keys and of values, V vocabulary. Families differ in the description (model/config.h)
@@ -34,7 +36,7 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
     tfm__scratch *s = pass->s;
     size_t tokens = pass->tokens;
 
-    float *input = tfm__block_input(pass, &layer->attn_norm, s->normed); /* [T, D] */
+    float *input = tfm__block_input(pass, &layer->attn_norm, s->normed);                /* [T, D] */
     if (c->order == TFM__ORDER_PARALLEL) tfm__keep_side(pass, &layer->ffn_norm, input); /* before x changes */
     input = tfm__show_input(pass, TFM_SITE_ATTENTION_NORM, index, input);
     tfm__keep(pass, index, TFM__KEEP_INPUT, input);
@@ -68,6 +70,23 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
 
     tfm__add_to_stream(pass, &layer->attn_post_norm);
     tfm__show(pass, TFM_SITE_MIDDLE, index, s->stream, tokens, c->width);
+}
+
+/* x + attention(norm(x)) to the encoder's states, through delta. */
+static void cross_part(tfm__pass *pass, uint32_t index) {
+    const tfm__layer *layer = &pass->model->layers[index];
+    tfm__scratch *s = pass->s;
+    size_t tokens = pass->tokens;
+
+    const float *input = tfm__block_input(pass, &layer->cross_norm, s->normed); /* [T, D] */
+    const tfm__job q = {&layer->cross_q, s->q};
+    tfm__linear(pass, input, tokens, &q, 1); /* [T, H d] */
+    tfm__keep_queries(pass, index);
+    tfm__attend_cross(pass, index); /* [T, H e] */
+
+    const tfm__job out = {&layer->cross_out, s->delta};
+    tfm__linear(pass, s->mixed, tokens, &out, 1); /* [T, D] */
+    tfm__add_to_stream(pass, &layer->cross_post_norm);
 }
 
 /* x + feed_forward(norm(x)), through delta. */
@@ -105,6 +124,7 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
 
 void tfm__forward_layer(tfm__pass *pass, uint32_t layer) {
     attention_half(pass, layer);
+    if (pass->session->cross) cross_part(pass, layer);
     feed_forward_half(pass, layer);
 }
 
@@ -113,7 +133,10 @@ static void predict(tfm__pass *pass, size_t wanted, float *logits) {
     const tfm__config *c = pass->config;
     const float *last = pass->s->stream + (pass->tokens - wanted) * c->width;
 
-    tfm__norm_rows(pass, &pass->model->output_norm, last, pass->s->normed, wanted); /* [T', D] */
+    if (pass->model->output_norm.weight)
+        tfm__norm_rows(pass, &pass->model->output_norm, last, pass->s->normed, wanted); /* [T', D] */
+    else /* the last layer ends with a norm */
+        memcpy(pass->s->normed, last, wanted * c->width * sizeof *last);
     tfm__show(pass, TFM_SITE_OUTPUT_NORM, c->layers, pass->s->normed, wanted, c->width);
 
     const tfm__job out = {&pass->model->output, logits};
@@ -138,6 +161,31 @@ static int32_t forward_batch(tfm__pass *pass, size_t wanted, float *logits, tfm_
     }
     if (wanted) predict(pass, wanted, logits);
     return tfm__inspected(pass, error);
+}
+
+int32_t tfm__forward_cross(tfm_session *session, const float *states, size_t count, tfm_error *error) {
+    tfm_model *model = session->model;
+    int32_t status = tfm__session_cross(session, count, error);
+    if (!status) status = tfm__session_reserve(session, 0, TFM__MIN(count, session->batch), 0, error);
+    for (size_t done = 0; done < count && !status;) {
+        tfm__pass pass = {.session = session,
+                          .model = model,
+                          .config = &model->config,
+                          .kernels = &model->kernels,
+                          .s = &session->scratch,
+                          .pool = model->pool,
+                          .tokens = TFM__MIN(count - done, session->batch),
+                          .position = done};
+        for (uint32_t i = 0; i < model->config.layers; i++) {
+            const tfm__job kv[2] = {{&model->layers[i].cross_k, session->scratch.k},
+                                    {&model->layers[i].cross_v, session->scratch.v}};
+            tfm__linear(&pass, states + done * model->config.width, pass.tokens, kv,
+                        2); /* [T, K d], [T, K e] */
+            tfm__keep_cross(&pass, i);
+        }
+        done += pass.tokens;
+    }
+    return status;
 }
 
 /* Batch after batch. */

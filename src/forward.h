@@ -12,6 +12,10 @@ struct tfm__pass;
 int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
                      tfm__watch *watch, tfm_error *error);
 
+/* Gives a new session of a decoder the encoder's states, [count, width], that its layers attend to. On an
+ * error the session can only be freed. */
+int32_t tfm__forward_cross(tfm_session *session, const float *states, size_t count, tfm_error *error);
+
 /* One layer over the tokens of a pass: both half-blocks, on the stream in its scratch. */
 void tfm__forward_layer(struct tfm__pass *pass, uint32_t layer);
 

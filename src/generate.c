@@ -18,15 +18,29 @@
 /* ---- Beginning: the prompt ----------------------------------------------------------------------------- */
 
 static bool wants_bos(const tfm_generation *g, const tfm_tokenizer_info *info) {
+    if (g->session->cross && g->options.add_bos == TFM_DEFAULT) return false;
     if (g->options.add_bos == TFM_YES) return info->bos >= 0;
     return g->options.add_bos == TFM_DEFAULT && info->adds_bos && g->session->position == 0;
+}
+
+/* What the text of an encoder-decoder begins with: the decoder's own first token, and behind it one that the
+ * model's files force, unless the caller has something to put there. */
+static int32_t begin_text(const tfm_generation *g, tfm__buffer *ids, tfm_error *error) {
+    const tfm__config *c = &g->session->model->config;
+    const tfm_token first = (tfm_token)c->start_token, second = (tfm_token)c->forced_first;
+    if (!g->session->cross || g->session->position > 0 || first < 0) return TFM_OK;
+    bool ok = tfm__buffer_append(ids, &first, sizeof first);
+    if (second >= 0 && g->options.prompt_token_count == 0)
+        ok = ok && tfm__buffer_append(ids, &second, sizeof second);
+    return ok ? TFM_OK : tfm__fail_memory(error, ids->heap, sizeof first);
 }
 
 /* The prompt's tokens, the text's and then the given ones, into ids. */
 static int32_t prompt_tokens(tfm_generation *g, const char *prompt, size_t length, tfm__buffer *ids,
                              tfm_error *error) {
     const tfm_tokenizer *tokenizer = g->session->model->tokenizer;
-    int32_t status = TFM_OK;
+    int32_t status = begin_text(g, ids, error);
+    if (status) return status;
     if (tokenizer && (length > 0 || g->options.prompt_token_count == 0)) {
         tfm_tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
         tfm__tokenizer_info(tokenizer, &info);

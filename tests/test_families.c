@@ -88,6 +88,49 @@ static void check_encoder(golden *g, tfm_model *model) {
     tfm_encoded_release(encoded);
 }
 
+static void check_seq2seq(golden *g, tfm_model *model) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_encoded_view view = TFM_ENCODED_VIEW_INIT;
+    tfm_encoded *encoded = NULL;
+    tfm_session_options on = TFM_SESSION_OPTIONS_INIT;
+    tfm_forward_options all = TFM_FORWARD_OPTIONS_INIT;
+    tfm_session *session = NULL;
+    const tfm_encode_row rows[2] = {{numbers(g, "tokens"), 3, NULL},
+                                    {numbers(g, "tokens"), entries(g, "tokens"), NULL}};
+    size_t vocab = (size_t)golden_tensor(g, "logits")->shape[1], count = entries(g, "decoder_tokens");
+    if (tfm_encode(model, rows, 2, NULL, &encoded, &error) || tfm_encoded_get(encoded, &view, &error))
+        fail_msg("%s", error.message);
+    for (size_t i = 0; i < entries(g, "encoder_positions"); i++)
+        golden_compare(g, "encoder", i * view.width,
+                       view.hidden +
+                           (view.starts[1] + (size_t)numbers(g, "encoder_positions")[i]) * view.width,
+                       view.width);
+    all.logits = TFM_LOGITS_ALL;
+    on.encoded = encoded;
+    on.encoded_row = 1;
+    if (tfm_session_create(model, &on, &session, &error) ||
+        tfm_forward(session, numbers(g, "decoder_tokens"), count, &all, &error))
+        fail_msg("%s", error.message);
+    check_logits(g, session, vocab);
+    tfm_session_destroy(session);
+    if (tfm_session_create(model, &on, &session, &error)) fail_msg("%s", error.message);
+    tfm_encoded_release(encoded); /* not needed any longer */
+    for (size_t i = 0, next = 0; i < count; i++) {
+        const float *logits;
+        tfm_session *fork = NULL;
+        if (tfm_session_fork(session, &fork, &error)) fail_msg("%s", error.message);
+        tfm_session_destroy(session);
+        session = fork;
+        if (tfm_forward(session, numbers(g, "decoder_tokens") + i, 1, NULL, &error) ||
+            tfm_logits(session, 0, &logits, NULL, &error))
+            fail_msg("%s", error.message);
+        if ((size_t)numbers(g, "positions")[next] != i) continue;
+        golden_compare(g, "logits", next * vocab, logits, vocab);
+        if (++next == entries(g, "positions")) break;
+    }
+    tfm_session_destroy(session);
+}
+
 static void check(const char *name, void (*how)(golden *g, tfm_model *model)) {
     char folder_path[512], path[600];
     tfm_error error = TFM_ERROR_INIT;
@@ -112,11 +155,15 @@ static void encoder(golden *g, tfm_model *model) { check_encoder(g, model); }
 
 static void test_decoder(void **state) { check(*state, check_decoder); }
 static void test_encoder(void **state) { check(*state, encoder); }
+static void test_seq2seq(void **state) { check(*state, check_seq2seq); }
 
 #define DECODER(name)                                                                                        \
     { name, test_decoder, NULL, NULL, name }
 #define ENCODER(name)                                                                                        \
     { name, test_encoder, NULL, NULL, name }
+
+#define SEQ2SEQ(name)                                                                                        \
+    { name, test_seq2seq, NULL, NULL, name }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -131,6 +178,8 @@ int main(void) {
         DECODER("smollm3"),    DECODER("glm4"),         DECODER("nemotron"),   DECODER("exaone4"),
         DECODER("ernie4_5"),   DECODER("arcee"),        ENCODER("bert"),       ENCODER("bert-mlm"),
         ENCODER("roberta"),    ENCODER("distilbert"),   ENCODER("modernbert"), ENCODER("mpnet"),
+        SEQ2SEQ("t5"),         SEQ2SEQ("t5-gated"),     SEQ2SEQ("marian"),     SEQ2SEQ("bart"),
+        SEQ2SEQ("m2m100"),     SEQ2SEQ("pegasus"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

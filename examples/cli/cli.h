@@ -22,6 +22,7 @@ int cmd_train_tokenizer(int argc, char **argv);
 int cmd_logits(int argc, char **argv);
 int cmd_hidden(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
+int cmd_translate(int argc, char **argv);
 int cmd_attention(int argc, char **argv);
 int cmd_lens(int argc, char **argv);
 int cmd_plan(int argc, char **argv);

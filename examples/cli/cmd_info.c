@@ -20,7 +20,7 @@ typedef struct info_facts {
  */
 
 static const char *kind_name(int32_t kind) {
-    static const char *const names[] = {"", "decoder", "encoder"}; /* in the order of TFM_KIND_* */
+    static const char *const names[] = {"", "decoder", "encoder", "encoder-decoder"}; /* in the order of TFM_KIND_* */
     return kind >= 0 && (size_t)kind < ARG_COUNT(names) ? names[kind] : "";
 }
 

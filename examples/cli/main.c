@@ -20,6 +20,7 @@ static const cli_command commands[] = {
     {"logits", cmd_logits, "write the logits of a row of tokens to a file"},
     {"hidden", cmd_hidden, "write the hidden states of a row of tokens to a file"},
     {"embed", cmd_embed, "texts as vectors"},
+    {"translate", cmd_translate, "what an encoder-decoder writes to a text"},
     {"score", cmd_score, "how probable a phrase is after a text"},
     {"eval", cmd_eval, "the perplexity of a text"},
     {"attention", cmd_attention, "where each token of a text looks"},

@@ -105,6 +105,9 @@ typedef struct tfm_generation_summary {
  *   options          NULL: defaults
  *   on_token, user   NULL: none
  *   summary          NULL, or receives how it went
+ * In an empty session of an encoder-decoder the prompt is what the answer begins with, mostly nothing: the token that
+ * the decoder starts with goes in front of it, and behind that one the token that the model's files force there (a
+ * target language, say), unless prompt_tokens has one.
  * When it returns, the session holds the prompt and every generated token, ready to be continued; an end token that
  * stopped the generation, or a token for which the context had no room, is not in it.
  * Being stopped is not an error. Nothing is allocated per token. Errors: TFM_E_ARGUMENT, TFM_E_CONTEXT (the prompt

@@ -89,6 +89,7 @@ TFM_API void tfm_model_release(tfm_model *model);
 /* What a model does with tokens. */
 #define TFM_KIND_DECODER 1 /* goes on with them: tfm_session_create */
 #define TFM_KIND_ENCODER 2 /* turns them into vectors: tfm_encode, tfm_embed */
+#define TFM_KIND_ENCODER_DECODER 3 /* writes a text that belongs to another: tfm_encode, then sessions on what it made */
 
 typedef struct tfm_model_info {
     size_t struct_size;
@@ -108,7 +109,8 @@ typedef struct tfm_model_info {
     uint64_t kv_bytes_per_token; /* of a session with the default cache type; of an encoder 0 */
     char isa[32];           /* instruction set in use */
     int32_t kind;           /* TFM_KIND_*. Since 0.2 */
-    int32_t reserved;
+    int32_t start_token;    /* encoder-decoders: what the decoder's text begins with, as tfm_generate does it; -1:
+                               nothing. Since 0.2 */
 } tfm_model_info;
 #define TFM_MODEL_INFO_INIT \
     { sizeof(tfm_model_info), "", "", "", "", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "", 0, 0 }

@@ -42,6 +42,7 @@ extern "C" {
 #endif
 
 typedef struct tfm_session tfm_session;
+typedef struct tfm_encoded tfm_encoded; /* tfm/encode.h */
 
 #define TFM_CACHE_DEFAULT 0 /* F32 for models whose weights are F32, F16 otherwise */
 #define TFM_CACHE_F32 1
@@ -54,8 +55,11 @@ typedef struct tfm_session_options {
     uint32_t batch;      /* tokens processed together in a long prompt; 0: 512. Never changes a result */
     int32_t cache_type;  /* TFM_CACHE_*: how keys and values are kept */
     int32_t reserved;    /* 0 */
+    const tfm_encoded *encoded; /* encoder-decoders: what the decoder looks at, from tfm_encode of the same model; read
+                                   during the call only. NULL for other models. Since 0.2 */
+    size_t encoded_row;         /* which of its rows */
 } tfm_session_options;
-#define TFM_SESSION_OPTIONS_INIT { sizeof(tfm_session_options), 0, 0, 0, 0 }
+#define TFM_SESSION_OPTIONS_INIT { sizeof(tfm_session_options), 0, 0, 0, 0, NULL, 0 }
 
 /* Makes an empty session.
  *   model     the session holds a reference to it

@@ -11,7 +11,7 @@ int32_t tfm_encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encode: model, rows or out is NULL, or count is 0");
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_encode_options", error);
     if (status) return status;
-    if (!model->config.encoder && !given.decoder)
+    if (!tfm__encoder_of(model)->config.encoder && !given.decoder)
         return tfm__fail(error, TFM_E_ARGUMENT,
                          "tfm_encode: a model of the family %s is a decoder; tfm_session_create is for those",
                          model->config.family->name);
@@ -40,7 +40,7 @@ int32_t tfm_encoded_get(const tfm_encoded *encoded, tfm_encoded_view *view, tfm_
     full.starts = encoded->starts;
     full.hidden = encoded->hidden;
     full.pooled = encoded->pooled;
-    full.layers = encoded->layers ? model->config.layers + 1u : 0;
+    full.layers = encoded->layers ? tfm__encoder_of(model)->config.layers + 1u : 0;
     full.head = tfm__head_scope(model);
     full.outputs = model->head.out.rows;
     return tfm__give_struct(view, &full, sizeof full, "tfm_encoded_view", error);
@@ -52,9 +52,9 @@ int32_t tfm_encoded_layer(const tfm_encoded *encoded, size_t layer, const float 
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_encoded_layer: encoded or hidden is NULL");
     if (!encoded->layers)
         return tfm__fail(error, TFM_E_STATE, "the states of the layers are kept only with keep_layers");
-    if (layer > encoded->model->config.layers)
-        return tfm__fail(error, TFM_E_ARGUMENT, "states after %zu layers, the model has %u", layer,
-                         encoded->model->config.layers);
+    uint32_t layers = tfm__encoder_of(encoded->model)->config.layers;
+    if (layer > layers)
+        return tfm__fail(error, TFM_E_ARGUMENT, "states after %zu layers, the model has %u", layer, layers);
     *hidden = encoded->layers + layer * encoded->tokens * encoded->model->config.width;
     return TFM_OK;
 }

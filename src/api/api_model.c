@@ -135,7 +135,8 @@ int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_err
     full.kv_bytes_per_token = (uint64_t)c->layers * c->kv_heads * ((uint64_t)c->head_dim + c->value_dim) *
                               tfm__cache_element(model->cache_type);
     if (c->encoder) full.kv_bytes_per_token = 0; /* it has no sessions */
-    full.kind = c->encoder ? TFM_KIND_ENCODER : TFM_KIND_DECODER;
+    full.kind = c->encoder ? TFM_KIND_ENCODER : model->encoder ? TFM_KIND_ENCODER_DECODER : TFM_KIND_DECODER;
+    full.start_token = (int32_t)c->start_token;
     return tfm__give_struct(info, &full, sizeof full, "tfm_model_info", error);
 }
 

@@ -36,8 +36,8 @@ int32_t tfm_imatrix_measure(tfm_model *model, const tfm_token *tokens, size_t co
     int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_imatrix_options", error);
     if (status) return status;
     const tfm__config *c = &model->config;
-    uint32_t most = c->positions == TFM__POSITIONS_LEARNED ? c->context : TFM__MAX_CONTEXT;
-    if (c->encoder)
+    uint32_t most = tfm__has_position_rows(c) ? c->context : TFM__MAX_CONTEXT;
+    if (c->encoder || c->cross)
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_imatrix_measure: a model of the family %s is an encoder",
                          c->family->name);
     if (given.context == 0) given.context = TFM__MIN(512u, most);

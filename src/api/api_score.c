@@ -80,10 +80,10 @@ int32_t tfm_perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
     if (!status) status = tfm__take_options(options, &given, sizeof given, "tfm_perplexity_options", error);
     if (status) return status;
     const tfm__config *c = &model->config;
-    if (c->encoder)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_perplexity: a model of the family %s is an encoder",
+    if (c->encoder || model->encoder)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_perplexity: a model of the family %s has an encoder",
                          c->family->name);
-    uint32_t most = c->positions == TFM__POSITIONS_LEARNED ? c->context : TFM__MAX_CONTEXT;
+    uint32_t most = tfm__has_position_rows(c) ? c->context : TFM__MAX_CONTEXT;
     if (given.context == 0) given.context = TFM__MIN(512u, most);
     if (given.context < LEAST_WINDOW || given.context > most)
         return tfm__fail(error, TFM_E_ARGUMENT, "a window of %u tokens; this model allows %d to %u",

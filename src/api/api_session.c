@@ -1,9 +1,30 @@
 /* api_session.c - the exported functions of tfm/session.h. */
+#include "encode.h"
 #include "forward.h"
 #include "model/state.h"
 
 #define DEFAULT_BATCH 512
 #define MOST_BATCH 65536
+
+static int32_t check_encoded(const tfm_model *model, const tfm_session_options *given, tfm_error *error) {
+    if (!model->encoder && given->encoded)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_session_create: a model of the family %s has no encoder, but encoded is given",
+                         model->config.family->name);
+    if (!model->encoder) return TFM_OK;
+    if (!given->encoded)
+        return tfm__fail(
+            error, TFM_E_ARGUMENT,
+            "tfm_session_create: a model of the family %s needs what tfm_encode makes of a text, in "
+            "options.encoded",
+            model->config.family->name);
+    if (given->encoded->model != model)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_create: encoded is another model's");
+    if (given->encoded_row >= given->encoded->rows)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_create: row %zu of %zu that were encoded",
+                         given->encoded_row, given->encoded->rows);
+    return TFM_OK;
+}
 
 int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options, tfm_session **out,
                            tfm_error *error) {
@@ -15,19 +36,30 @@ int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options,
     if (status) return status;
     const tfm__config *c = &model->config;
     if (c->encoder)
-        return tfm__fail(error, TFM_E_ARGUMENT,
-                         "tfm_session_create: a model of the family %s is an encoder; tfm_encode is for those",
-                         c->family->name);
+        return tfm__fail(
+            error, TFM_E_ARGUMENT,
+            "tfm_session_create: a model of the family %s is an encoder; tfm_encode is for those",
+            c->family->name);
     uint32_t context = given.context ? given.context : c->context;
-    if (context > TFM__MAX_CONTEXT || (c->positions == TFM__POSITIONS_LEARNED && context > c->context))
+    if (context > TFM__MAX_CONTEXT || (tfm__has_position_rows(c) && context > c->context))
         return tfm__fail(error, TFM_E_ARGUMENT, "a context of %u; this model allows %u", context,
-                         c->positions == TFM__POSITIONS_LEARNED ? c->context : (uint32_t)TFM__MAX_CONTEXT);
+                         tfm__has_position_rows(c) ? c->context : (uint32_t)TFM__MAX_CONTEXT);
     if (given.batch > MOST_BATCH)
         return tfm__fail(error, TFM_E_ARGUMENT, "a batch of %u, at most %d", given.batch, MOST_BATCH);
     if (given.cache_type < 0 || (size_t)given.cache_type >= TFM__COUNT(cache_types))
         return tfm__fail(error, TFM_E_ARGUMENT, "there is no cache type %d", (int)given.cache_type);
-    return tfm__session_new(model, context, given.batch ? given.batch : DEFAULT_BATCH,
-                            given.cache_type ? cache_types[given.cache_type] : model->cache_type, out, error);
+    if ((status = check_encoded(model, &given, error)) != 0) return status;
+    status =
+        tfm__session_new(model, context, given.batch ? given.batch : DEFAULT_BATCH,
+                         given.cache_type ? cache_types[given.cache_type] : model->cache_type, out, error);
+    if (status || !given.encoded) return status;
+    const size_t *starts = given.encoded->starts + given.encoded_row;
+    status =
+        tfm__forward_cross(*out, given.encoded->hidden + starts[0] * c->width, starts[1] - starts[0], error);
+    if (!status) return TFM_OK;
+    tfm_session_destroy(*out);
+    *out = NULL;
+    return status;
 }
 
 void tfm_session_destroy(tfm_session *session) {

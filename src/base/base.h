@@ -61,6 +61,7 @@ struct tfm__heap {
     _Atomic uint64_t taken;  /* allocations ever made: tests count them */
     uint64_t budget;         /* most bytes live at once; 0: no bound */
     _Atomic bool over_budget; /* the last refusal was the budget's */
+    tfm__heap *parent;        /* NULL, or the heap that does everything in this one's place */
 };
 
 /* allocator NULL: the C library's (aligned). */

@@ -57,6 +57,7 @@ void tfm__heap_init(tfm__heap *heap, const tfm_allocator *allocator, uint64_t bu
     atomic_init(&heap->taken, 0);
     heap->budget = budget;
     atomic_init(&heap->over_budget, false);
+    heap->parent = NULL;
 }
 
 /* Books bytes as live before they are asked for; false if the budget does not have them. */
@@ -84,9 +85,13 @@ static void *call_allocator(tfm__heap *heap, void *ptr, size_t old_size, size_t 
     return heap->allocator.realloc(heap->allocator.user, ptr, old_size, new_size, TFM__BLOCK_ALIGN);
 }
 
+/* The heap that counts. */
+static tfm__heap *root_of(tfm__heap *heap) { return heap->parent ? heap->parent : heap; }
+
 void *tfm__alloc(tfm__heap *heap, size_t size) {
     size_t total;
     unsigned char *block;
+    heap = root_of(heap);
     if (!tfm__add_size(size, TFM__BLOCK_ALIGN, &total)) return refused(heap);
     if (!charge(heap, total)) return NULL;
     block = call_allocator(heap, NULL, 0, total);
@@ -119,6 +124,7 @@ void *tfm__alloc_array(tfm__heap *heap, size_t count, size_t element) {
 void *tfm__resize(tfm__heap *heap, void *ptr, size_t new_size) {
     size_t total, old_total;
     unsigned char *block;
+    heap = root_of(heap);
     if (!ptr) return tfm__alloc(heap, new_size);
     old_total = *header_of(ptr);
     if (!tfm__add_size(new_size, TFM__BLOCK_ALIGN, &total)) return refused(heap);
@@ -161,6 +167,7 @@ char *tfm__copy_text(tfm__heap *heap, const char *text, size_t length) {
 void tfm__free(tfm__heap *heap, void *ptr) {
     size_t total;
     if (!ptr) return;
+    heap = root_of(heap);
     total = *header_of(ptr);
     call_allocator(heap, header_of(ptr), total, 0);
     atomic_fetch_sub(&heap->live, total);

@@ -97,6 +97,7 @@ int32_t tfm__fail_at(tfm_error *error, int32_t code, const char *file, const cha
 }
 
 int32_t tfm__fail_memory(tfm_error *error, const tfm__heap *heap, size_t bytes) {
+    if (heap && heap->parent) heap = heap->parent;
     if (heap && atomic_load(&heap->over_budget))
         return tfm__fail(error, TFM_E_BUDGET,
                          "the budget of %llu bytes does not allow %llu more than the %llu in use",

@@ -18,6 +18,7 @@
 
 typedef struct attend_job {
     tfm__pass *pass;
+    const tfm_session *keys; /* whose pages are read: the pass's session, or its encoder's */
     uint32_t layer;
     size_t group;           /* heads per key/value head */
     size_t first_run, runs; /* one token: that it sees */
@@ -25,14 +26,17 @@ typedef struct attend_job {
 } attend_job;
 
 /* Keys that the token at a position of its row may see: [first, last). */
+static bool is_cross(const attend_job *job) { return job->keys != job->pass->session; }
+
 static uint32_t first_key(const attend_job *job, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
-    return window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
+    return !is_cross(job) && window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
 }
 
 static uint32_t last_key(const attend_job *job, const tfm__stretch *stretch, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
     size_t all = stretch->position + stretch->tokens;
+    if (is_cross(job)) return (uint32_t)job->keys->position;
     if (!job->pass->config->encoder) return (uint32_t)position + 1;
     return (uint32_t)(window ? TFM__MIN(all, position + window) : all);
 }
@@ -45,10 +49,10 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
     const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
     tfm__stretch stretch = tfm__stretch_of(pass, token);
     size_t end = last_key(job, &stretch, stretch.position + (token - stretch.first) + tokens - 1);
-    size_t page = run * TFM__RUN_PAGES, pages = 0;
+    size_t page = run * TFM__RUN_PAGES, pages = 0, first_page = is_cross(job) ? 0 : stretch.page;
     for (; pages < TFM__RUN_PAGES && (page + pages) * TFM__PAGE_TOKENS < end; pages++) {
-        keys[pages] = tfm__page_keys(pass->session, job->layer, stretch.page + page + pages, head);
-        values[pages] = tfm__page_values(pass->session, job->layer, stretch.page + page + pages, head);
+        keys[pages] = tfm__page_keys(job->keys, job->layer, first_page + page + pages, head);
+        values[pages] = tfm__page_values(job->keys, job->layer, first_page + page + pages, head);
     }
     size_t query = (head * pass->tokens + token) * job->group;
     tfm__attention_tile tile = {
@@ -58,8 +62,8 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
         .first = pass->s->first + query,
         .last = pass->s->last + query,
         .positions = pass->s->place + query,
-        .slopes = pass->model->slopes ? pass->s->slope + query : NULL,
-        .bias = pass->model->relative ? pass->s->bias : NULL,
+        .slopes = pass->model->slopes && !is_cross(job) ? pass->s->slope + query : NULL,
+        .bias = pass->model->relative && !is_cross(job) ? pass->s->bias : NULL,
         .bias_at = pass->s->bias_at + query,
         .soft_cap = c->attn_soft_cap,
         .k_pages = keys,
@@ -124,7 +128,8 @@ static void run_piece(void *arg, size_t i) {
 static void attend_one(attend_job *job) {
     const tfm__config *c = job->pass->config;
     tfm__scratch *s = job->pass->s;
-    size_t position = tfm__stretch_at(job->pass, 0).position, seen = position + 1 - first_key(job, position);
+    tfm__stretch stretch = tfm__stretch_at(job->pass, 0);
+    size_t seen = last_key(job, &stretch, stretch.position) - first_key(job, stretch.position);
     bool alone = seen * c->kv_heads * (c->head_dim + c->value_dim) < ALONE_VALUES;
     tfm__parallel(alone ? NULL : job->pass->pool, c->kv_heads * job->runs, run_piece, job);
     for (uint32_t head = 0; head < c->kv_heads; head++)
@@ -186,9 +191,9 @@ static void see_keys(const attend_job *job, const tfm__stretch *stretch) {
             }
 }
 
-void tfm__attend(tfm__pass *pass, uint32_t layer) {
+static void attend(tfm__pass *pass, uint32_t layer, const tfm_session *keys) {
     const tfm__config *c = pass->config;
-    attend_job job = {.pass = pass, .layer = layer, .group = c->heads / c->kv_heads};
+    attend_job job = {.pass = pass, .keys = keys, .layer = layer, .group = c->heads / c->kv_heads};
     for (size_t i = 0; i < tfm__stretches(pass); i++) {
         tfm__stretch stretch = tfm__stretch_at(pass, i);
         see_keys(&job, &stretch);
@@ -196,11 +201,15 @@ void tfm__attend(tfm__pass *pass, uint32_t layer) {
             pass->s->block[job.blocks++] = (uint32_t)(stretch.first + t);
     }
     if (pass->tokens == 1) {
-        size_t position = tfm__stretch_at(pass, 0).position;
-        job.first_run = first_key(&job, position) / TFM__RUN_TOKENS;
-        job.runs = position / TFM__RUN_TOKENS + 1 - job.first_run;
+        tfm__stretch stretch = tfm__stretch_at(pass, 0);
+        job.first_run = first_key(&job, stretch.position) / TFM__RUN_TOKENS;
+        job.runs = (last_key(&job, &stretch, stretch.position) - 1) / TFM__RUN_TOKENS + 1 - job.first_run;
         attend_one(&job);
     } else {
         tfm__parallel(pass->pool, c->kv_heads * job.blocks, block_piece, &job);
     }
 }
+
+void tfm__attend(tfm__pass *pass, uint32_t layer) { attend(pass, layer, pass->session); }
+
+void tfm__attend_cross(tfm__pass *pass, uint32_t layer) { attend(pass, layer, pass->session->cross); }

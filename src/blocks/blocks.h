@@ -87,10 +87,17 @@ void tfm__place_qkv(tfm__pass *pass, uint32_t layer);
 /* Its last part alone: q, k and v, as they are now, go where attention reads them. */
 void tfm__keep_qkv(tfm__pass *pass, uint32_t layer);
 
+/* k and v, of an encoder's states from the pass's position on, to the session's pages for those. */
+void tfm__keep_cross(tfm__pass *pass, uint32_t layer);
+/* q alone goes where attention reads it. */
+void tfm__keep_queries(tfm__pass *pass, uint32_t layer);
+
 /* attention.c */
 /* mixed = softmax(q k^T) v over the past and the tokens of this pass that each may see. [tokens, heads *
  * value_dim] */
 void tfm__attend(tfm__pass *pass, uint32_t layer);
+/* The same over an encoder's states, all of which every token sees. */
+void tfm__attend_cross(tfm__pass *pass, uint32_t layer);
 
 /* feed_forward.c */
 /* gate = activation(gate) * up, or activation(up). [tokens, feed_forward]; gives the address of the result.

@@ -14,8 +14,11 @@ static size_t position_row(const tfm__pass *pass, size_t t) {
     size_t position = stretch.position + (t - stretch.first);
     if (c->skipped < 0) return position + c->position_offset;
     if (pass->ids[t] == c->skipped) return c->position_offset - 1;
-    for (size_t i = stretch.first; i < t; i++) position -= pass->ids[i] == c->skipped;
-    return position + c->position_offset;
+    /* the row's tokens of earlier passes lie in front of this one's */
+    const tfm_token *row = pass->ids + stretch.first - stretch.position;
+    size_t skipped = 0;
+    for (size_t i = 0; i < position; i++) skipped += row[i] == c->skipped;
+    return position - skipped + c->position_offset;
 }
 
 static void embed_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
@@ -30,7 +33,7 @@ static void embed_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
             read_row(pass, &pass->model->types, pass->types ? (size_t)pass->types[t] : 0, type);
             pass->kernels->add(row, row, type, c->width);
         }
-        if (c->positions == TFM__POSITIONS_LEARNED) {
+        if (tfm__has_position_rows(c)) {
             float *place = pass->s->normed + t * c->width;
             read_row(pass, &pass->model->positions, position_row(pass, t), place);
             pass->kernels->add(row, row, place, c->width);

@@ -109,29 +109,38 @@ static void store(const tfm__pass *pass, const float *values, size_t count, uint
     for (size_t i = 0; i < count; i++) to[i * stride] = half[i];
 }
 
-/* Queries, scaled, in attention's order; keys and values to their pages. */
-static void keep_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+/* The queries of token t, scaled, in attention's order. */
+static void keep_query(const tfm__pass *pass, const tfm__layer *layer, size_t t) {
     const tfm__config *c = pass->config;
-    uint32_t index = *(const uint32_t *)arg, group = c->heads / c->kv_heads;
+    uint32_t group = c->heads / c->kv_heads;
+    for (uint32_t h = 0; h < c->heads; h++) {
+        const float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
+        float *to = pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
+        pass->kernels->scale(to, q, layer->attn_scale, c->head_dim);
+    }
+}
+
+/* The keys and values of token t, to a slot of a page. */
+static void keep_row(const tfm__pass *pass, const tfm_session *to, uint32_t index, size_t t, size_t page,
+                     size_t slot) {
+    const tfm__config *c = pass->config;
+    for (uint32_t h = 0; h < c->kv_heads; h++) {
+        const float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
+        const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
+        store(pass, k, c->head_dim, tfm__page_keys(to, index, page, h), slot, TFM__PAGE_TOKENS);
+        store(pass, v, c->value_dim, tfm__page_values(to, index, page, h), slot * c->value_dim, 1);
+    }
+}
+
+static void keep_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    uint32_t index = *(const uint32_t *)arg;
     const tfm__layer *layer = &pass->model->layers[index];
     for (size_t t = first; t < first + count; t++) {
         tfm__stretch stretch = tfm__stretch_of(pass, t);
         size_t position = stretch.position + (t - stretch.first),
                page = stretch.page + position / TFM__PAGE_TOKENS, slot = position % TFM__PAGE_TOKENS;
-        for (uint32_t h = 0; h < c->heads; h++) {
-            const float *q = pass->s->q + (t * c->heads + h) * c->head_dim;
-            float *to =
-                pass->s->tile_q + (((h / group) * pass->tokens + t) * group + h % group) * c->head_dim;
-            pass->kernels->scale(to, q, layer->attn_scale, c->head_dim);
-        }
-        for (uint32_t h = 0; h < c->kv_heads; h++) {
-            const float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
-            const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
-            store(pass, k, c->head_dim, tfm__page_keys(pass->session, index, page, h), slot,
-                  TFM__PAGE_TOKENS);
-            store(pass, v, c->value_dim, tfm__page_values(pass->session, index, page, h), slot * c->value_dim,
-                  1);
-        }
+        keep_query(pass, layer, t);
+        keep_row(pass, pass->session, index, t, page, slot);
     }
 }
 
@@ -148,9 +157,30 @@ static void place_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
     keep_rows(pass, arg, first, count);
 }
 
-void tfm__keep_qkv(tfm__pass *pass, uint32_t layer) {
-    tfm__over_rows(pass, pass->tokens, keep_rows, &layer);
+/* Keys and values of an encoder's states; nothing turns them. */
+static void cross_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    uint32_t index = *(const uint32_t *)arg;
+    for (size_t t = first; t < first + count; t++) {
+        size_t position = pass->position + t;
+        keep_row(pass, pass->session->cross, index, t, position / TFM__PAGE_TOKENS,
+                 position % TFM__PAGE_TOKENS);
+    }
 }
+
+void tfm__keep_cross(tfm__pass *pass, uint32_t layer) {
+    tfm__over_rows(pass, pass->tokens, cross_rows, &layer);
+}
+
+static void query_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
+    const tfm__layer *layer = &pass->model->layers[*(const uint32_t *)arg];
+    for (size_t t = first; t < first + count; t++) keep_query(pass, layer, t);
+}
+
+void tfm__keep_queries(tfm__pass *pass, uint32_t layer) {
+    tfm__over_rows(pass, pass->tokens, query_rows, &layer);
+}
+
+void tfm__keep_qkv(tfm__pass *pass, uint32_t layer) { tfm__over_rows(pass, pass->tokens, keep_rows, &layer); }
 
 void tfm__place_qkv(tfm__pass *pass, uint32_t layer) {
     tfm__over_rows(pass, pass->tokens, place_rows, &layer);

@@ -49,14 +49,15 @@ const tfm__tensor *tfm__bind_find_expert(tfm__binder *b, int role, uint32_t laye
         const char *hole = strstr(pattern, "%e");
         bool of_expert = hole && hole < pattern + strcspn(pattern, "|");
         if (of_expert != (expert >= 0)) continue;
-        snprintf(name, sizeof name, "%s", role == TFM__ROLE_OUTPUT ? "" : b->prefix);
+        snprintf(name, sizeof name, "%s",
+                 role == TFM__ROLE_OUTPUT || role == TFM__ROLE_OUTPUT_BIAS ? "" : b->prefix);
         fill_in(pattern, layer, (uint32_t)expert, name, sizeof name);
         snprintf(name + strlen(name), sizeof name - strlen(name), "%s", ending);
-        tensor = tfm__container_tensor(&b->model->container, name);
+        tensor = tfm__container_tensor(b->container, name);
     }
     if (!tensor && required)
-        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, name,
-                                 TFM__NO_OFFSET, "the model needs this tensor");
+        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->container->blobs[0].name, name, TFM__NO_OFFSET,
+                                 "the model needs this tensor");
     return tensor;
 }
 
@@ -67,10 +68,10 @@ static void wrong_shape(tfm__binder *b, const tfm__tensor *tensor, uint64_t rows
         used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%llu", i ? ", " : "",
                                  (unsigned long long)tensor->shape[i]);
     b->status = columns
-                    ? tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                    ? tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, tensor),
                                    tensor->name, tensor->offset, "the shape is %s], expected [%llu, %llu]",
                                    shape, (unsigned long long)rows, (unsigned long long)columns)
-                    : tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+                    : tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, tensor),
                                    tensor->name, tensor->offset, "the shape is %s], expected [%llu]", shape,
                                    (unsigned long long)rows);
 }
@@ -87,17 +88,17 @@ const float *tfm__bind_vector(tfm__binder *b, const tfm__tensor *tensor, uint32_
     }
     const tfm__weight_kernels *kernels = &b->model->kernels.weights[tensor->type];
     if (!kernels->to_f32) {
-        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED,
-                                 tfm__container_file(&b->model->container, tensor), tensor->name,
-                                 tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
+        b->status =
+            tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(b->container, tensor), tensor->name,
+                         tensor->offset, "a weight of type %s", tfm__dtype_of(tensor->type)->name);
         return NULL;
     }
     bool follows = b->model->weights_change && tensor->type == TFM__F32;
     if (follows && offset == 0.0f) return (const float *)(const void *)tensor->data; /* on a cache line */
     size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
-    float *values = tfm__arena_alloc(&b->model->container.arena, bytes);
+    float *values = tfm__arena_alloc(&b->container->arena, bytes);
     tfm__shifted *shifted =
-        values && follows ? tfm__arena_alloc(&b->model->container.arena, sizeof *shifted) : NULL;
+        values && follows ? tfm__arena_alloc(&b->container->arena, sizeof *shifted) : NULL;
     if (!values || (follows && !shifted)) {
         b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
         return NULL;
@@ -136,9 +137,9 @@ tfm__view tfm__bind_view(tfm__binder *b, const tfm__tensor *tensor, bool transpo
     uint64_t stored_row;
     if (!b->model->kernels.weights[tensor->type].product || (transposed && dtype->block != 1) ||
         !tfm__row_bytes(tensor->type, expect1, &stored_row)) {
-        b->status = tfm__fail_at(
-            b->error, TFM_E_UNSUPPORTED, tfm__container_file(&b->model->container, tensor), tensor->name,
-            tensor->offset, "a %smatrix of type %s", transposed ? "transposed " : "", dtype->name);
+        b->status = tfm__fail_at(b->error, TFM_E_UNSUPPORTED, tfm__container_file(b->container, tensor),
+                                 tensor->name, tensor->offset, "a %smatrix of type %s",
+                                 transposed ? "transposed " : "", dtype->name);
         return view;
     }
     view.type = tensor->type;
@@ -164,7 +165,7 @@ tfm__view tfm__bind_matrix(tfm__binder *b, int role, uint32_t layer, uint32_t ro
 /* A norm without weights of its own is one with ones. */
 static tfm__norm plain_norm(tfm__binder *b, uint32_t size) {
     size_t bytes = tfm__round_up((size_t)size, 16) * sizeof(float);
-    float *ones = tfm__arena_alloc(&b->model->container.arena, bytes);
+    float *ones = tfm__arena_alloc(&b->container->arena, bytes);
     if (!ones) {
         if (!b->status) b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
         return (tfm__norm){0};
@@ -264,6 +265,7 @@ static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
         bind_wide(b, index, layer);
         layer->down = tfm__bind_matrix(b, TFM__ROLE_DOWN, index, c->width, c->feed_forward, true);
     }
+    if (c->cross) tfm__bind_cross(b, index, layer);
     if (c->post_norms || !before) {
         layer->attn_post_norm = tfm__bind_norm(b, TFM__ROLE_ATTN_POST_NORM, index, c->width, true);
         layer->ffn_post_norm = tfm__bind_norm(b, TFM__ROLE_FFN_POST_NORM, index, c->width, true);
@@ -278,10 +280,14 @@ static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
 /* The prefix under which this file has its embedding ("model.", "transformer.", ...). */
 void tfm__bind_prefix(tfm__binder *b) {
     char name[256];
+    const char *pattern;
     b->prefix = b->names->prefixes[0];
     for (size_t i = 0; i < TFM__COUNT(b->names->prefixes) && b->names->prefixes[i]; i++) {
-        snprintf(name, sizeof name, "%s%s.weight", b->names->prefixes[i], b->names->role[TFM__ROLE_EMBED]);
-        if (tfm__container_tensor(&b->model->container, name)) {
+        for (int choice = 0; (pattern = pattern_of(b, TFM__ROLE_EMBED, choice)) != NULL; choice++) {
+            snprintf(name, sizeof name, "%s", b->names->prefixes[i]);
+            fill_in(pattern, 0, 0, name, sizeof name - 8);
+            strcat(name, ".weight");
+            if (!tfm__container_tensor(b->container, name)) continue;
             b->prefix = b->names->prefixes[i];
             return;
         }
@@ -293,7 +299,7 @@ void tfm__bind_prefix(tfm__binder *b) {
 static void bind_slopes(tfm__binder *b) {
     const tfm__config *c = &b->model->config;
     size_t bytes = c->heads * sizeof(float);
-    float *slopes = tfm__arena_alloc(&b->model->container.arena, bytes);
+    float *slopes = tfm__arena_alloc(&b->container->arena, bytes);
     uint32_t below = 1;
     if (!slopes) {
         if (!b->status) b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
@@ -308,11 +314,13 @@ static void bind_slopes(tfm__binder *b) {
     b->model->slopes = slopes;
 }
 
-int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
+int32_t tfm__model_bind(tfm_model *model, tfm__container *container, tfm_error *error) {
     tfm__config *c = &model->config;
-    bool hf = model->container.format == TFM__FORMAT_HF;
-    tfm__binder b = {
-        .model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(c->family), .error = error};
+    bool hf = container->format == TFM__FORMAT_HF;
+    tfm__binder b = {.model = model,
+                     .container = container,
+                     .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),
+                     .error = error};
     uint64_t by_type[TFM__DTYPE_COUNT] = {0};
     b.transposed = b.names->matrices_transposed;
     tfm__bind_prefix(&b);
@@ -324,7 +332,9 @@ int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
     if (c->positions == TFM__POSITIONS_LEARNED)
         model->positions =
             tfm__bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context + c->position_offset, c->width, true);
+    if (c->positions == TFM__POSITIONS_SINES) tfm__bind_sines(&b);
     if (c->positions == TFM__POSITIONS_ALIBI) bind_slopes(&b);
+    if (c->relative_buckets) tfm__bind_relative(&b);
     for (uint32_t i = 0; i < c->layers && !b.status; i++) bind_layer(&b, i, &model->layers[i]);
     if (c->order != TFM__ORDER_SUM) /* there the last thing in a layer is a norm */
         model->output_norm = tfm__bind_norm(&b, TFM__ROLE_OUTPUT_NORM, 0, c->width, true);
@@ -336,12 +346,15 @@ int32_t tfm__model_bind(tfm_model *model, tfm_error *error) {
             model->output = tfm__bind_matrix(&b, TFM__ROLE_OUTPUT, 0, c->vocab, c->width, true);
         else
             model->output = model->embedding;
+        if (b.names->role[TFM__ROLE_OUTPUT_BIAS] && !model->output.bias)
+            model->output.bias =
+                tfm__bind_vector(&b, tfm__bind_find(&b, TFM__ROLE_OUTPUT_BIAS, 0, "", false), c->vocab, 0.0f);
     }
     if (b.status) return b.status;
-    for (size_t i = 0; i < model->container.tensor_count; i++) {
-        uint32_t type = model->container.tensors[i].type;
+    for (size_t i = 0; i < container->tensor_count; i++) {
+        uint32_t type = container->tensors[i].type;
         if (type < TFM__DTYPE_COUNT && model->kernels.weights[type].product)
-            count_weights(&b, &model->container.tensors[i], by_type);
+            count_weights(&b, &container->tensors[i], by_type);
     }
     for (uint32_t type = 0; type < TFM__DTYPE_COUNT; type++)
         if (by_type[type] > by_type[model->main_type]) model->main_type = type;

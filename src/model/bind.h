@@ -6,6 +6,7 @@
 
 typedef struct tfm__binder {
     tfm_model *model;
+    tfm__container *container; /* the model's, or that of the model whose encoder it is */
     const tfm__names *names;
     const char *prefix;
     bool transposed; /* matrices of layers are stored [inputs, outputs] */
@@ -37,8 +38,14 @@ tfm__view tfm__bind_matrix(tfm__binder *b, int role, uint32_t layer, uint32_t ro
 /* Weight and bias of a norm; norms of families without weights have ones. */
 tfm__norm tfm__bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size, bool required);
 
-/* Token types, relative positions, the pooler and the head of a task (bind_encoder.c). */
+/* Token types, the pooler and the head of a task; and relative positions (bind_encoder.c). */
 void tfm__bind_encoder(tfm__binder *b);
+void tfm__bind_relative(tfm__binder *b);
+
+/* Positions of sines and cosines, from the file or computed; and a layer's attention to an encoder's states
+ * (bind_seq2seq.c). */
+void tfm__bind_sines(tfm__binder *b);
+void tfm__bind_cross(tfm__binder *b, uint32_t index, tfm__layer *layer);
 
 /* Router, experts and the shared expert of a layer (bind_experts.c). */
 void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer);

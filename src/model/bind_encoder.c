@@ -9,10 +9,10 @@ static const tfm__tensor *find_part(tfm__binder *b, const char *name, const char
     char full[256];
     if (!name || b->status) return NULL;
     snprintf(full, sizeof full, "%s%s", name, ending);
-    const tfm__tensor *tensor = tfm__container_tensor(&b->model->container, full);
+    const tfm__tensor *tensor = tfm__container_tensor(b->container, full);
     if (!tensor && required)
-        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->model->container.blobs[0].name, full,
-                                 TFM__NO_OFFSET, "the head of the model needs this tensor");
+        b->status = tfm__fail_at(b->error, TFM_E_MISSING, b->container->blobs[0].name, full, TFM__NO_OFFSET,
+                                 "the head of the model needs this tensor");
     return tensor;
 }
 
@@ -23,7 +23,7 @@ static tfm__view bind_part(tfm__binder *b, const char *name, uint32_t columns) {
     if (!tensor) return view;
     uint64_t rows = tensor->dims == 2 ? tensor->shape[0] : 0;
     if (rows < 1 || rows > TFM__MAX_VOCAB) {
-        b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+        b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, tensor),
                                  tensor->name, tensor->offset, "the head of the model needs a matrix here");
         return view;
     }
@@ -43,8 +43,8 @@ static void bind_head(tfm__binder *b) {
         head->dense = bind_part(b, row->dense, c->width);
         if (head->dense.data && head->dense.rows != c->width)
             b->status =
-                tfm__fail_at(b->error, TFM_E_SHAPE, b->model->container.blobs[0].name, row->dense,
-                             TFM__NO_OFFSET, "%u rows, expected the width %u", head->dense.rows, c->width);
+                tfm__fail_at(b->error, TFM_E_SHAPE, b->container->blobs[0].name, row->dense, TFM__NO_OFFSET,
+                             "%u rows, expected the width %u", head->dense.rows, c->width);
     }
     if (row->norm) {
         head->norm.weight = tfm__bind_vector(b, find_part(b, row->norm, ".weight", true), c->width, 0.0f);
@@ -62,7 +62,7 @@ static void bind_head(tfm__binder *b) {
 }
 
 /* [buckets, heads] in the file, turned round so that a head's values lie together. */
-static void bind_relative(tfm__binder *b) {
+void tfm__bind_relative(tfm__binder *b) {
     const tfm__config *c = &b->model->config;
     uint32_t buckets = c->relative_buckets, heads = c->heads;
     const tfm__tensor *tensor = tfm__bind_find(b, TFM__ROLE_RELATIVE, 0, ".weight", true);
@@ -70,12 +70,12 @@ static void bind_relative(tfm__binder *b) {
     const float *stored = tfm__bind_vector(b, tensor, buckets * heads, 0.0f);
     if (!stored) return;
     if (tensor->dims != 2 || tensor->shape[0] != buckets) {
-        b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, tensor),
+        b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, tensor),
                                  tensor->name, tensor->offset, "expected [%u, %u]", buckets, heads);
         return;
     }
     size_t bytes = (size_t)buckets * heads * sizeof(float);
-    float *turned = tfm__arena_alloc(&b->model->container.arena, bytes);
+    float *turned = tfm__arena_alloc(&b->container->arena, bytes);
     if (!turned) {
         b->status = tfm__fail_memory(b->error, &b->model->heap, bytes);
         return;
@@ -89,7 +89,6 @@ void tfm__bind_encoder(tfm__binder *b) {
     const tfm__config *c = &b->model->config;
     tfm_model *model = b->model;
     if (c->types) model->types = tfm__bind_matrix(b, TFM__ROLE_TOKEN_TYPE, 0, c->types, c->width, true);
-    if (c->relative_buckets) bind_relative(b);
     model->pooler = tfm__bind_matrix(b, TFM__ROLE_POOLER, 0, c->width, c->width, false);
     bind_head(b);
 }

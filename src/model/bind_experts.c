@@ -19,9 +19,8 @@ static tfm__view expert_view(tfm__binder *b, int role, uint32_t index, uint32_t 
         return view;
     }
     if (all->dims != 3 || all->shape[0] != experts->count) {
-        b->status =
-            tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(&b->model->container, all), all->name,
-                         all->offset, "not one matrix for each of %u experts", experts->count);
+        b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, all), all->name,
+                                 all->offset, "not one matrix for each of %u experts", experts->count);
         return view;
     }
     tfm__tensor slice = *all;
@@ -56,7 +55,7 @@ static void bind_shared(tfm__binder *b, uint32_t index, tfm__layer *layer) {
 void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
     uint32_t count = c->experts.count, wide = c->experts.width;
-    tfm__expert *experts = tfm__arena_alloc(&b->model->container.arena, count * sizeof *experts);
+    tfm__expert *experts = tfm__arena_alloc(&b->container->arena, count * sizeof *experts);
     if (!experts) {
         if (!b->status) b->status = tfm__fail_memory(b->error, &b->model->heap, count * sizeof *experts);
         return;

@@ -135,10 +135,14 @@ static int32_t rotate_layers(tfm__container *container, tfm__config *config, tfm
     return TFM_OK;
 }
 
-int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_error *error) {
+/* given: the row, where it is known already. */
+static int32_t read_all(tfm__container *container, const tfm__family *given, tfm__config *config,
+                        tfm_error *error) {
     const char *file = container->blob_count ? container->blobs[0].name : "model";
     int32_t status;
     memset(config, 0, sizeof *config);
+    config->family = given;
+    config->start_token = config->forced_first = -1;
     config->embed_scale = config->residual_scale = config->logit_scale = 1.0f;
     config->alibi_bias_max = 8.0f;
     config->experts.scale = 1.0f;
@@ -168,7 +172,8 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     if (config->qk_norm < 0) config->qk_norm = family->qk_norm;
     if (config->fused < 0)
         config->fused = container->format == TFM__FORMAT_HF ? family->fused : TFM__FUSED_ROWS;
-    config->gated = family->gated;
+    if (!config->gated_said) config->gated = family->gated;
+    config->cross = family->tower == TFM__TOWER_DECODER;
     config->encoder = config->encoder || family->encoder;
     config->post_norms = family->post_norms;
     if (family->fixed_attn_scale != 0.0f) config->attn_scale = family->fixed_attn_scale;
@@ -185,7 +190,20 @@ int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_err
     }
     if (!config->rotated && (status = rotate_layers(container, config, error)) != 0) return status;
     if ((status = settle_experts(container, config, file, error)) != 0) return status;
+    if (config->start_token >= (int64_t)config->vocab || config->forced_first >= (int64_t)config->vocab)
+        return tfm__fail_at(error, TFM_E_FORMAT, file, NULL, TFM__NO_OFFSET,
+                            "texts begin with the tokens %lld, %lld; the vocabulary has %u",
+                            (long long)config->start_token, (long long)config->forced_first, config->vocab);
     return check(config, file, error);
+}
+
+int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_error *error) {
+    return read_all(container, NULL, config, error);
+}
+
+int32_t tfm__config_read_tower(tfm__container *container, const tfm__family *family, tfm__config *config,
+                               tfm_error *error) {
+    return read_all(container, family, config, error);
 }
 
 bool tfm__is_windowed(const tfm__family *family, uint32_t layer, uint64_t period, uint32_t from) {

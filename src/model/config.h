@@ -17,7 +17,14 @@
 #define TFM__MAX_CONTEXT (1 << 28)
 
 enum { TFM__NORM_RMS = 0, TFM__NORM_LAYER = 1 };
-enum { TFM__POSITIONS_ROTARY = 0, TFM__POSITIONS_LEARNED = 1, TFM__POSITIONS_ALIBI = 2 };
+enum {
+    TFM__POSITIONS_ROTARY = 0,
+    TFM__POSITIONS_LEARNED,
+    TFM__POSITIONS_ALIBI,
+    TFM__POSITIONS_SINES, /* Vaswani et al. 2017: a half of sines, then one of cosines; from the file, or
+                             computed */
+    TFM__POSITIONS_NONE
+};
 /* How the half-blocks, attention and feed-forward f, stand to the stream x and their norms n. */
 enum {
     TFM__ORDER_PRE = 0,  /* x + a(n x), then x + f(n x); families with post_norms: x + n a(n x) */
@@ -100,6 +107,7 @@ enum {
     TFM__ROLE_POOLER,
     TFM__ROLE_OUTPUT_NORM,
     TFM__ROLE_OUTPUT,
+    TFM__ROLE_OUTPUT_BIAS, /* a vector: no ending is put behind its name */
     TFM__ROLE_ROPE_FACTORS,
     TFM__ROLE_ROPE_LONG,
     TFM__ROLE_ROPE_SHORT,
@@ -112,6 +120,12 @@ enum {
     TFM__ROLE_Q_NORM,
     TFM__ROLE_K_NORM,
     TFM__ROLE_ATTN_POST_NORM,
+    TFM__ROLE_CROSS_NORM,
+    TFM__ROLE_CROSS_Q,
+    TFM__ROLE_CROSS_K,
+    TFM__ROLE_CROSS_V,
+    TFM__ROLE_CROSS_OUT,
+    TFM__ROLE_CROSS_POST_NORM,
     TFM__ROLE_FFN_NORM,
     TFM__ROLE_GATE_UP,
     TFM__ROLE_GATE,
@@ -184,6 +198,13 @@ typedef struct tfm__demand {
     const char *value; /* as JSON writes it; a list of alternatives with | between them */
 } tfm__demand;
 
+/* What part of a model a row describes. */
+enum {
+    TFM__TOWER_ALONE = 0,
+    TFM__TOWER_ENCODER, /* of an encoder-decoder: another row is the decoder */
+    TFM__TOWER_DECODER  /* of an encoder-decoder; its layers look at the encoder's states too */
+};
+
 /* One row of the table of families. */
 typedef struct tfm__family {
     const char *name;  /* tfm's name, in tfm_model_info */
@@ -206,6 +227,10 @@ typedef struct tfm__family {
     bool squared;                 /* the activation's result times its input (ReLU squared) */
     bool encoder;                 /* every token sees every other; no logits of a next one */
     bool may_encode;              /* use_bidirectional_attention makes it an encoder */
+    int tower;                    /* TFM__TOWER_* */
+    const struct tfm__family *encoder_row; /* of a TFM__TOWER_DECODER */
+    bool
+        sines_to_the_end; /* the last computed sine has the factor 1/10000 (fairseq), not the one behind it */
     bool positions_after_pad; /* learned positions of Hugging Face files begin behind pad_token_id, which has
                                  one for itself and does not count (RoBERTa) */
     uint32_t pad;             /* pad_token_id when the file does not say */
@@ -243,6 +268,10 @@ typedef struct tfm__config {
     int norm, positions, activation, order, qk_norm, fused;
     bool gated, tied, post_norms, interleaved;
     bool encoder;               /* attention looks both ways */
+    bool cross;                 /* layers attend to an encoder's states too */
+    bool gated_said;            /* gated is the file's word, not the family's */
+    int64_t start_token;        /* that a decoder's text begins with, or -1: as its tokenizer has it */
+    int64_t forced_first;       /* that is put behind it, or -1 */
     int64_t skipped;            /* id of the token that does not count among positions, or -1 */
     uint32_t position_offset;   /* learned positions begin at this row */
     uint32_t types;             /* token types; 0: none */
@@ -283,6 +312,15 @@ const tfm__names *tfm__gguf_names(const tfm__family *family);
 
 /* Reads the description of an opened file; every number is checked against the bounds above. */
 int32_t tfm__config_read(tfm__container *container, tfm__config *config, tfm_error *error);
+
+/* The same for the encoder of an encoder-decoder, whose row is known. */
+int32_t tfm__config_read_tower(tfm__container *container, const tfm__family *family, tfm__config *config,
+                               tfm_error *error);
+
+/* Whether every position has a row of a table, which bounds the context. */
+static inline bool tfm__has_position_rows(const tfm__config *c) {
+    return c->positions == TFM__POSITIONS_LEARNED || c->positions == TFM__POSITIONS_SINES;
+}
 
 /* The three readers behind it (config_gguf.c, config_hf.c). */
 int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tfm_error *error);

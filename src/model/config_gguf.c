@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "kernels/kernels.h"
 #include "model/config.h"
 #include "model/windows.h"
 
@@ -199,6 +200,23 @@ static void read_encoder(const reader *r, tfm__config *config) {
     }
 }
 
+/* T5: the relative positions, gates by the tensors that are there, the token that a decoder begins with. */
+static void read_tower(reader *r, tfm__config *config) {
+    uint32_t token = 0;
+    config->relative_buckets = config->family->relative_buckets;
+    config->relative_distance = config->family->relative_distance;
+    read_u32(r, "attention.relative_buckets_count", false, &config->relative_buckets);
+    config->gated = tfm__container_tensor(r->container, "dec.blk.0.ffn_gate.weight") != NULL;
+    config->gated_said = true;
+    if (config->gated) config->activation = TFM__GELU_TANH;
+    if (config->family->tower != TFM__TOWER_DECODER) return;
+    /* T5 1.0 scales what its embedding turns into logits; its successors, which are gated, do not */
+    if (!config->gated && !tfm__container_tensor(r->container, "output.weight"))
+        config->logit_scale = 1.0f / sqrtf((float)config->width);
+    if (read_u32(r, "decoder_start_token_id", false, &token) && token < TFM__MAX_VOCAB)
+        config->start_token = token;
+}
+
 static void read_name(const reader *r, tfm__config *config) {
     const tfm__meta *meta = tfm__container_meta(r->container, "general.name");
     tfm__text text;
@@ -212,13 +230,15 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     if (!architecture || !tfm__meta_text(architecture, 0, &r.architecture))
         return tfm__fail_at(error, TFM_E_MISSING, r.file, "general.architecture", TFM__NO_OFFSET,
                             "the file does not say which family it is");
-    config->family = tfm__family_by_gguf(r.architecture);
+    if (!config->family) config->family = tfm__family_by_gguf(r.architecture);
     if (!config->family)
         return tfm__fail_at(error, TFM_E_UNSUPPORTED, r.file, "general.architecture", architecture->offset,
                             "family '%.*s' is not supported", (int)TFM__MIN(r.architecture.size, 64),
                             r.architecture.data);
     read_name(&r, config);
     read_u32(&r, "block_count", true, &config->layers);
+    if (config->family->tower == TFM__TOWER_DECODER)
+        read_u32(&r, "decoder_block_count", false, &config->layers);
     read_u32(&r, "embedding_length", true, &config->width);
     read_u32(&r, "attention.head_count", true, &config->heads);
     config->kv_heads = config->heads;
@@ -267,5 +287,6 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
                             container->tensor_count ? "" : " (the file holds no tensors)");
     config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
     if (config->family->encoder) read_encoder(&r, config);
-    return TFM_OK;
+    if (config->family->tower != TFM__TOWER_ALONE) read_tower(&r, config);
+    return r.status;
 }

@@ -381,7 +381,13 @@ static void read_encoder(reader *r, tfm__config *config) {
         read_u32(r, "type_vocab_size", false, &config->types);
     }
     config->position_offset = family->position_offset;
-    if (family->positions_after_pad) {
+    if (family->positions_after_pad &&
+        family->positions == TFM__POSITIONS_SINES) { /* rows are made for all */
+        read_u32(r, "pad_token_id", false, &pad);
+        if (pad >= TFM__MAX_VOCAB) fail_value(r, r->root, "pad_token_id", "no token");
+        config->skipped = pad;
+        config->position_offset = pad + 1;
+    } else if (family->positions_after_pad) {
         read_u32(r, "pad_token_id", false, &pad);
         if (pad >= config->context) {
             fail_value(r, r->root, "max_position_embeddings", "leaves no position behind pad_token_id");
@@ -403,6 +409,48 @@ static void read_encoder(reader *r, tfm__config *config) {
     if (tfm__json_raw(r->json, present(r, r->root, "classifier_pooling"), &pooling, &size) && size == 4 &&
         !memcmp(pooling, "mean", 4))
         config->head_mean = true;
+}
+
+static void read_token(reader *r, const char *key, int64_t *out) {
+    uint32_t token = 0;
+    if (!read_u32(r, key, false, &token)) return;
+    *out = token;
+    if (token >= TFM__MAX_VOCAB) fail_value(r, present(r, r->root, key), key, "no token");
+}
+
+/* What encoder-decoders have: T5's name of its feed-forward ("gated-gelu"), the scale of the embedding, the
+ * tokens that a decoder begins with and ends with. */
+static void read_tower(reader *r, tfm__config *config) {
+    static const struct {
+        const char *name;
+        int activation;
+        bool gated;
+    } known[] = {
+        {"relu", TFM__RELU, false},           {"gated-relu", TFM__RELU, true}, {"gelu", TFM__GELU_ERF, false},
+        {"gated-gelu", TFM__GELU_TANH, true}, /* the published code takes the tanh form here */
+        {"silu", TFM__SILU, false},           {"gated-silu", TFM__SILU, true}};
+    tfm__json_value kind = present(r, r->root, "feed_forward_proj");
+    bool scaled = false, found = kind == TFM__JSON_NONE;
+    for (size_t i = 0; i < TFM__COUNT(known) && !found; i++) {
+        if (!tfm__json_equals(r->json, kind, known[i].name)) continue;
+        config->activation = known[i].activation;
+        config->gated = known[i].gated;
+        config->gated_said = found = true;
+    }
+    if (!found && !r->status)
+        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "feed_forward_proj",
+                                 tfm__json_offset(r->json, kind), "this feed-forward is not supported");
+    if (read_bool(r, "scale_embedding", &scaled) && scaled) config->embed_scale = sqrtf((float)config->width);
+    if (config->family->relative_buckets)
+        read_u32(r, "relative_attention_max_distance", false, &config->relative_distance);
+    if (config->family->tower != TFM__TOWER_DECODER) return;
+    if (config->family->relative_buckets) { /* T5 scales what its embedding turns into logits */
+        bool scale = config->tied;
+        read_bool(r, "scale_decoder_outputs", &scale);
+        if (scale) config->logit_scale = 1.0f / sqrtf((float)config->width);
+    }
+    read_token(r, "decoder_start_token_id", &config->start_token);
+    read_token(r, "forced_bos_token_id", &config->forced_first);
 }
 
 /* Factors along the way: Granite's multipliers, Cohere's logit_scale, clipping, MPT's attn_config. */
@@ -508,7 +556,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
         if (tfm__json_get(r.json, text, "model_type") != TFM__JSON_NONE)
             type = tfm__json_get(r.json, text, "model_type");
     }
-    config->family = tfm__family_by_hf(r.json, type);
+    if (!config->family) config->family = tfm__family_by_hf(r.json, type);
     if (!config->family) {
         char name[64] = "";
         size_t length = tfm__json_size(r.json, type);
@@ -519,14 +567,26 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
                             tfm__json_offset(r.json, type),
                             name[0] ? "family '%s' is not supported" : "no family is named%s", name);
     }
-    read_u32(&r, "num_hidden_layers|n_layer|num_layers|n_layers", true, &config->layers);
+    const int tower = config->family->tower;
+    read_u32(&r,
+             tower == TFM__TOWER_ENCODER   ? "encoder_layers|num_layers"
+             : tower == TFM__TOWER_DECODER ? "decoder_layers|num_decoder_layers|num_layers"
+                                           : "num_hidden_layers|n_layer|num_layers|n_layers",
+             true, &config->layers);
     read_u32(&r, "hidden_size|n_embd|n_embed|d_model|dim", true, &config->width);
-    read_u32(&r, "num_attention_heads|n_head|num_heads|n_heads", true, &config->heads);
+    read_u32(&r,
+             tower == TFM__TOWER_ENCODER   ? "encoder_attention_heads|num_heads"
+             : tower == TFM__TOWER_DECODER ? "decoder_attention_heads|num_heads"
+                                           : "num_attention_heads|n_head|num_heads|n_heads",
+             true, &config->heads);
     config->kv_heads = config->heads;
     read_kv_heads(&r, config);
     config->feed_forward = config->width <= TFM__MAX_WIDTH ? 4 * config->width : 0;
-    read_u32(&r, "intermediate_size|n_inner|ffn_dim|ffn_hidden_size|hidden_dim", config->family->gated,
-             &config->feed_forward);
+    read_u32(&r,
+             tower == TFM__TOWER_ENCODER   ? "encoder_ffn_dim|d_ff"
+             : tower == TFM__TOWER_DECODER ? "decoder_ffn_dim|d_ff"
+                                           : "intermediate_size|n_inner|ffn_dim|ffn_hidden_size|hidden_dim",
+             config->family->gated, &config->feed_forward);
     read_u32(&r, "vocab_size", true, &config->vocab);
     config->context = 2048;
     read_u32(&r, "max_position_embeddings|n_positions|max_seq_len|seq_length", false, &config->context);
@@ -564,6 +624,7 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     bool scaled = true;
     if (read_bool(&r, "scale_attn_weights", &scaled) && !scaled) config->attn_scale = 1.0f;
     read_activation(&r, config);
+    if (tower != TFM__TOWER_ALONE) read_tower(&r, config);
     read_ropes(&r, config, &container->arena);
     read_windows(&r, config, container);
     read_rotated(&r, config, container);

@@ -595,8 +595,12 @@ const tfm__names *tfm__gguf_names(const tfm__family *family) {
 }
 
 const tfm__family *tfm__family_at(size_t index) {
-    return index < TFM__COUNT(families) ? &families[index]
-                                        : tfm__encoder_family(index - TFM__COUNT(families));
+    if (index < TFM__COUNT(families)) return &families[index];
+    index -= TFM__COUNT(families);
+    for (size_t encoders = 0;; encoders++) {
+        if (!tfm__encoder_family(encoders)) return tfm__seq2seq_family(index - encoders);
+        if (encoders == index) return tfm__encoder_family(index);
+    }
 }
 
 const tfm__family *tfm__family_by_gguf(tfm__text architecture) {

@@ -4,7 +4,9 @@
 
 #include "model/config.h"
 
-/* Row index of the encoders (families_encoder.c); NULL past the end. */
+/* Row index of the encoders (families_encoder.c) and of the encoder-decoders (families_seq2seq.c); NULL past
+ * the end. */
 const tfm__family *tfm__encoder_family(size_t index);
+const tfm__family *tfm__seq2seq_family(size_t index);
 
 #endif

@@ -2,10 +2,28 @@
  * embedding, tokenizer, in that order. */
 #include "model/model.h"
 
+/* The encoder of an encoder-decoder: the same files, kernels and threads, under the other row of the table.
+ */
+static int32_t open_encoder(tfm_model *model, tfm_error *error) {
+    tfm_model *encoder = tfm__alloc_zero(&model->heap, sizeof *encoder);
+    if (!encoder) return tfm__fail_memory(error, &model->heap, sizeof *encoder);
+    model->encoder = encoder;
+    tfm__heap_init(&encoder->heap, &model->heap.allocator, 0);
+    encoder->heap.parent = &model->heap;
+    encoder->references = 1;
+    encoder->kernels = model->kernels;
+    encoder->pool = model->pool;
+    int32_t status =
+        tfm__config_read_tower(&model->container, model->config.family->encoder_row, &encoder->config, error);
+    if (!status) status = tfm__model_bind(encoder, &model->container, error);
+    return status;
+}
+
 int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     int32_t status = tfm__container_open(&model->store, &model->container, error);
     if (!status) status = tfm__config_read(&model->container, &model->config, error);
-    if (!status) status = tfm__model_bind(model, error);
+    if (!status) status = tfm__model_bind(model, &model->container, error);
+    if (!status && model->config.family->encoder_row) status = open_encoder(model, error);
     if (!status) status = tfm__model_rope(model, error);
     if (!status) status = tfm__model_modules(model, error);
     if (status) return status;
@@ -30,6 +48,8 @@ void tfm__model_close(tfm_model *model) {
     tfm__tokenizer_free(model->tokenizer);
     for (size_t i = 0; i < model->embedder.step_count; i++)
         tfm__container_release(&model->embedder.steps[i].file);
+    if (model->encoder) tfm__free(&model->heap, model->encoder->layers);
+    tfm__free(&model->heap, model->encoder);
     tfm__free(&model->heap, model->layers);
     tfm__container_release(&model->container);
     tfm__store_close(&model->store);

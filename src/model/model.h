@@ -38,9 +38,13 @@ typedef struct tfm__layer {
         v; /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
     tfm__view
         qkv; /* all three, one group behind the other, if the file has them so; q, k, v are empty then */
-    tfm__norm q_norm, k_norm;   /* [head_dim], or a weight for each head: tfm__config's qk_norm */
-    tfm__view out;              /* [width, heads * value_dim] */
-    tfm__norm attn_post_norm;   /* [width] */
+    tfm__norm q_norm, k_norm;              /* [head_dim], or a weight for each head: tfm__config's qk_norm */
+    tfm__view out;                         /* [width, heads * value_dim] */
+    tfm__norm attn_post_norm;              /* [width] */
+    tfm__norm cross_norm, cross_post_norm; /* [width] */
+    tfm__view cross_q;          /* [heads * head_dim, width]; no data: no attention to an encoder's states */
+    tfm__view cross_k, cross_v; /* [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
+    tfm__view cross_out;        /* [width, heads * value_dim] */
     tfm__norm ffn_norm;         /* [width] */
     tfm__view gate, up;         /* [feed_forward, width] */
     tfm__view down;             /* [width, feed_forward] */
@@ -127,8 +131,10 @@ struct tfm_model {
     tfm__view output; /* [vocab, width]; the embedding itself when tied */
     tfm__frequencies frequencies[TFM__ROPE_KINDS];
     tfm__embedder embedder;
-    uint32_t cache_type; /* TFM__F32 or TFM__F16: the default for sessions */
-    uint32_t main_type;  /* of most parameters */
+    struct tfm_model *encoder; /* of an encoder-decoder, whose decoder this is: a model without files and
+                                  tokenizer, whose heap stands for this one's; or NULL */
+    uint32_t cache_type;       /* TFM__F32 or TFM__F16: the default for sessions */
+    uint32_t main_type;        /* of most parameters */
     uint64_t parameters, weight_bytes;
 
     bool weights_change;   /* the weights are a trainer's, all F32: vectors are bound where they lie */
@@ -138,9 +144,14 @@ struct tfm_model {
 int32_t tfm__model_open(tfm_model *model,
                         tfm_error *error); /* store and heap are set; undone on error by _close */
 void tfm__model_close(tfm_model *model);
-int32_t tfm__model_bind(tfm_model *model, tfm_error *error);    /* bind.c */
-int32_t tfm__model_modules(tfm_model *model, tfm_error *error); /* modules.c */
-int32_t tfm__model_rope(tfm_model *model, tfm_error *error);    /* rope.c */
+int32_t tfm__model_bind(tfm_model *model, tfm__container *container, tfm_error *error); /* bind.c */
+int32_t tfm__model_modules(tfm_model *model, tfm_error *error);                         /* modules.c */
+int32_t tfm__model_rope(tfm_model *model, tfm_error *error);                            /* rope.c */
+
+/* What encodes: the model itself, or its encoder. */
+static inline tfm_model *tfm__encoder_of(const tfm_model *model) {
+    return model->encoder ? model->encoder : (tfm_model *)(uintptr_t)model;
+}
 
 /* Radians per position of each pair, [dimension / 2], under a scaling (TFM__ROPE_*). */
 void tfm__rope_inverse(const tfm__rope *rope, int scaling, uint32_t dimension, double *inverse);

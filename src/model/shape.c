@@ -346,12 +346,13 @@ static int32_t count(tfm_model *model, tfm_shape *shape, tfm_error *error) {
     const tfm__config *c = &model->config;
     bool hf = model->container.format == TFM__FORMAT_HF;
     counting n = {.binder = {.model = model,
+                             .container = &model->container,
                              .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),
                              .error = error},
                   .c = c,
                   .listed = model->container.tensor_count > 0,
                   .shape = shape};
-    if (!n.listed && c->encoder)
+    if (!n.listed && (c->encoder || c->cross))
         return tfm__fail(error, TFM_E_UNSUPPORTED,
                          "the family '%s' can only be counted by its tensors, and there are none",
                          c->family->name);
@@ -369,7 +370,7 @@ static int32_t count(tfm_model *model, tfm_shape *shape, tfm_error *error) {
         return tfm__fail(error, TFM_E_UNSUPPORTED, "a model of more than %llu parameters",
                          (unsigned long long)MOST_PARAMETERS);
     shape->tied = shape->output_parameters == 0;
-    if (c->encoder) shape->output_parameters += rest(&n);
+    if (c->encoder || c->cross) shape->output_parameters += rest(&n);
     shape->counted = n.listed;
     shape->parameters = shape->embedding_parameters + shape->position_parameters +
                         shape->attention_parameters + shape->feed_parameters + shape->norm_parameters +

@@ -35,6 +35,13 @@ int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uin
     return TFM_OK;
 }
 
+/* A session inside another one; the outer one has a reference to the model for both. */
+static void drop_cross(tfm_session *session) {
+    tfm__session_free(session->cross);
+    atomic_fetch_sub(&session->model->references, 1);
+    session->cross = NULL;
+}
+
 void tfm__session_free(tfm_session *session) {
     tfm__heap *heap = &session->model->heap;
     for (size_t i = 0; i < session->page_count * session->page_layers; i++)
@@ -44,6 +51,7 @@ void tfm__session_free(tfm_session *session) {
     tfm__free(heap, session->logits);
     tfm__free(heap, session->scratch.memory);
     tfm__inspectors_free(session);
+    if (session->cross) drop_cross(session);
     tfm__free(heap, session);
 }
 
@@ -206,9 +214,20 @@ int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, si
                              tfm_error *error) {
     int32_t status = reserve_tokens(session, session->position + count, error);
     if (!status) status = reserve_pages(session, session->position + count, error);
-    if (!status) status = reserve_scratch(session, rows, session->position + count, error);
+    if (!status)
+        status = reserve_scratch(
+            session, rows, TFM__MAX(session->position + count, session->cross ? session->cross->position : 0),
+            error);
     if (!status) status = reserve_logits(session, logits, error);
     if (!status) status = tfm__inspection_reserve(session, session->position + count, error);
+    return status;
+}
+
+int32_t tfm__session_cross(tfm_session *session, size_t count, tfm_error *error) {
+    int32_t status =
+        tfm__session_new(session->model, TFM__MAX_CONTEXT, 1, session->cache_type, &session->cross, error);
+    if (!status) status = reserve_pages(session->cross, count, error);
+    if (!status) session->cross->position = count;
     return status;
 }
 
@@ -230,9 +249,10 @@ int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, s
 static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_error *error) {
     size_t layers = session->page_layers, vocab = session->model->config.vocab;
     size_t held = (session->position + TFM__PAGE_TOKENS - 1) / TFM__PAGE_TOKENS;
-    int32_t status = reserve_tokens(fork, session->position, error);
+    int32_t status = session->tokens ? reserve_tokens(fork, session->position, error) : TFM_OK;
     if (status) return status;
-    if (held) memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
+    if (held && session->tokens)
+        memcpy(fork->tokens, session->tokens, session->position * sizeof *fork->tokens);
     if (held) {
         fork->pages = tfm__alloc(&session->model->heap, held * layers * sizeof *fork->pages);
         if (!fork->pages)
@@ -245,6 +265,8 @@ static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_erro
         fork->page_count = held;
     }
     fork->position = session->position;
+    if (session->cross && (status = tfm__session_copy(session->cross, &fork->cross, error)) != 0)
+        return status;
     if (session->logits_count) {
         status = reserve_logits(fork, 1, error);
         if (status) return status;

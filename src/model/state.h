@@ -99,6 +99,9 @@ struct tfm_session {
     size_t page_bytes; /* of data in one page */
     float *logits;     /* [logits_count, vocab] */
     size_t logits_count, logits_capacity;
+    tfm_session
+        *cross; /* decoders of encoder-decoders: the pages hold keys and values of an encoder's states, its
+                   position counts them; nothing else is in use. Forks have one on the same pages */
     tfm__scratch scratch;
     tfm__inspection inspection;
     tfm__expert_watch expert_watch;
@@ -107,6 +110,8 @@ struct tfm_session {
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
                          tfm_session **out, tfm_error *error);
 void tfm__session_free(tfm_session *session);
+/* Gives a session room for an encoder's `count` states, whose keys and values tfm__cross_fill puts there. */
+int32_t tfm__session_cross(tfm_session *session, size_t count, tfm_error *error);
 int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_error *error);
 
 /* Makes everything that appending count tokens needs: room for the tokens, pages that are this session's

@@ -192,7 +192,7 @@ int32_t tfm__plan_model(tfm__plan *plan, tfm_model *model) {
     bool hf = model->container.format == TFM__FORMAT_HF;
     const char *architecture = c->family->gguf ? c->family->gguf : c->family->gguf_as;
     const char *file = model->container.blobs[0].name;
-    if (!architecture || c->encoder || c->head)
+    if (!architecture || c->encoder || c->cross || c->head)
         return tfm__fail_at(plan->error, TFM_E_UNSUPPORTED, file, NULL, TFM__NO_OFFSET,
                             "models of the family %s cannot be written as GGUF here", c->family->name);
     plan->architecture = (tfm__text){architecture, strlen(architecture)};
@@ -200,6 +200,7 @@ int32_t tfm__plan_model(tfm__plan *plan, tfm_model *model) {
     finder f = {.plan = plan,
                 .model = model,
                 .binder = {.model = model,
+                           .container = &model->container,
                            .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),
                            .error = plan->error},
                 .names = tfm__gguf_names(written),

@@ -163,8 +163,10 @@ static int32_t list_matrices(measurement *m) {
     tfm__text text = {architecture, strlen(architecture)};
     bool hf = model->container.format == TFM__FORMAT_HF;
     m->names = tfm__gguf_names(tfm__family_by_gguf(text));
-    m->binder = (tfm__binder){
-        .model = model, .names = hf ? c->family->hf_names : tfm__gguf_names(c->family), .error = m->error};
+    m->binder = (tfm__binder){.container = &m->model->container,
+                              .model = model,
+                              .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),
+                              .error = m->error};
     tfm__bind_prefix(&m->binder);
     m->reads = tfm__arena_alloc(&m->arena, (size_t)c->layers * READ_COUNT * sizeof *m->reads);
     m->list = tfm__arena_alloc(&m->arena, (size_t)c->layers * TFM__COUNT(readers) * sizeof *m->list);

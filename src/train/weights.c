@@ -9,7 +9,7 @@ static bool is_float(uint32_t type) { return type == TFM__F32 || type == TFM__F1
 
 static int32_t check_model(const tfm_model *model, tfm_error *error) {
     const tfm__config *c = &model->config;
-    const char *lacks = c->encoder                             ? "encoders"
+    const char *lacks = c->encoder || c->cross                 ? "encoders and encoder-decoders"
                         : model->relative                      ? "relative positions"
                         : c->skipped >= 0 || model->types.data ? "positions that leave tokens out"
                                                                : NULL;
@@ -148,7 +148,7 @@ int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
     m->weights_change = true;
     tfm__arena_init(&m->container.arena, &m->heap);
     status = copy_tensors(t, error);
-    if (!status) status = tfm__model_bind(m, error);
+    if (!status) status = tfm__model_bind(m, &m->container, error);
     if (status) return status;
     memcpy(m->frequencies, from->frequencies, sizeof m->frequencies);
     t->gradients_of = (tfm__gradients){t->weights, t->gradients, t->count, m->shifted};

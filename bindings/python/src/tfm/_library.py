@@ -198,7 +198,7 @@ class ModelInfo(Sized):
         ("kv_bytes_per_token", c_uint64),
         ("isa", c_char * 32),
         ("kind", c_int32),
-        ("reserved", c_int32),
+        ("start_token", c_int32),
     ]
 
 
@@ -268,6 +268,8 @@ class SessionOptions(Sized):
         ("batch", c_uint32),
         ("cache_type", c_int32),
         ("reserved", c_int32),
+        ("encoded", c_void_p),
+        ("encoded_row", c_size_t),
     ]
 
 

@@ -18,9 +18,10 @@ from ._sampler import Sampler
 from ._score import Perplexity, Score, perplexity_of
 from ._session import Candidate, Session
 from ._tokenizer import Tokenizer
+from ._translate import translate
 
 
-KINDS = {1: "decoder", 2: "encoder"}
+KINDS = {1: "decoder", 2: "encoder", 3: "encoder-decoder"}
 
 
 class ModelInfo(NamedTuple):
@@ -177,10 +178,33 @@ class Model(Owner):
             return None
         return Tokenizer(Handle(pointer, lambda _pointer: None, (self._open,)))
 
-    def session(self, *, context: int = 0, batch: int = 0, cache: str = "default") -> Session:
+    def session(
+        self,
+        *,
+        context: int = 0,
+        batch: int = 0,
+        cache: str = "default",
+        encoded: Optional[Encoded] = None,
+        row: int = 0,
+    ) -> Session:
         """An empty session. context: most positions, 0 for what the model was made for; batch: tokens processed
-        together, 0 for the default; cache: "default", "f32", "f16" or "bf16"."""
-        return Session._create(self._open, context, batch, cache)
+        together, 0 for the default; cache: "default", "f32", "f16" or "bf16". encoded, row: for encoder-decoders, what
+        encode() made of a text, which the decoder looks at; it may be dropped afterwards."""
+        return Session._create(self._open, context, batch, cache, encoded, row)
+
+    def translate(
+        self,
+        text: Input,
+        *,
+        source: Optional[Text] = None,
+        target: Optional[Text] = None,
+        max_tokens: int = 0,
+        **settings: Any,
+    ) -> str:
+        """What an encoder-decoder writes to a text, or to a list of token ids. source, target: language tokens, for models
+        that translate between many ("eng_Latn", "__en__"). settings: as for Session.generate; without a temperature the
+        likeliest token is taken."""
+        return translate(self, text, source, target, max_tokens, settings)
 
     def top(self, prompt: Text, k: int = 10, *, parse_special: bool = False) -> List[Candidate]:
         """The most probable tokens after a text."""

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional
 
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, ids_of, number_of
+from ._encode import Encoded
 from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
@@ -55,9 +56,15 @@ class Session(Owner):
         self._retired: List[Any] = []  # functions of inspectors that were closed meanwhile
 
     @classmethod
-    def _create(cls, model: Handle, context: int, batch: int, cache: str) -> "Session":
+    def _create(
+        cls, model: Handle, context: int, batch: int, cache: str, encoded: Optional[Encoded], row: int
+    ) -> "Session":
         options = SessionOptions.new(
-            context=context, batch=batch, cache_type=number_of(_CACHES, cache, "cache")
+            context=context,
+            batch=batch,
+            cache_type=number_of(_CACHES, cache, "cache"),
+            encoded=encoded._pointer if encoded is not None else None,
+            encoded_row=row,
         )
         out = c_void_p()
         call(lib.tfm_session_create, model.pointer, byref(options), byref(out))
