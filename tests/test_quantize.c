@@ -777,6 +777,74 @@ static void test_llama2c(void **state) {
     free(rows[1]);
 }
 
+/* A folder whose queries have a bias of a given shape besides. */
+static void make_biased(const char *name, uint32_t dims, uint64_t first, uint64_t second) {
+    tfm__heap heap;
+    tfm__store store;
+    tfm__container container;
+    tfm__read_options read = {0};
+    float bias[256];
+    size_t size;
+    char path[160];
+    for (int i = 0; i < 256; i++) bias[i] = (float)i;
+    tfm__heap_init(&heap, NULL, 0);
+    assert_int_equal(tfm__store_open_path(&store, &heap, TFM_TEST_DATA "/golden/mistral", &read, NULL),
+                     TFM_OK);
+    assert_int_equal(tfm__container_open(&store, &container, NULL), TFM_OK);
+    tfm__save_tensor *list = calloc(container.tensor_count + 1, sizeof *list);
+    for (size_t i = 0; i < container.tensor_count; i++) {
+        const tfm__tensor *tensor = &container.tensors[i];
+        list[i] = (tfm__save_tensor){
+            .name = tensor->name, .type = tensor->type, .dims = tensor->dims, .data = tensor->data};
+        memcpy(list[i].shape, tensor->shape, sizeof tensor->shape);
+    }
+    list[container.tensor_count] = (tfm__save_tensor){.name = "model.layers.0.self_attn.q_proj.bias",
+                                                      .type = TFM__F32,
+                                                      .dims = dims,
+                                                      .shape = {first, second},
+                                                      .data = bias};
+    mkdir(at(name), 0777);
+    snprintf(path, sizeof path, "%s/model.safetensors", at(name));
+    assert_int_equal(tfm__safetensors_save(&heap, path, list, container.tensor_count + 1, NULL), TFM_OK);
+    free(list);
+    tfm__container_release(&container);
+    tfm__store_close(&store);
+    FILE *from = fopen(TFM_TEST_DATA "/golden/mistral/config.json", "rb");
+    char text[8192];
+    assert_non_null(from);
+    size = fread(text, 1, sizeof text, from);
+    fclose(from);
+    snprintf(path, sizeof path, "%s/config.json", name);
+    write_file(path, text, size);
+}
+
+/* The bias goes where the rows of its matrix go, also when it has a row for each head. */
+static void test_biases(void **state) {
+    (void)state;
+    tfm_model *model = NULL;
+    tfm_model_info info = TFM_MODEL_INFO_INIT;
+    tfm_quantize_options options = TFM_QUANTIZE_OPTIONS_INIT;
+    opened file;
+    assert_int_equal(tfm_model_load(TFM_TEST_DATA "/golden/mistral", NULL, &model, NULL), TFM_OK);
+    assert_int_equal(tfm_model_get_info(model, &info, NULL), TFM_OK);
+    tfm_model_release(model);
+    uint64_t heads = (uint64_t)info.heads, size = (uint64_t)info.head_dim;
+    assert_true(heads * size <= 256);
+    options.tokenizer = TFM_NO;
+    for (int rows = 0; rows < 2; rows++) {
+        tfm_error error = TFM_ERROR_INIT;
+        make_biased("biased", rows ? 2 : 1, rows ? heads : heads * size, rows ? size : 0);
+        if (tfm_quantize(at("biased"), at("biased.gguf"), "F32", &options, NULL, &error))
+            fail_msg("%s", error.message);
+        open_file(&file, "biased.gguf");
+        for (size_t i = 0; i < heads * size; i++) {
+            size_t in = i % size, from = i - in + in % 2 * (size / 2) + in / 2;
+            assert_true(value_of(&file, "blk.0.attn_q.bias", i) == (float)from);
+        }
+        close_file(&file);
+    }
+}
+
 static void test_no_words(void **state) {
     tfm_error error = TFM_ERROR_INIT;
     (void)state;
@@ -801,14 +869,14 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mixes),           cmocka_unit_test(test_every_type),
-        cmocka_unit_test(test_copies),          cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_values),
-        cmocka_unit_test(test_importance),      cmocka_unit_test(test_wrong_importance),
-        cmocka_unit_test(test_converted),       cmocka_unit_test(test_tokenizer),
-        cmocka_unit_test(test_no_words),        cmocka_unit_test(test_llama2c),
-        cmocka_unit_test(test_measure),         cmocka_unit_test(test_wrong_measure),
-        cmocka_unit_test(test_measure_experts),
+        cmocka_unit_test(test_mixes),         cmocka_unit_test(test_every_type),
+        cmocka_unit_test(test_copies),        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_values),
+        cmocka_unit_test(test_importance),    cmocka_unit_test(test_wrong_importance),
+        cmocka_unit_test(test_converted),     cmocka_unit_test(test_tokenizer),
+        cmocka_unit_test(test_no_words),      cmocka_unit_test(test_biases),
+        cmocka_unit_test(test_llama2c),       cmocka_unit_test(test_measure),
+        cmocka_unit_test(test_wrong_measure), cmocka_unit_test(test_measure_experts),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -61,15 +61,34 @@ static int32_t name_of(finder *f, int role, uint32_t layer, const char *ending, 
     return *name ? TFM_OK : tfm__fail_memory(f->plan->error, f->plan->heap, 256);
 }
 
-/* How rows of a role change their places. */
-static void set_order(const finder *f, int role, tfm__planned *planned) {
+/* How rows of a role change their places. What moves has to be all rows of a matrix, or all values of a
+ * vector: a bias may also come as a row for each head. */
+static int32_t set_order(const finder *f, int role, tfm__planned *planned) {
     const tfm__config *c = &f->model->config;
+    tfm__gguf_tensor *out = &planned->out;
+    uint64_t rows = 0;
     planned->heads = role == TFM__ROLE_K ? c->kv_heads : c->heads;
     planned->kv_heads = c->kv_heads;
     planned->head_dim = c->head_dim;
     planned->rotary = c->rotary_dim;
-    if (f->neighbours && (role == TFM__ROLE_Q || role == TFM__ROLE_K)) planned->order = TFM__ORDER_ROTARY;
-    if (role == TFM__ROLE_QKV && c->fused == TFM__FUSED_GROUPS) planned->order = TFM__ORDER_GROUPS;
+    if (f->neighbours && (role == TFM__ROLE_Q || role == TFM__ROLE_K)) {
+        planned->order = TFM__ORDER_ROTARY;
+        rows = (uint64_t)planned->heads * c->head_dim;
+    } else if (role == TFM__ROLE_QKV && c->fused == TFM__FUSED_GROUPS) {
+        planned->order = TFM__ORDER_GROUPS;
+        rows = ((uint64_t)c->heads + 2 * (uint64_t)c->kv_heads) * c->head_dim;
+    }
+    if (planned->order == TFM__ORDER_AS_IS || (out->dims <= 2 && out->dims >= 1 && out->shape[0] == rows))
+        return TFM_OK;
+    if (out->dims == 2 && out->shape[0] * out->shape[1] == rows) {
+        out->dims = 1;
+        out->shape[0] = rows;
+        return TFM_OK;
+    }
+    return tfm__fail_at(f->plan->error, TFM_E_SHAPE,
+                        tfm__container_file(&f->model->container, planned->source), planned->source->name,
+                        planned->source->offset, "not %llu rows, which are to change places",
+                        (unsigned long long)rows);
 }
 
 static int32_t add(finder *f, int role, uint32_t layer, const char *ending, const tfm__tensor *source) {
@@ -92,7 +111,7 @@ static int32_t add(finder *f, int role, uint32_t layer, const char *ending, cons
         planned->out.shape[0] = source->shape[1];
         planned->out.shape[1] = source->shape[0];
     }
-    set_order(f, role, planned);
+    if ((status = set_order(f, role, planned)) != 0) return status;
     if (is_norm(role) && !strcmp(ending, ".weight")) planned->offset = c->norm_offset;
     return TFM_OK;
 }
@@ -107,11 +126,12 @@ static int32_t add_experts(finder *f, int role, uint32_t layer, const char *endi
     for (uint32_t e = 0; e < count; e++) {
         parts[e] = tfm__bind_find_expert(&f->binder, role, layer, e, ending, true);
         if (!parts[e]) return f->binder.status;
-        if (parts[e]->dims != first->dims || parts[e]->dims > 3 ||
+        if (parts[e]->dims != first->dims || first->dims < 1 || first->dims > 2 ||
+            parts[e]->type != first->type ||
             memcmp(parts[e]->shape, first->shape, first->dims * sizeof *first->shape))
             return tfm__fail_at(f->plan->error, TFM_E_SHAPE,
                                 tfm__container_file(&f->model->container, parts[e]), parts[e]->name,
-                                parts[e]->offset, "experts of different shapes");
+                                parts[e]->offset, "experts of different shapes or types");
     }
     int32_t status = add(f, role, layer, ending, first);
     if (status) return status;
