@@ -102,6 +102,17 @@ expect 0 playground --learning-rate 3 --epochs 200
 over 0.3
 expect 1 playground --data plane --hidden none --learning-rate 0.3 --epochs 100
 says "not finite any more since epoch 7"
+learned_by_heart() { # the training loss is under $1, the test loss over $2
+    train=$(sed -n 's/.*training loss \([-+.0-9e]*\).*/\1/p' "$out")
+    holds "training loss $train under $1" awk "BEGIN { exit !($train < $1) }"
+    over "$2"
+}
+expect 0 playground --noise 0.5 --train-share 0.1 --epochs 1500 --hidden 8,8,8
+learned_by_heart 0.15 0.35
+expect 0 playground --noise 0.5 --train-share 0.1 --epochs 1500 --hidden 8,8,8 --regularisation l2 --regularisation-rate 0.03
+under 0.42
+expect 0 playground --noise 0.5 --train-share 0.1 --epochs 1500 --hidden 1
+learned_by_heart 0.5 0.35
 expect 0 playground --data "$here/data/net/income.csv" --epochs 500
 over 0.3
 expect 0 playground --data "$here/data/net/income.csv" --epochs 500 --normalise
