@@ -170,6 +170,26 @@ TFM_API int32_t tfm_trainer_tensor(const tfm_trainer *trainer, size_t index, int
 TFM_API int32_t tfm_trainer_find(const tfm_trainer *trainer, const char *name, int32_t what,
                                  tfm_trained_tensor *out, tfm_error *error);
 
+/* ---- Files ------------------------------------------------------------------------------------------------------ */
+
+/* Writes the weights as a Hugging Face folder: config.json, model.safetensors (F32, under the names that the model's file
+ * has) and the tokenizer's files of the model's folder. Each file is written beside its place, made durable and renamed:
+ * there is an old one or a whole new one at any moment.
+ *   folder   UTF-8; made if it is not there (not the folders above it)
+ * For trainers of models from Hugging Face folders. Errors: TFM_E_UNSUPPORTED (another format), TFM_E_IO, TFM_E_MEMORY,
+ * TFM_E_ARGUMENT. Since 0.2. */
+TFM_API int32_t tfm_trainer_save(const tfm_trainer *trainer, const char *folder, tfm_error *error);
+
+/* Writes everything that going on needs, weights, the optimizer's means and the number of steps, into one safetensors
+ * file, in the same safe way. Errors: TFM_E_IO, TFM_E_MEMORY, TFM_E_ARGUMENT. Since 0.2. */
+TFM_API int32_t tfm_trainer_checkpoint(const tfm_trainer *trainer, const char *path, tfm_error *error);
+
+/* Goes on from a checkpoint: the steps to come are, bit for bit, those of the trainer that wrote it, given the same
+ * options and batches. The trainer must be of the same model and optimizer. Errors: TFM_E_NOT_FOUND, TFM_E_IO,
+ * TFM_E_FORMAT, TFM_E_TRUNCATED, TFM_E_MISSING and TFM_E_SHAPE (of another model: names the tensor), TFM_E_MEMORY. On an
+ * error the trainer is as before. Since 0.2. */
+TFM_API int32_t tfm_trainer_resume(tfm_trainer *trainer, const char *path, tfm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -145,3 +145,21 @@ int32_t tfm_trainer_find(const tfm_trainer *trainer, const char *name, int32_t w
             return tfm_trainer_tensor(trainer, i, what, out, error);
     return tfm__fail(error, TFM_E_MISSING, "no tensor '%s' is trained", name);
 }
+
+int32_t tfm_trainer_save(const tfm_trainer *trainer, const char *folder, tfm_error *error) {
+    if (!trainer || !folder || !*folder)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_trainer_save: trainer or folder is NULL");
+    return tfm__trainer_save((tfm_trainer *)trainer, folder, error);
+}
+
+int32_t tfm_trainer_checkpoint(const tfm_trainer *trainer, const char *path, tfm_error *error) {
+    if (!trainer || !path)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_trainer_checkpoint: trainer or path is NULL");
+    return tfm__trainer_checkpoint((tfm_trainer *)trainer, path, error);
+}
+
+int32_t tfm_trainer_resume(tfm_trainer *trainer, const char *path, tfm_error *error) {
+    if (!trainer || !path)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_trainer_resume: trainer or path is NULL");
+    return tfm__trainer_resume(trainer, path, error);
+}

@@ -79,4 +79,7 @@ int32_t tfm__writer_write(tfm__writer *writer, const void *data, size_t size, tf
 int32_t tfm__writer_finish(tfm__writer *writer, tfm_error *error); /* on error: abandoned */
 void tfm__writer_abandon(tfm__writer *writer);
 
+/* Makes a folder; one that is there already is fine. */
+int32_t tfm__folder_make(const char *path, tfm_error *error);
+
 #endif

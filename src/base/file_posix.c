@@ -511,3 +511,10 @@ void tfm__writer_abandon(tfm__writer *writer) {
     memset(writer, 0, sizeof *writer);
     writer->descriptor = -1;
 }
+
+int32_t tfm__folder_make(const char *path, tfm_error *error) {
+    struct stat info;
+    if (mkdir(path, 0777) == 0) return TFM_OK;
+    if (errno == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return TFM_OK;
+    return fail_system(error, path, "create", errno);
+}

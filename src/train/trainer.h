@@ -70,6 +70,11 @@ void tfm__optimize(tfm_trainer *trainer, double rate, double factor);
 /* Values of the blocks that one piece of the optimizer's work has. */
 #define TFM__OPTIMIZER_PIECE 16384
 
+/* save.c: a folder for others, and checkpoints. */
+int32_t tfm__trainer_save(tfm_trainer *trainer, const char *folder, tfm_error *error);
+int32_t tfm__trainer_checkpoint(tfm_trainer *trainer, const char *path, tfm_error *error);
+int32_t tfm__trainer_resume(tfm_trainer *trainer, const char *path, tfm_error *error);
+
 /* The whole of one step, or with train false its loss alone; src/train_step.c. Arguments are checked. */
 int32_t tfm__train_step(tfm_trainer *trainer, const tfm_train_batch *batches, size_t count, bool train,
                         tfm_train_result *result, tfm_error *error);
