@@ -23,6 +23,7 @@ static const cli_command commands[] = {
     {"translate", cmd_translate, "what an encoder-decoder writes to a text"},
     {"score", cmd_score, "how probable a phrase is after a text"},
     {"eval", cmd_eval, "the perplexity of a text"},
+    {"train", cmd_train, "train a model further"},
     {"attention", cmd_attention, "where each token of a text looks"},
     {"lens", cmd_lens, "what each layer would say next"},
     {"quantize", cmd_quantize, "write a model with smaller weights"},
