@@ -59,7 +59,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval quantize imatrix attention lens plan info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval train quantize imatrix attention lens plan info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -389,6 +389,61 @@ assert n==5 and all(len(r)==n and abs(sum(r)-1)<1e-5 and min(r)>0 for r in w)' "
 expect 0 attention "$encoder" -p "the cat sat" --layer 0 --head 1
 holds "every token looks at every other" awk 'NR > 3 && NF != 6 { exit 1 }' "$out"
 expect 0 attention "$encoder" -p "the cat sat" --svg "$work/both.svg"
+
+# ---- train -----------------------------------------------------------------------------------------------------------
+mkdir "$work/small"
+cp "$data/../golden/qwen3/config.json" "$data/../golden/qwen3/model.safetensors" "$work/small"
+awk 'BEGIN { for (i = 0; i < 60; i++) print "the cat number " i * 7 % 13 " and the hat of " i * 5 % 11 " sat on a mat" }' >"$work/cats"
+expect 0 train-tokenizer "$work/cats" -o "$work/small/tokenizer.json" -n 300
+expect 0 train --from "$work/small" --data "$work/cats" -o "$work/trained" --steps 6 --context 16 --batch 3 \
+    --accumulate 2 --lr 1e-2 --schedule cosine --warmup 2 --json
+cp "$out" "$work/steps"
+python "train: a line for each step, and the loss falls" '
+import json, sys
+steps = [json.loads(l) for l in open(sys.argv[1])]
+assert [s["step"] for s in steps] == list(range(6)), steps
+assert all(set(s) >= {"loss", "grad_norm", "learning_rate", "tokens_per_second"} for s in steps)
+assert steps[-1]["loss"] < steps[0]["loss"] - 0.2
+assert abs(steps[0]["learning_rate"] - 5e-3) < 1e-9 and steps[-1]["learning_rate"] < 2e-3' "$work/steps"
+expect 0 info "$work/trained"
+expect 0 train --from "$work/small" --data "$work/cats" -o "$work/again" --steps 6 --context 16 --batch 3 \
+    --accumulate 2 --lr 1e-2 --schedule cosine --warmup 2 --json -t 1
+holds "train: the same weights with one thread" cmp "$work/trained/model.safetensors" "$work/again/model.safetensors"
+# 3 steps of a run of 6 in every respect but its end: the rate is constant
+for part in whole:6 part:3; do
+    expect 0 train --from "$work/small" --data "$work/cats" -o "$work/${part%:*}" --steps "${part#*:}" --context 16 \
+        --checkpoint 3 --lr 1e-3 --seed 5
+done
+expect 0 train --from "$work/small" --data "$work/cats" -o "$work/part" --steps 6 --context 16 --lr 1e-3 --seed 5 --resume
+holds "train: resumed, the same weights" cmp "$work/whole/model.safetensors" "$work/part/model.safetensors"
+expect 0 eval "$work/trained" -f "$work/cats" --context 32
+expect 2 train --from "$work/small" --data "$work/cats"
+expect 2 train --from "$work/small" --data "$work/cats" -o "$work/x" --schedule wavy
+expect 1 train --from "$model" --data "$work/cats" -o "$work/x"
+holds "train: needs a folder" grep -q 'Hugging Face folder' "$err"
+expect 1 train --from "$work/small" --data "$work/nothing" -o "$work/x"
+expect 1 train --from "$work/small" --data "$work/small/model.safetensors" -o "$work/x"
+holds "train: no batches" grep -q 'batches' "$err"
+printf 'ab' >"$work/short"
+expect 1 train --from "$work/small" --data "$work/short" -o "$work/x" --context 16
+holds "train: too little text" grep -q 'make no row' "$err"
+expect 1 train --from "$work/small" --data "$work/cats" -o "$work/x" --resume
+holds "train: nothing is left of what failed" test ! -e "$work/x"
+python "train: batches from a file, with their rates" '
+import json, struct, sys
+values = [(i * 5 + i // 7) % 90 for i in range(3 * 2 * 9)]
+body = struct.pack("<54i", *values) + struct.pack("<3f", 1e-3, 2e-3, 3e-3)
+head = json.dumps({"batches": {"dtype": "I32", "shape": [3, 2, 9], "data_offsets": [0, 216]},
+                   "lr": {"dtype": "F32", "shape": [3], "data_offsets": [216, 228]}}, separators=(",", ":")).encode()
+head += b" " * (-len(head) % 8)
+open(sys.argv[1], "wb").write(struct.pack("<Q", len(head)) + head + body)' "$work/batches.safetensors"
+if [ -e "$work/batches.safetensors" ]; then
+    expect 0 train --from "$work/small" --data "$work/batches.safetensors" -o "$work/x" --json
+    holds "train: as many steps as there are batches" test "$(grep -c '"step"' "$out")" -eq 3
+    holds "train: the rates of the file" grep -q '"learning_rate":0.00300' "$out"
+    expect 1 train --from "$work/small" --data "$work/batches.safetensors" -o "$work/x" --steps 4
+    expect 2 train --from "$work/small" --data "$work/batches.safetensors" -o "$work/x" --batch 4
+fi
 
 # ---- score, eval -----------------------------------------------------------------------------------------------------
 

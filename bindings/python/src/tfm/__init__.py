@@ -27,6 +27,7 @@ from ._session import Candidate, Session
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
 from ._tokenizer_train import save_tokenizer, tokenizer_bytes, train_tokenizer
+from ._train import Step, Trainer
 from ._version import __version__
 
 
@@ -69,6 +70,7 @@ __all__ = [
     "Score",
     "ScoredToken",
     "Session",
+    "Step",
     "Summary",
     "TensorInfo",
     "TfmError",
@@ -76,6 +78,7 @@ __all__ = [
     "TokenError",
     "Tokenizer",
     "TokenizerInfo",
+    "Trainer",
     "__version__",
     "capability",
     "library_version",

@@ -658,6 +658,62 @@ class NetSvgOptions(Sized):
     ]
 
 
+class TrainerOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("optimizer", c_int32),
+        ("schedule", c_int32),
+        ("learning_rate", c_double),
+        ("last_rate", c_double),
+        ("beta1", c_double),
+        ("beta2", c_double),
+        ("epsilon", c_double),
+        ("momentum", c_double),
+        ("weight_decay", c_double),
+        ("vector_decay", c_double),
+        ("clip", c_double),
+        ("steps", c_uint64),
+        ("warmup", c_uint64),
+        ("decay", c_uint64),
+        ("pool", c_void_p),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+    ]
+
+
+class TrainBatch(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("tokens", c_void_p),
+        ("rows", c_size_t),
+        ("length", c_size_t),
+        ("mask", c_void_p),
+    ]
+
+
+class TrainResult(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("step", c_uint64),
+        ("loss", c_double),
+        ("gradient_norm", c_double),
+        ("learning_rate", c_double),
+        ("targets", c_uint64),
+    ]
+
+
+class TrainedTensor(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("name", c_char_p),
+        ("data", c_void_p),
+        ("count", c_uint64),
+        ("dims", c_uint32),
+        ("reserved", c_uint32),
+        ("shape", c_uint64 * 8),
+    ]
+
+
 # ---- Functions: name, result, arguments -----------------------------------------------------------------------------
 
 _error = POINTER(Error)
@@ -767,6 +823,21 @@ _SIGNATURES: List[Any] = [
      [c_void_p, c_char_p, c_size_t, POINTER(PhraseOptions), POINTER(PhraseResult), _error]),
     ("tfm_perplexity", c_int32,
      [c_void_p, _ids, c_size_t, POINTER(PerplexityOptions), POINTER(PerplexityResult), _error]),
+    ("tfm_trainer_create", c_int32, [c_void_p, POINTER(TrainerOptions), _out, _error]),
+    ("tfm_trainer_destroy", None, [c_void_p]),
+    ("tfm_trainer_step", c_int32,
+     [c_void_p, POINTER(TrainBatch), c_size_t, POINTER(TrainResult), _error]),
+    ("tfm_trainer_evaluate", c_int32,
+     [c_void_p, POINTER(TrainBatch), c_size_t, POINTER(TrainResult), _error]),
+    ("tfm_trainer_watch", None, [c_void_p, ProgressFn, c_void_p, c_void_p]),
+    ("tfm_trainer_set_rate", c_int32, [c_void_p, c_double, _error]),
+    ("tfm_trainer_steps", c_uint64, [c_void_p]),
+    ("tfm_trainer_tensor_count", c_size_t, [c_void_p]),
+    ("tfm_trainer_tensor", c_int32, [c_void_p, c_size_t, c_int32, POINTER(TrainedTensor), _error]),
+    ("tfm_trainer_find", c_int32, [c_void_p, c_char_p, c_int32, POINTER(TrainedTensor), _error]),
+    ("tfm_trainer_save", c_int32, [c_void_p, c_char_p, _error]),
+    ("tfm_trainer_checkpoint", c_int32, [c_void_p, c_char_p, _error]),
+    ("tfm_trainer_resume", c_int32, [c_void_p, c_char_p, _error]),
     ("tfm_net_data_generate", c_int32, [POINTER(NetDataOptions), _out, _error]),
     ("tfm_net_data_from_rows", c_int32,
      [_doubles, _doubles, c_size_t, c_size_t, POINTER(NetDataOptions), _out, _error]),
