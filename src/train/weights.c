@@ -9,9 +9,12 @@ static bool is_float(uint32_t type) { return type == TFM__F32 || type == TFM__F1
 
 static int32_t check_model(const tfm_model *model, tfm_error *error) {
     const tfm__config *c = &model->config;
-    const char *lacks = c->encoder || c->cross                 ? "encoders and encoder-decoders"
+    const char *lacks = c->encoder                             ? "encoders"
+                        : c->cross || model->encoder           ? "encoder-decoders"
                         : model->relative                      ? "relative positions"
+                        : c->positions == TFM__POSITIONS_SINES ? "positions of sines"
                         : c->skipped >= 0 || model->types.data ? "positions that leave tokens out"
+                        : !model->output_norm.weight           ? "layers that end with a norm"
                                                                : NULL;
     return lacks ? tfm__fail(error, TFM_E_UNSUPPORTED, "training of %s (%s)", lacks, c->family->name)
                  : TFM_OK;
