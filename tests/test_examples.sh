@@ -31,7 +31,7 @@ check() {
     }
 }
 
-for program in generate next_token chat_session event_loop generate_cpp show_tokens; do
+for program in generate next_token translate chat_session event_loop generate_cpp show_tokens; do
     [ -x "$folder/$program" ] || { echo "SKIPPED: $program was not built"; continue; }
     run 2 usage "$folder/$program" </dev/null
     case $program in
