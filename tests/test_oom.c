@@ -311,8 +311,7 @@ static void use_scores(trial *t) {
     while (lacked(t, tfm_perplexity(model, ids, 24, &windows, &perplexity, &t->error)))
         assert_int_equal(perplexity.tokens, 0);
     assert_true(perplexity.tokens > 0);
-    while (lacked(t, tfm_imatrix_measure(model, ids, 24, path, &measuring, &t->error))) {
-    }
+    while (lacked(t, tfm_imatrix_measure(model, ids, 24, path, &measuring, &t->error))) {}
     remove(path);
     tfm_model_release(model);
 }
@@ -349,13 +348,52 @@ static void test_quantising(void **state) {
     sweep(&(tiny_spec){.layers = 1}, use_quantize);
 }
 
+/* ---- Training
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* A trainer, a step, a step on more rows; the loss is always the same. The model was loaded with memory. */
+static void train(trial *t) {
+    enum { LENGTH = 20 };
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *model = NULL;
+    tfm_trainer *trainer = NULL;
+    tfm_trainer_options options = TFM_TRAINER_OPTIONS_INIT;
+    tfm_train_batch batch = TFM_TRAIN_BATCH_INIT;
+    tfm_train_result result = TFM_TRAIN_RESULT_INIT;
+    tfm_token ids[3 * LENGTH];
+    static double losses[2];
+    if (tfm_model_load_memory(t->file.data, t->file.size, NULL, &model, &error))
+        fail_msg("%s", error.message);
+    tiny_ids(ids, 3 * LENGTH, 4);
+    batch.tokens = ids;
+    batch.length = LENGTH;
+    options.allocator = &t->allocator;
+    while (lacked(t, tfm_trainer_create(model, &options, &trainer, &t->error))) {
+        assert_null(trainer);
+        assert_int_equal(t->memory.out, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        batch.rows = i ? 3 : 1;
+        while (lacked(t, tfm_trainer_step(trainer, &batch, 1, &result, &t->error)))
+            assert_int_equal(tfm_trainer_steps(trainer), i);
+        if (losses[i] == 0) losses[i] = result.loss;
+        assert_true(result.loss == losses[i]);
+    }
+    tfm_trainer_destroy(trainer);
+    tfm_model_release(model);
+}
+
+static void test_train(void **state) {
+    const tiny_spec spec = {.family = "gemma3", .seed = 1, .layers = 1};
+    (void)state;
+    sweep(&spec, train);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_models),
-        cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_generation),
-        cmocka_unit_test(test_tokenizers),
-        cmocka_unit_test(test_quantising),
+        cmocka_unit_test(test_models),     cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_generation), cmocka_unit_test(test_tokenizers),
+        cmocka_unit_test(test_quantising), cmocka_unit_test(test_train),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

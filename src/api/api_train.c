@@ -39,7 +39,7 @@ void tfm_trainer_destroy(tfm_trainer *t) {
     tfm__batch_drop(t);
     tfm__weights_drop(t);
     tfm_model_release(t->source);
-    tfm__heap_init(&heap, &t->heap.allocator, 0);
+    tfm__heap_init(&heap, &t->model.heap.allocator, 0);
     tfm__free(&heap, t);
 }
 
@@ -57,7 +57,7 @@ int32_t tfm_trainer_create(tfm_model *model, const tfm_trainer_options *options,
     tfm__heap_init(&heap, given.allocator, 0);
     tfm_trainer *t = tfm__alloc_zero(&heap, sizeof *t);
     if (!t) return tfm__fail_memory(error, &heap, sizeof *t);
-    tfm__heap_init(&t->heap, given.allocator, given.byte_budget);
+    tfm__heap_init(&t->model.heap, given.allocator, given.byte_budget);
     t->options = given;
     t->options.allocator = NULL; /* the heap has it */
     t->rate = -1.0;
@@ -81,15 +81,15 @@ static int32_t run(tfm_trainer *t, const tfm_train_batch *batches, size_t count,
     if (status) return status;
     if (!t || !batches || count == 0)
         return tfm__fail(error, TFM_E_ARGUMENT, "%s: an argument is NULL or 0", what);
-    tfm_train_batch *taken = tfm__alloc_array(&t->heap, count, sizeof *taken);
-    if (!taken) return tfm__fail_memory(error, &t->heap, count * sizeof *taken);
+    tfm_train_batch *taken = tfm__alloc_array(&t->model.heap, count, sizeof *taken);
+    if (!taken) return tfm__fail_memory(error, &t->model.heap, count * sizeof *taken);
     for (size_t i = 0; i < count && !status; i++) {
         const void *batch = (const uint8_t *)batches + i * batches[0].struct_size;
         status = tfm__take_options(batch, &taken[i], sizeof *taken, "tfm_train_batch", error);
         if (!status) status = tfm__batch_check(t, &taken[i], i, error);
     }
     if (!status) status = tfm__train_step(t, taken, count, train, &full, error);
-    tfm__free(&t->heap, taken);
+    tfm__free(&t->model.heap, taken);
     return status || !result ? status
                              : tfm__give_struct(result, &full, sizeof full, "tfm_train_result", error);
 }

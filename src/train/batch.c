@@ -38,12 +38,12 @@ uint64_t tfm__batch_targets(const tfm_train_batch *batch) {
 
 void tfm__batch_drop(tfm_trainer *t) {
     if (t->session) tfm__session_free(t->session);
-    tfm__free(&t->heap, t->ids);
-    tfm__free(&t->heap, t->targets);
-    tfm__free(&t->heap, t->stretches);
-    tfm__free(&t->heap, t->stretch_index);
-    tfm__free(&t->heap, t->tape.layers);
-    tfm__free(&t->heap, t->memory);
+    tfm__free(&t->model.heap, t->ids);
+    tfm__free(&t->model.heap, t->targets);
+    tfm__free(&t->model.heap, t->stretches);
+    tfm__free(&t->model.heap, t->stretch_index);
+    tfm__free(&t->model.heap, t->tape.layers);
+    tfm__free(&t->model.heap, t->memory);
     t->session = NULL;
     t->ids = t->targets = NULL;
     t->stretches = NULL;
@@ -56,17 +56,18 @@ void tfm__batch_drop(tfm_trainer *t) {
 /* Everything for `tokens` tokens in `rows` rows of `pages` pages together. */
 static int32_t make_room(tfm_trainer *t, size_t tokens, size_t rows, size_t pages, tfm_error *error) {
     tfm__carving measured = {0}, carved = {0};
-    t->ids = tfm__alloc_array(&t->heap, tokens, sizeof *t->ids);
-    t->targets = tfm__alloc_array(&t->heap, tokens, sizeof *t->targets);
-    t->stretches = tfm__alloc_array(&t->heap, rows, sizeof *t->stretches);
-    t->stretch_index = tfm__alloc_array(&t->heap, tokens, sizeof *t->stretch_index);
-    t->tape.layers = tfm__alloc_array(&t->heap, t->model.config.layers, sizeof *t->tape.layers);
+    t->ids = tfm__alloc_array(&t->model.heap, tokens, sizeof *t->ids);
+    t->targets = tfm__alloc_array(&t->model.heap, tokens, sizeof *t->targets);
+    t->stretches = tfm__alloc_array(&t->model.heap, rows, sizeof *t->stretches);
+    t->stretch_index = tfm__alloc_array(&t->model.heap, tokens, sizeof *t->stretch_index);
+    t->tape.layers = tfm__alloc_array(&t->model.heap, t->model.config.layers, sizeof *t->tape.layers);
     if (!t->ids || !t->targets || !t->stretches || !t->stretch_index || !t->tape.layers)
-        return tfm__fail_memory(error, &t->heap, tokens * sizeof *t->ids);
+        return tfm__fail_memory(error, &t->model.heap, tokens * sizeof *t->ids);
     tfm__tape_carve(&t->tape, &t->model, tokens, &measured);
     tfm__backward_carve(&t->backward, &t->model, tokens, &measured);
-    if (!measured.overflow) carved.memory = t->memory = tfm__alloc(&t->heap, measured.used);
-    if (!t->memory) return tfm__fail_memory(error, &t->heap, measured.overflow ? SIZE_MAX : measured.used);
+    if (!measured.overflow) carved.memory = t->memory = tfm__alloc(&t->model.heap, measured.used);
+    if (!t->memory)
+        return tfm__fail_memory(error, &t->model.heap, measured.overflow ? SIZE_MAX : measured.used);
     tfm__tape_carve(&t->tape, &t->model, tokens, &carved);
     tfm__backward_carve(&t->backward, &t->model, tokens, &carved);
     t->backward.gradients = &t->gradients_of;

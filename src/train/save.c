@@ -12,7 +12,7 @@
 /* folder/name, in the heap. */
 static char *join(tfm_trainer *t, const char *folder, const char *name) {
     size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = tfm__alloc(&t->heap, size);
+    char *path = tfm__alloc(&t->model.heap, size);
     if (path) snprintf(path, size, "%s/%s", folder, name);
     return path;
 }
@@ -24,8 +24,8 @@ static int32_t write_file(tfm_trainer *t, const char *folder, const char *name, 
                           size_t count, tfm_error *error) {
     tfm__writer writer;
     char *path = join(t, folder, name);
-    if (!path) return tfm__fail_memory(error, &t->heap, strlen(folder));
-    int32_t status = tfm__writer_open(&writer, &t->heap, path, error);
+    if (!path) return tfm__fail_memory(error, &t->model.heap, strlen(folder));
+    int32_t status = tfm__writer_open(&writer, &t->model.heap, path, error);
     if (!status) {
         for (size_t i = 0; i < count && !status; i++)
             status = tfm__writer_write(&writer, parts[i].data, parts[i].size, error);
@@ -34,7 +34,7 @@ static int32_t write_file(tfm_trainer *t, const char *folder, const char *name, 
         else
             status = tfm__writer_finish(&writer, error);
     }
-    tfm__free(&t->heap, path);
+    tfm__free(&t->model.heap, path);
     return status;
 }
 
@@ -96,17 +96,19 @@ static int32_t copy_files(tfm_trainer *t, const char *folder, tfm_error *error) 
 static int32_t write_weights(tfm_trainer *t, const char *folder, tfm_error *error) {
     const tfm__container *container = &t->model.container;
     char *path = join(t, folder, "model.safetensors");
-    tfm__save_tensor *tensors = tfm__alloc_array(&t->heap, container->tensor_count + 1, sizeof *tensors);
-    int32_t status = path && tensors ? TFM_OK : tfm__fail_memory(error, &t->heap, sizeof *tensors);
+    tfm__save_tensor *tensors =
+        tfm__alloc_array(&t->model.heap, container->tensor_count + 1, sizeof *tensors);
+    int32_t status = path && tensors ? TFM_OK : tfm__fail_memory(error, &t->model.heap, sizeof *tensors);
     for (size_t i = 0; i < container->tensor_count && !status; i++) {
         const tfm__tensor *from = &container->tensors[i];
         tensors[i] = (tfm__save_tensor){
             .name = from->name, .type = from->type, .dims = from->dims, .data = from->data};
         memcpy(tensors[i].shape, from->shape, sizeof tensors[i].shape);
     }
-    if (!status) status = tfm__safetensors_save(&t->heap, path, tensors, container->tensor_count, error);
-    tfm__free(&t->heap, tensors);
-    tfm__free(&t->heap, path);
+    if (!status)
+        status = tfm__safetensors_save(&t->model.heap, path, tensors, container->tensor_count, error);
+    tfm__free(&t->model.heap, tensors);
+    tfm__free(&t->model.heap, path);
     return status;
 }
 
@@ -142,9 +144,9 @@ int32_t tfm__trainer_checkpoint(tfm_trainer *t, const char *path, tfm_error *err
     size_t each = kinds_of(t), count = each * t->parameter_count + 1;
     const int64_t state[4] = {VERSION, t->options.optimizer, (int64_t)t->step, (int64_t)t->parameter_count};
     tfm__arena names;
-    tfm__arena_init(&names, &t->heap);
-    tfm__save_tensor *tensors = tfm__alloc_array(&t->heap, count, sizeof *tensors);
-    int32_t status = tensors ? TFM_OK : tfm__fail_memory(error, &t->heap, count * sizeof *tensors);
+    tfm__arena_init(&names, &t->model.heap);
+    tfm__save_tensor *tensors = tfm__alloc_array(&t->model.heap, count, sizeof *tensors);
+    int32_t status = tensors ? TFM_OK : tfm__fail_memory(error, &t->model.heap, count * sizeof *tensors);
     for (size_t i = 0; i + 1 < count && !status; i++) {
         const tfm__parameter *parameter = &t->parameters[i / each];
         tensors[i] = (tfm__save_tensor){.name = name_of(&names, kinds[i % each], parameter->tensor->name),
@@ -152,14 +154,15 @@ int32_t tfm__trainer_checkpoint(tfm_trainer *t, const char *path, tfm_error *err
                                         .dims = parameter->tensor->dims,
                                         .data = block_of(t, i % each) + parameter->first};
         memcpy(tensors[i].shape, parameter->tensor->shape, sizeof tensors[i].shape);
-        if (!tensors[i].name) status = tfm__fail_memory(error, &t->heap, strlen(parameter->tensor->name));
+        if (!tensors[i].name)
+            status = tfm__fail_memory(error, &t->model.heap, strlen(parameter->tensor->name));
     }
     if (!status) {
         tensors[count - 1] =
             (tfm__save_tensor){.name = "state", .type = TFM__I64, .dims = 1, .shape = {4}, .data = state};
-        status = tfm__safetensors_save(&t->heap, path, tensors, count, error);
+        status = tfm__safetensors_save(&t->model.heap, path, tensors, count, error);
     }
-    tfm__free(&t->heap, tensors);
+    tfm__free(&t->model.heap, tensors);
     tfm__arena_free(&names);
     return status;
 }
@@ -169,7 +172,7 @@ static int32_t find(tfm_trainer *t, const tfm__container *file, tfm__arena *name
                     const tfm__parameter *parameter, const tfm__tensor **out, tfm_error *error) {
     const tfm__tensor *ours = parameter->tensor;
     const char *name = name_of(names, kinds[kind], ours->name), *path = file->blobs[0].name;
-    if (!name) return tfm__fail_memory(error, &t->heap, strlen(ours->name));
+    if (!name) return tfm__fail_memory(error, &t->model.heap, strlen(ours->name));
     const tfm__tensor *tensor = *out = tfm__container_tensor(file, name);
     if (!tensor)
         return tfm__fail_at(error, TFM_E_MISSING, path, name, TFM__NO_OFFSET, "not in this checkpoint");
@@ -206,8 +209,9 @@ static int32_t take(tfm_trainer *t, const tfm__container *file, tfm__arena *name
     uint64_t step = 0;
     const tfm__tensor *tensor = NULL;
     int32_t status = check_state(t, file, &step, error);
-    const tfm__tensor **found = tfm__alloc_array(&t->heap, each * t->parameter_count + 1, sizeof *found);
-    if (!found && !status) status = tfm__fail_memory(error, &t->heap, each * sizeof *found);
+    const tfm__tensor **found =
+        tfm__alloc_array(&t->model.heap, each * t->parameter_count + 1, sizeof *found);
+    if (!found && !status) status = tfm__fail_memory(error, &t->model.heap, each * sizeof *found);
     for (size_t i = 0; i < each * t->parameter_count && !status; i++) {
         status = find(t, file, names, i % each, &t->parameters[i / each], &tensor, error);
         if (!status) found[i] = tensor;
@@ -215,7 +219,7 @@ static int32_t take(tfm_trainer *t, const tfm__container *file, tfm__arena *name
     for (size_t i = 0; i < each * t->parameter_count && !status; i++)
         memcpy(block_of(t, i % each) + t->parameters[i / each].first, found[i]->data,
                (size_t)found[i]->bytes);
-    tfm__free(&t->heap, found);
+    tfm__free(&t->model.heap, found);
     if (status) return status;
     t->step = step;
     memset(t->gradients, 0, t->count * sizeof *t->gradients);
@@ -228,9 +232,9 @@ int32_t tfm__trainer_resume(tfm_trainer *t, const char *path, tfm_error *error) 
     tfm__container file = {0};
     tfm__arena names;
     const tfm__read_options read = {0};
-    int32_t status = tfm__store_open_path(&store, &t->heap, path, &read, error);
+    int32_t status = tfm__store_open_path(&store, &t->model.heap, path, &read, error);
     if (status) return status;
-    tfm__arena_init(&names, &t->heap);
+    tfm__arena_init(&names, &t->model.heap);
     status = tfm__container_open(&store, &file, error);
     if (!status && file.format != TFM__FORMAT_SAFETENSORS && file.format != TFM__FORMAT_HF)
         status = tfm__fail_at(error, TFM_E_FORMAT, path, NULL, TFM__NO_OFFSET, "this is no checkpoint");

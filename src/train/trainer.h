@@ -17,9 +17,8 @@ typedef struct tfm__parameter {
 } tfm__parameter;
 
 struct tfm_trainer {
-    tfm__heap heap;    /* of everything below but the model's own */
     tfm_model *source; /* retained: names, and the arena of the description */
-    tfm_model model;   /* bound to `weights` */
+    tfm_model model;   /* bound to `weights`; its heap is for everything here */
     tfm_trainer_options options;
     double rate; /* the caller's, if not negative */
     tfm__watch watch;

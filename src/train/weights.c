@@ -35,18 +35,18 @@ static int32_t copy_tensors(tfm_trainer *t, tfm_error *error) {
     count += 16; /* kernels may look a line beyond */
     if (!tfm__mul_size(count, 4 * sizeof(float), &bytes))
         return tfm__fail(error, TFM_E_MEMORY, "more weights than memory has addresses");
-    to->tensors = tfm__alloc(&t->heap, (from->tensor_count + 1) * sizeof *to->tensors);
-    t->parameters = tfm__alloc_array(&t->heap, from->tensor_count + 1, sizeof *t->parameters);
-    t->weights = tfm__alloc_array(&t->heap, count, sizeof(float));
-    t->gradients = tfm__alloc_array(&t->heap, count, sizeof(float));
-    t->first_mean = tfm__alloc_array(&t->heap, count, sizeof(float));
+    to->tensors = tfm__alloc(&t->model.heap, (from->tensor_count + 1) * sizeof *to->tensors);
+    t->parameters = tfm__alloc_array(&t->model.heap, from->tensor_count + 1, sizeof *t->parameters);
+    t->weights = tfm__alloc_array(&t->model.heap, count, sizeof(float));
+    t->gradients = tfm__alloc_array(&t->model.heap, count, sizeof(float));
+    t->first_mean = tfm__alloc_array(&t->model.heap, count, sizeof(float));
     if (t->options.optimizer == TFM_OPTIMIZER_ADAMW)
-        t->second_mean = tfm__alloc_array(&t->heap, count, sizeof(float));
-    t->sums =
-        tfm__alloc_array(&t->heap, count / TFM__OPTIMIZER_PIECE + from->tensor_count + 1, sizeof(double));
+        t->second_mean = tfm__alloc_array(&t->model.heap, count, sizeof(float));
+    t->sums = tfm__alloc_array(&t->model.heap, count / TFM__OPTIMIZER_PIECE + from->tensor_count + 1,
+                               sizeof(double));
     if (!to->tensors || !t->parameters || !t->weights || !t->gradients || !t->first_mean || !t->sums ||
         (t->options.optimizer == TFM_OPTIMIZER_ADAMW && !t->second_mean))
-        return tfm__fail_memory(error, &t->heap, bytes);
+        return tfm__fail_memory(error, &t->model.heap, bytes);
     t->count = count;
     for (size_t i = 0, at = 0; i < from->tensor_count; i++) {
         tfm__tensor *tensor = &to->tensors[i];
@@ -141,7 +141,6 @@ int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
     tfm_model *m = &t->model;
     int32_t status = check_model(from, error);
     if (status) return status;
-    tfm__heap_init(&m->heap, &t->heap.allocator, 0);
     m->references = 1;
     m->config = from->config;
     m->kernels = from->kernels;
@@ -161,13 +160,13 @@ int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
 void tfm__weights_drop(tfm_trainer *t) {
     if (t->model.container.arena.heap) tfm__arena_free(&t->model.container.arena);
     if (t->model.layers) tfm__free(&t->model.heap, t->model.layers);
-    if (t->model.weights_change) tfm__free(&t->heap, t->model.container.tensors);
-    tfm__free(&t->heap, t->parameters);
-    tfm__free(&t->heap, t->weights);
-    tfm__free(&t->heap, t->gradients);
-    tfm__free(&t->heap, t->first_mean);
-    tfm__free(&t->heap, t->second_mean);
-    tfm__free(&t->heap, t->sums);
+    if (t->model.weights_change) tfm__free(&t->model.heap, t->model.container.tensors);
+    tfm__free(&t->model.heap, t->parameters);
+    tfm__free(&t->model.heap, t->weights);
+    tfm__free(&t->model.heap, t->gradients);
+    tfm__free(&t->model.heap, t->first_mean);
+    tfm__free(&t->model.heap, t->second_mean);
+    tfm__free(&t->model.heap, t->sums);
 }
 
 void tfm__weights_changed(tfm_trainer *t) {
