@@ -43,7 +43,9 @@ static void attention_half(tfm__pass *pass, uint32_t index) {
 
     const tfm__job qkv[3] = {{&layer->q, s->q}, {&layer->k, s->k}, {&layer->v, s->v}};
     const tfm__job fused = {&layer->qkv, s->fused};
-    if (layer->qkv.data) {
+    if (layer->kv_a.data) {
+        tfm__project_low_rank(pass, index, input); /* the same through latents */
+    } else if (layer->qkv.data) {
         tfm__linear(pass, input, tokens, &fused, 1);
         tfm__take_apart(pass);
     } else {
@@ -108,7 +110,7 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
         const tfm__job wide[2] = {{&layer->up, s->up}, {&layer->gate, s->gate}};
         tfm__linear(pass, input, tokens, wide, layer->gate.data ? 2 : 1); /* [T, F] each */
         tfm__keep(pass, index, TFM__KEEP_WIDE, NULL);
-        float *inner = tfm__activate(pass, layer);                        /* [T, F] */
+        float *inner = tfm__activate(pass, layer); /* [T, F] */
         tfm__show(pass, TFM_SITE_INNER, index, inner, tokens, c->feed_forward);
 
         const tfm__job down = {&layer->down, s->delta};

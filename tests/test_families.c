@@ -167,19 +167,19 @@ static void test_seq2seq(void **state) { check(*state, check_seq2seq); }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        DECODER("llama"),      DECODER("llama-linear"), DECODER("llama-yarn"), DECODER("llama3-rope"),
-        DECODER("mistral"),    DECODER("mixtral"),      DECODER("qwen2"),      DECODER("qwen2-moe"),
-        DECODER("qwen3"),      DECODER("qwen3-moe"),    DECODER("gemma"),      DECODER("gemma2"),
-        DECODER("gemma3"),     DECODER("phi"),          DECODER("phi3"),       DECODER("gpt2"),
-        DECODER("gpt-neo"),    DECODER("gpt-neox"),     DECODER("gptj"),       DECODER("opt"),
-        DECODER("bloom"),      DECODER("mpt"),          DECODER("falcon"),     DECODER("falcon-new"),
-        DECODER("starcoder2"), DECODER("stablelm"),     DECODER("olmo"),       DECODER("olmo2"),
-        DECODER("olmoe"),      DECODER("cohere"),       DECODER("cohere2"),    DECODER("granite"),
-        DECODER("smollm3"),    DECODER("glm4"),         DECODER("nemotron"),   DECODER("exaone4"),
-        DECODER("ernie4_5"),   DECODER("arcee"),        ENCODER("bert"),       ENCODER("bert-mlm"),
-        ENCODER("roberta"),    ENCODER("distilbert"),   ENCODER("modernbert"), ENCODER("mpnet"),
-        SEQ2SEQ("t5"),         SEQ2SEQ("t5-gated"),     SEQ2SEQ("marian"),     SEQ2SEQ("bart"),
-        SEQ2SEQ("m2m100"),     SEQ2SEQ("pegasus"),
+        DECODER("llama"),      DECODER("llama-linear"), DECODER("llama-yarn"),  DECODER("llama3-rope"),
+        DECODER("mistral"),    DECODER("mixtral"),      DECODER("qwen2"),       DECODER("qwen2-moe"),
+        DECODER("qwen3"),      DECODER("qwen3-moe"),    DECODER("gemma"),       DECODER("gemma2"),
+        DECODER("gemma3"),     DECODER("phi"),          DECODER("phi3"),        DECODER("gpt2"),
+        DECODER("gpt-neo"),    DECODER("gpt-neox"),     DECODER("gptj"),        DECODER("opt"),
+        DECODER("bloom"),      DECODER("mpt"),          DECODER("falcon"),      DECODER("falcon-new"),
+        DECODER("starcoder2"), DECODER("stablelm"),     DECODER("olmo"),        DECODER("olmo2"),
+        DECODER("olmoe"),      DECODER("cohere"),       DECODER("cohere2"),     DECODER("granite"),
+        DECODER("smollm3"),    DECODER("glm4"),         DECODER("nemotron"),    DECODER("exaone4"),
+        DECODER("ernie4_5"),   DECODER("arcee"),        DECODER("deepseek-v2"), DECODER("deepseek-v3"),
+        ENCODER("bert"),       ENCODER("bert-mlm"),     ENCODER("roberta"),     ENCODER("distilbert"),
+        ENCODER("modernbert"), ENCODER("mpnet"),        SEQ2SEQ("t5"),          SEQ2SEQ("t5-gated"),
+        SEQ2SEQ("marian"),     SEQ2SEQ("bart"),         SEQ2SEQ("m2m100"),      SEQ2SEQ("pegasus"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,11 @@ void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *j
 /* Takes a product of queries, keys and values apart that lie group by group: fused to q, k, v. */
 void tfm__take_apart(tfm__pass *pass);
 
+/* low_rank.c */
+/* q, k and v of low-rank attention, each head with its rotated part in front. input [tokens, width] */
+void tfm__project_low_rank(tfm__pass *pass, uint32_t layer, const float *input);
+
+/* linear.c */
 /* Scale and soft cap of logits, [rows, vocab], where the family has them. */
 void tfm__settle_logits(const tfm__pass *pass, float *logits, size_t rows);
 

@@ -186,8 +186,30 @@ tfm__norm tfm__bind_norm(tfm__binder *b, int role, uint32_t layer, uint32_t size
     return norm;
 }
 
+/* Through latents: up-projections and their norms in the place of q, k and v. */
+static void bind_low_rank(tfm__binder *b, uint32_t index, tfm__layer *layer) {
+    const tfm__config *c = &b->model->config;
+    uint32_t q = c->heads * c->head_dim;
+    if (c->latent_q) {
+        layer->q_a = tfm__bind_matrix(b, TFM__ROLE_Q_A, index, c->latent_q, c->width, true);
+        layer->q_a_norm = tfm__bind_norm(b, TFM__ROLE_Q_A_NORM, index, c->latent_q, true);
+        layer->q_b = tfm__bind_matrix(b, TFM__ROLE_Q_B, index, q, c->latent_q, true);
+    } else {
+        layer->q = tfm__bind_matrix(b, TFM__ROLE_Q, index, q, c->width, true);
+    }
+    layer->kv_a = tfm__bind_matrix(b, TFM__ROLE_KV_A, index, c->latent_kv + c->rotary_dim, c->width, true);
+    layer->kv_a_norm = tfm__bind_norm(b, TFM__ROLE_KV_A_NORM, index, c->latent_kv, true);
+    layer->kv_b =
+        tfm__bind_matrix(b, TFM__ROLE_KV_B, index, c->heads * (c->head_dim - c->rotary_dim + c->value_dim),
+                         c->latent_kv, true);
+}
+
 static void bind_qkv(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     const tfm__config *c = &b->model->config;
+    if (c->latent_kv) {
+        bind_low_rank(b, index, layer);
+        return;
+    }
     uint32_t q = c->heads * c->head_dim, k = c->kv_heads * c->head_dim, v = c->kv_heads * c->value_dim;
     const tfm__tensor *fused = tfm__bind_find(b, TFM__ROLE_QKV, index, ".weight", false);
     if (!fused) {

@@ -116,6 +116,12 @@ enum {
     TFM__ROLE_K,
     TFM__ROLE_V,
     TFM__ROLE_QKV,
+    TFM__ROLE_Q_A, /* low-rank attention: to the queries' latent, its norm, and up */
+    TFM__ROLE_Q_A_NORM,
+    TFM__ROLE_Q_B,
+    TFM__ROLE_KV_A, /* to the latent of keys and values and the shared rotated key, its norm, and up */
+    TFM__ROLE_KV_A_NORM,
+    TFM__ROLE_KV_B,
     TFM__ROLE_ATTN_OUT,
     TFM__ROLE_Q_NORM,
     TFM__ROLE_K_NORM,
@@ -207,10 +213,10 @@ enum {
 
 /* One row of the table of families. */
 typedef struct tfm__family {
-    const char *name;  /* tfm's name, in tfm_model_info */
-    const char *gguf;  /* general.architecture, or NULL */
+    const char *name;    /* tfm's name, in tfm_model_info */
+    const char *gguf;    /* general.architecture, or NULL */
     const char *gguf_as; /* what to write there for a family that has none of its own; NULL: nothing fits */
-    const char *hf[3]; /* model_type in config.json */
+    const char *hf[3];   /* model_type in config.json */
     const tfm__names *hf_names;
     const tfm__names *gguf_names; /* NULL: the usual ones */
     int norm;                     /* TFM__NORM_* */
@@ -224,6 +230,7 @@ typedef struct tfm__family {
     int fused;                    /* TFM__FUSED_* of Hugging Face files (GGUF files have rows) */
     int rotate;                   /* TFM__ROTATE_* */
     bool hf_interleaved;          /* rotary pairs are neighbours in Hugging Face files */
+    bool low_rank;                /* queries, keys and values are made through latents (DeepSeek) */
     bool squared;                 /* the activation's result times its input (ReLU squared) */
     bool encoder;                 /* every token sees every other; no logits of a next one */
     bool may_encode;              /* use_bidirectional_attention makes it an encoder */
@@ -259,8 +266,10 @@ typedef struct tfm__family {
     const struct tfm__demand
         *demands;          /* settings of config.json that must have one value; ends with a NULL key */
     int wide_scale_layers; /* GGUF carries no query scalar: models of this many layers use width / heads */
-    bool mixes_down_less; /* quantising mixes give the output of attention and the end of the feed-forward fewer bits */
-    uint32_t mixes_values_more; /* ... and values more, in models of this many layers whose heads share them */
+    bool mixes_down_less;  /* quantising mixes give the output of attention and the end of the feed-forward
+                              fewer bits */
+    uint32_t
+        mixes_values_more; /* ... and values more, in models of this many layers whose heads share them */
 } tfm__family;
 
 typedef struct tfm__config {
@@ -281,9 +290,11 @@ typedef struct tfm__config {
     bool head_mean;             /* a head for rows takes the mean of the tokens, not the first one */
     float norm_offset;          /* added to norm weights when they are bound */
     uint32_t layers, width, heads, kv_heads, head_dim, value_dim, feed_forward, vocab, context;
-    int64_t pad;            /* id of the token whose embedding no text changes in training, or -1 */
-    uint32_t rotary_dim;    /* of each head; even */
-    uint32_t rotary_spread; /* that the frequencies are spread over: rotary_dim, or one less */
+    uint32_t latent_q, latent_kv; /* low-rank attention: sizes of the latents; 0: no latent. The first
+                                     rotary_dim of a head's key are the same for all heads */
+    int64_t pad;                  /* id of the token whose embedding no text changes in training, or -1 */
+    uint32_t rotary_dim;          /* of each head; even */
+    uint32_t rotary_spread;       /* that the frequencies are spread over: rotary_dim, or one less */
     float epsilon;
     float embed_scale;    /* 1: none */
     float residual_scale; /* 1: none; multiplies what a half-block adds */

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/real.h"
 #include "kernels/kernels.h"
 #include "model/config.h"
 #include "model/windows.h"
@@ -453,6 +454,37 @@ static void read_tower(reader *r, tfm__config *config) {
     read_token(r, "forced_bos_token_id", &config->forced_first);
 }
 
+/* DeepSeek's sizes: a head of queries and keys has a part that is rotated and one that is not. */
+static void read_low_rank(reader *r, tfm__config *config) {
+    uint32_t plain = 0;
+    bool neighbours = true;
+    read_u32(r, "kv_lora_rank", true, &config->latent_kv);
+    read_u32(r, "q_lora_rank", false, &config->latent_q);
+    read_u32(r, "qk_nope_head_dim", true, &plain);
+    read_u32(r, "qk_rope_head_dim", true, &config->rotary_dim);
+    read_u32(r, "v_head_dim", true, &config->value_dim);
+    read_bool(r, "rope_interleave", &neighbours);
+    config->interleaved = neighbours;
+    config->kv_heads = config->heads;
+    if (plain > TFM__MAX_HEAD_DIM || config->rotary_dim > TFM__MAX_HEAD_DIM)
+        fail_value(r, r->root, "qk_nope_head_dim", "a part of a head is too large");
+    else
+        config->head_dim = plain + config->rotary_dim;
+    if (config->latent_kv < 1 || config->latent_kv > TFM__MAX_WIDTH || config->latent_q > TFM__MAX_WIDTH)
+        fail_value(r, r->root, "kv_lora_rank", "a latent's size is out of range");
+    tfm__json_value method = present(r, r->root, "topk_method");
+    if (tfm__json_equals(r->json, method, "greedy")) config->experts.groups = config->experts.top_groups = 1;
+}
+
+/* Stretched positions make attention sharper: the scale grows with the square of YaRN's factor for all
+ * dimensions. */
+static void scale_by_stretch(tfm__config *config) {
+    const tfm__rope *rope = &config->rope[TFM__ROPE_GLOBAL];
+    if (rope->scaling == TFM__ROPE_DEFAULT || rope->mscale_all_dim == 0.0 || !config->head_dim) return;
+    double factor = rope->factor > 1.0 ? 0.1 * rope->mscale_all_dim * tfm__log_real(rope->factor) + 1.0 : 1.0;
+    config->attn_scale = (float)(factor * factor / sqrt((double)config->head_dim));
+}
+
 /* Factors along the way: Granite's multipliers, Cohere's logit_scale, clipping, MPT's attn_config. */
 static void read_scales(reader *r, tfm__config *config) {
     tfm__json_value attention = present(r, r->root, "attn_config");
@@ -625,7 +657,9 @@ int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_
     if (read_bool(&r, "scale_attn_weights", &scaled) && !scaled) config->attn_scale = 1.0f;
     read_activation(&r, config);
     if (tower != TFM__TOWER_ALONE) read_tower(&r, config);
+    if (config->family->low_rank) read_low_rank(&r, config);
     read_ropes(&r, config, &container->arena);
+    if (config->family->low_rank) scale_by_stretch(config);
     read_windows(&r, config, container);
     read_rotated(&r, config, container);
     refuse_unknown(&r, config->family);

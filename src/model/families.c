@@ -105,6 +105,25 @@ static const tfm__names moe_names = {
     .prefixes = LLAMA_PREFIXES,
 };
 
+/* DeepSeek V2 and V3: queries, keys and values go through latents. */
+static const tfm__names deepseek_names = {
+    .role = {[TFM__ROLE_EMBED] = "embed_tokens",
+             [TFM__ROLE_OUTPUT] = "lm_head",
+             LLAMA_FEED_FORWARD,
+             LLAMA_NORMS,
+             MOE_ROLES,
+             [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm",
+             [TFM__ROLE_Q] = "layers.%d.self_attn.q_proj",
+             [TFM__ROLE_Q_A] = "layers.%d.self_attn.q_a_proj",
+             [TFM__ROLE_Q_A_NORM] = "layers.%d.self_attn.q_a_layernorm",
+             [TFM__ROLE_Q_B] = "layers.%d.self_attn.q_b_proj",
+             [TFM__ROLE_KV_A] = "layers.%d.self_attn.kv_a_proj_with_mqa",
+             [TFM__ROLE_KV_A_NORM] = "layers.%d.self_attn.kv_a_layernorm",
+             [TFM__ROLE_KV_B] = "layers.%d.self_attn.kv_b_proj",
+             [TFM__ROLE_ATTN_OUT] = "layers.%d.self_attn.o_proj"},
+    .prefixes = LLAMA_PREFIXES,
+};
+
 static const tfm__names mixtral_names = {
     .role = {LLAMA_ROLES, [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm",
              [TFM__ROLE_ROUTER] = "layers.%d.block_sparse_moe.gate",
@@ -253,6 +272,10 @@ static const tfm__names opt_names = {
 
 /* ---- Settings with one value only --------------------------------------------------------------------- */
 
+static const tfm__demand deepseek2_demands[] = {
+    {"scoring_func", "\"softmax\""}, {"norm_topk_prob", "false"}, {"moe_layer_freq", "1"}, {NULL, NULL}};
+static const tfm__demand deepseek3_demands[] = {
+    {"scoring_func", "\"sigmoid\""}, {"topk_method", "\"noaux_tc\""}, {"moe_layer_freq", "1"}, {NULL, NULL}};
 static const tfm__demand stablelm_demands[] = {{"qk_layernorm", "false"}, {NULL, NULL}};
 static const tfm__demand opt_demands[] = {
     {"do_layer_norm_before", "true"}, {"_remove_final_layer_norm", "false"}, {NULL, NULL}};
@@ -327,6 +350,25 @@ static const tfm__family families[] = {
      .qk_norm = TFM__QK_NORM_ROW,
      .activation = TFM__SILU,
      .gated = true},
+    {.name = "deepseek2",
+     .hf = {"deepseek_v2"},
+     .hf_names = &deepseek_names,
+     .low_rank = true,
+     .hf_interleaved = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .demands = deepseek2_demands},
+    {.name = "deepseek3",
+     .hf = {"deepseek_v3"},
+     .hf_names = &deepseek_names,
+     .low_rank = true,
+     .hf_interleaved = true,
+     .activation = TFM__SILU,
+     .gated = true,
+     .route = TFM__ROUTE_SIGMOID,
+     .route_normalised = true,
+     .group_by_two = true,
+     .demands = deepseek3_demands},
     {.name = "gemma",
      .gguf = "gemma",
      .hf = {"gemma"},

@@ -38,6 +38,11 @@ typedef struct tfm__layer {
         v; /* [heads * head_dim, width], [kv_heads * head_dim, width], [kv_heads * value_dim, width] */
     tfm__view
         qkv; /* all three, one group behind the other, if the file has them so; q, k, v are empty then */
+    tfm__view q_a,
+        q_b; /* [latent_q, width], [heads * head_dim, latent_q]; no data: q makes queries at once */
+    tfm__view kv_a, kv_b; /* [latent_kv + rotary_dim, width], [heads * (head_dim - rotary_dim + value_dim),
+                             latent_kv]; no data: k and v are there */
+    tfm__norm q_a_norm, kv_a_norm;         /* [latent_q], [latent_kv] */
     tfm__norm q_norm, k_norm;              /* [head_dim], or a weight for each head: tfm__config's qk_norm */
     tfm__view out;                         /* [width, heads * value_dim] */
     tfm__norm attn_post_norm;              /* [width] */

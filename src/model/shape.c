@@ -215,7 +215,23 @@ static amount formula(const counting *n, int role, uint32_t layer) {
     case TFM__ROLE_FFN_POST_NORM:
         return post ? norm(n, c->width) : none;
     case TFM__ROLE_Q:
+        if (c->latent_kv)
+            return c->latent_q ? none : matrix(n, (uint64_t)c->heads * c->head_dim, c->width, 0);
         return matrix(n, qkv, c->width, BIAS_QKV);
+    case TFM__ROLE_Q_A:
+        return c->latent_q ? matrix(n, c->latent_q, c->width, BIAS_QKV) : none;
+    case TFM__ROLE_Q_A_NORM:
+        return c->latent_q ? norm(n, c->latent_q) : none;
+    case TFM__ROLE_Q_B:
+        return c->latent_q ? matrix(n, (uint64_t)c->heads * c->head_dim, c->latent_q, 0) : none;
+    case TFM__ROLE_KV_A:
+        return c->latent_kv ? matrix(n, (uint64_t)c->latent_kv + c->rotary_dim, c->width, BIAS_QKV) : none;
+    case TFM__ROLE_KV_A_NORM:
+        return c->latent_kv ? norm(n, c->latent_kv) : none;
+    case TFM__ROLE_KV_B:
+        return c->latent_kv ? matrix(n, (uint64_t)c->heads * (c->head_dim - c->rotary_dim + c->value_dim),
+                                     c->latent_kv, 0)
+                            : none;
     case TFM__ROLE_ATTN_OUT:
         return matrix(n, c->width, (uint64_t)c->heads * c->value_dim, BIAS_OUT);
     case TFM__ROLE_Q_NORM:
@@ -249,8 +265,9 @@ static bool of_experts(int role) {
 
 static bool is_norm(int role) {
     return role == TFM__ROLE_EMBED_NORM || role == TFM__ROLE_OUTPUT_NORM || role == TFM__ROLE_ATTN_NORM ||
-           role == TFM__ROLE_Q_NORM || role == TFM__ROLE_K_NORM || role == TFM__ROLE_ATTN_POST_NORM ||
-           role == TFM__ROLE_FFN_NORM || role == TFM__ROLE_FFN_POST_NORM;
+           role == TFM__ROLE_Q_A_NORM || role == TFM__ROLE_KV_A_NORM || role == TFM__ROLE_Q_NORM ||
+           role == TFM__ROLE_K_NORM || role == TFM__ROLE_ATTN_POST_NORM || role == TFM__ROLE_FFN_NORM ||
+           role == TFM__ROLE_FFN_POST_NORM;
 }
 
 static uint64_t *part_of(tfm_shape *shape, int role) {
@@ -269,6 +286,10 @@ static uint64_t *part_of(tfm_shape *shape, int role) {
     case TFM__ROLE_K:
     case TFM__ROLE_V:
     case TFM__ROLE_QKV:
+    case TFM__ROLE_Q_A:
+    case TFM__ROLE_Q_B:
+    case TFM__ROLE_KV_A:
+    case TFM__ROLE_KV_B:
     case TFM__ROLE_ATTN_OUT:
         return &shape->attention_parameters;
     default:

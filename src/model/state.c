@@ -133,7 +133,9 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
     const tfm__experts *x = &c->experts;
     size_t wide = TFM__MAX(c->feed_forward, x->count ? TFM__MAX(x->width, x->shared) : 0);
-    size_t widest = TFM__MAX(TFM__MAX((size_t)c->width, wide), mixed);
+    size_t latent = c->latent_kv ? TFM__MAX((size_t)c->latent_q, (size_t)c->latent_kv + c->rotary_dim) : 0;
+    size_t fused = q + (size_t)c->kv_heads * (c->head_dim + c->value_dim);
+    size_t widest = TFM__MAX(TFM__MAX(TFM__MAX((size_t)c->width, wide), mixed), latent);
     size_t sparse = x->count ? tokens : 0;
     size_t parts =
         TFM__MAX(2 * tokens, s->runs) * c->heads; /* attention: result and one more, or one per run */
@@ -141,8 +143,9 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     s->normed = take(d, tokens, c->width, sizeof(float));
     s->delta = take(d, tokens, c->width, sizeof(float));
     s->side = take(d, c->order == TFM__ORDER_PARALLEL ? tokens : 0, c->width, sizeof(float));
-    s->fused = take(d, c->fused == TFM__FUSED_GROUPS ? tokens : 0,
-                    q + (size_t)c->kv_heads * (c->head_dim + c->value_dim), sizeof(float));
+    s->fused = take(d, c->fused == TFM__FUSED_GROUPS || latent ? tokens : 0, fused, sizeof(float));
+    s->latent = take(d, latent ? tokens : 0, latent, sizeof(float));
+    s->latent_normed = take(d, latent ? tokens : 0, latent, sizeof(float));
     s->q = take(d, tokens, q, sizeof(float));
     s->k = take(d, tokens, (size_t)c->kv_heads * c->head_dim, sizeof(float));
     s->v = take(d, tokens, (size_t)c->kv_heads * c->value_dim, sizeof(float));

@@ -25,16 +25,17 @@ typedef struct tfm__scratch {
     float *side;   /* [tokens, width] parallel blocks: the feed-forward's input, while attention adds to the
                       stream */
     float *fused;  /* [tokens, heads * head_dim + ...] a product of all three, before it is taken apart */
-    float *q, *k, *v;   /* [tokens, heads * head_dim] ... */
-    float *mixed;       /* [tokens, heads * value_dim] attention's result */
-    float *gate, *up;   /* [tokens, feed_forward], or with experts as many rows as they need */
-    float *router;      /* [tokens, experts] */
-    float *route_spare; /* [experts + groups] */
-    uint32_t *chosen;   /* [tokens, used experts, or groups if there are more] */
-    float *share;       /* [tokens, used] */
-    float *gathered;    /* [tokens, width] one expert's tokens */
-    float *expert_rows; /* [tokens, width] what it makes of them */
-    float *expert_out;  /* [tokens, used, width] */
+    float *latent, *latent_normed; /* [tokens, the larger latent] low-rank attention */
+    float *q, *k, *v;              /* [tokens, heads * head_dim] ... */
+    float *mixed;                  /* [tokens, heads * value_dim] attention's result */
+    float *gate, *up;              /* [tokens, feed_forward], or with experts as many rows as they need */
+    float *router;                 /* [tokens, experts] */
+    float *route_spare;            /* [experts + groups] */
+    uint32_t *chosen;              /* [tokens, used experts, or groups if there are more] */
+    float *share;                  /* [tokens, used] */
+    float *gathered;               /* [tokens, width] one expert's tokens */
+    float *expert_rows;            /* [tokens, width] what it makes of them */
+    float *expert_out;             /* [tokens, used, width] */
     float *cosine[TFM__ROPE_KINDS], *sine[TFM__ROPE_KINDS]; /* [tokens, rotary_dim / 2] */
     uint8_t *quantised; /* two activation formats' rows of the widest input */
     float *tile_q; /* [kv_heads, tokens, heads / kv_heads, head_dim] queries, scaled, in the order attention
@@ -76,11 +77,12 @@ typedef struct tfm__inspection {
     char said[128];
 } tfm__inspection;
 
-/* Sees what each expert of a mixture reads and what its second half reads, [rows, columns] and [rows, inner_columns] of
- * the tokens that go to it; expert -1: the one that every token goes through. Called on the calling thread. */
+/* Sees what each expert of a mixture reads and what its second half reads, [rows, columns] and [rows,
+ * inner_columns] of the tokens that go to it; expert -1: the one that every token goes through. Called on the
+ * calling thread. */
 typedef struct tfm__expert_watch {
-    void (*see)(void *user, uint32_t layer, int64_t expert, const float *input, const float *inner, size_t rows,
-                size_t columns, size_t inner_columns);
+    void (*see)(void *user, uint32_t layer, int64_t expert, const float *input, const float *inner,
+                size_t rows, size_t columns, size_t inner_columns);
     void *user;
 } tfm__expert_watch;
 
