@@ -1,7 +1,7 @@
 /* Tests of vocabularies that come in several files: GPT-2's vocab.json with merges.txt, BERT's vocab.txt with
- * tokenizer_config.json, from folders and from the host's storage, against tokenizer.json files of the same
- * vocabularies, whose ids are recorded from the originals; sums of Unigram scores that grow large; and
- * llama.cpp's ways where they are asked for. */
+ * tokenizer_config.json, Marian's vocab.json with source.spm, from folders and from the host's storage,
+ * against tokenizer.json files of the same vocabularies, whose ids are recorded from the originals; sums of
+ * Unigram scores that grow large; and llama.cpp's ways where they are asked for. */
 #include "folder_source.h"
 #include "tokenizer_help.h"
 
@@ -225,10 +225,97 @@ static void test_far_scores(void **state) {
     tfm_tokenizer_release(tokenizer);
 }
 
+/* ---- Marian: the pieces of source.spm, the ids of vocab.json ---- */
+
+/* One line of cases.txt: text, ids, the text that they decode to. */
+static void check_marian(const tfm_tokenizer *tokenizer, char *line) {
+    char *ids = strchr(line, '\t'), *back = strchr(ids + 1, '\t'), got[256];
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_token tokens[64];
+    size_t count = 0, i = 0, length = 0;
+    *ids++ = 0, *back++ = 0;
+    if (tfm_tokenize(tokenizer, line, strlen(line), NULL, tokens, 64, &count, &error))
+        fail_msg("%s", error.message);
+    for (char *next = ids; *next; i++) {
+        long id = strtol(next, &next, 10);
+        if (i >= count || tokens[i] != id) fail_msg("'%s': token %zu is not %ld", line, i, id);
+    }
+    assert_int_equal(i, count);
+    assert_int_equal(tfm_detokenize(tokenizer, tokens, count, NULL, got, sizeof got, &length, &error),
+                     TFM_OK);
+    if (length != strlen(back) || memcmp(got, back, length) != 0)
+        fail_msg("'%s' decodes to '%.*s'", line, (int)length, got);
+}
+
+static void test_marian(void **state) {
+    tfm_tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
+    tfm_tokenizer *tokenizer = NULL;
+    tfm_error error = TFM_ERROR_INIT;
+    folder f = {.count = 0};
+    bytes cases = read_fixture("marian/cases.txt");
+    size_t lines = 0;
+    (void)state;
+    add_fixture(&f, "vocab.json", "marian/vocab.json");
+    add_fixture(&f, "source.spm", "marian/source.spm");
+    if (load_folder(&f, &tokenizer, &error)) fail_msg("%s", error.message);
+    for (char *at = (char *)cases.data, *end; (end = strchr(at, '\n')) != NULL; at = end + 1, lines++) {
+        *end = 0;
+        check_marian(tokenizer, at);
+    }
+    assert_int_equal(lines, 9);
+    assert_int_equal(tfm_tokenizer_get_info(tokenizer, &info, &error), TFM_OK);
+    assert_int_equal(info.vocab_size, 78); /* pieces without an id are no tokens */
+    assert_int_equal(info.eos, 0);
+    assert_int_equal(tfm_token_find(tokenizer, ">>eng<<", 7), 75);
+    tfm_tokenizer_release(tokenizer);
+    free(cases.data);
+
+    /* every beginning of the pieces, and pieces with a byte changed: an error or a tokenizer, never worse */
+    const size_t size = f.files[1].size;
+    char *pieces = (char *)(uintptr_t)f.files[1].data;
+    for (size_t i = 0; i < 2 * size; i++) {
+        tokenizer = NULL;
+        f.files[1].size = i < size ? i : size;
+        if (i >= size) pieces[i - size] ^= 0x15;
+        if (load_folder(&f, &tokenizer, &error) == TFM_OK) {
+            tfm_token ids[64];
+            (void)ids_of(tokenizer, "Guten Tag", 9, ids, 64);
+            tfm_tokenizer_release(tokenizer);
+        }
+        if (i >= size) pieces[i - size] ^= 0x15;
+    }
+    free_fixtures(&f, 2);
+}
+
+static void wrong_marian(const char *vocab, int32_t wanted) {
+    tfm_tokenizer *tokenizer = NULL;
+    tfm_error error = TFM_ERROR_INIT;
+    folder f = {.count = 0};
+    bytes file = read_fixture("marian/source.spm");
+    folder_add(&f, "vocab.json", vocab, strlen(vocab));
+    folder_add(&f, "source.spm", file.data, file.size);
+    assert_int_equal(load_folder(&f, &tokenizer, &error), wanted);
+    assert_null(tokenizer);
+    f.count = 1;
+    assert_int_equal(load_folder(&f, &tokenizer, &error), TFM_E_MISSING);
+    assert_non_null(strstr(error.message, "source.spm"));
+    free(file.data);
+}
+
+static void test_wrong_marian(void **state) {
+    (void)state;
+    wrong_marian("{\"</s>\":0,\"<unk>\":0}", TFM_E_FORMAT);     /* an id twice */
+    wrong_marian("{\"</s>\":0,\"<unk>\":2}", TFM_E_FORMAT);     /* a gap */
+    wrong_marian("{\"</s>\":0,\"<unk>\":\"1\"}", TFM_E_FORMAT); /* no number */
+    wrong_marian("{\"</s>\":0,\"\":1}", TFM_E_FORMAT);          /* no text */
+    wrong_marian("{\"</s>\":0,\"<pad>\":1}", TFM_E_FORMAT);     /* nothing for what is unknown */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gpt2),   cmocka_unit_test(test_wrong_gpt2), cmocka_unit_test(test_bert),
-        cmocka_unit_test(test_source), cmocka_unit_test(test_llama_cpp),  cmocka_unit_test(test_far_scores),
+        cmocka_unit_test(test_gpt2),   cmocka_unit_test(test_wrong_gpt2),   cmocka_unit_test(test_bert),
+        cmocka_unit_test(test_source), cmocka_unit_test(test_llama_cpp),    cmocka_unit_test(test_far_scores),
+        cmocka_unit_test(test_marian), cmocka_unit_test(test_wrong_marian),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ typedef struct tfm_tokenizer_options {
 
 /* Loads a tokenizer from any file that holds one, told by its content: GGUF (with or without tensors), a Hugging Face
  * folder or its tokenizer.json, a SentencePiece .model, a .tiktoken rank file, GPT-2's vocab.json with the merges.txt
- * (or encoder.json with the vocab.bpe) beside it, a WordPiece vocab.txt, llama2.c's tokenizer.bin (a folder or a
+ * (or encoder.json with the vocab.bpe) beside it, Marian's vocab.json with the source.spm, a WordPiece vocab.txt, llama2.c's tokenizer.bin (a folder or a
  * llama2.c model file: the tokenizer.bin or tok512.bin, ... beside it).
  *   path      UTF-8
  *   options   NULL: defaults

@@ -192,6 +192,7 @@ struct tfm_tokenizer {
         int32_t token, type;
     } pad; /* as the file says */
     bool adds_bos, adds_eos;
+    bool ends_texts;      /* the format itself adds eos (Marian) */
     bool frame_types_all; /* types of the frame are for parts that truncation cut off too, if the frame's
                              tokens are added (BertProcessing, RobertaProcessing); otherwise those have 0 and
                              1 */
@@ -458,6 +459,11 @@ int32_t tfm__load_gguf(tfm_tokenizer *tokenizer, const tfm__container *container
 int32_t tfm__load_hf(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
 bool tfm__is_spm(const uint8_t *data, size_t size);
 int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error);
+/* Marian: the pieces of source.spm with the ids of vocab.json, which has the target's pieces too. Pieces
+ * without an id are unknown; a run of characters without a piece is looked up as a token. Source: the format
+ * of OPUS-MT's folders in Hugging Face transformers. */
+int32_t tfm__load_marian(tfm_tokenizer *tokenizer, const tfm__loaded_text *vocab, const tfm__loaded_text *spm,
+                         tfm_error *error);
 bool tfm__is_tiktoken(const uint8_t *data, size_t size);
 int32_t tfm__load_tiktoken(tfm_tokenizer *tokenizer, const tfm__loaded_text *file,
                            const tfm_tokenizer_options *options, tfm_error *error);

@@ -171,7 +171,21 @@ static int32_t guess_json(const tfm__blob *blob, tfm__heap *heap, enum content *
     return TFM_OK;
 }
 
-/* vocab.json needs the merges beside it. */
+/* vocab.json needs beside it what cuts texts: merges, or Marian's source.spm. */
+static int32_t load_marian(tfm__store *store, const tfm__loaded_text *file, tfm_tokenizer *t,
+                           tfm_error *error) {
+    tfm__blob blob;
+    int32_t rc = store ? tfm__store_sibling(store, "source.spm", &blob, error) : TFM_E_NOT_FOUND;
+    if (rc == TFM_E_NOT_FOUND)
+        return tfm__fail_at(error, TFM_E_MISSING, file->name, NULL, TFM__NO_OFFSET,
+                            "a vocabulary without merges.txt, vocab.bpe or source.spm beside it");
+    if (rc) return rc;
+    tfm__loaded_text spm = {blob.data, (size_t)blob.size, blob.name};
+    rc = tfm__load_marian(t, file, &spm, error);
+    tfm__blob_release(&blob);
+    return rc;
+}
+
 static int32_t load_vocab_json(tfm__store *store, const tfm__loaded_text *file, tfm_tokenizer *t,
                                tfm_error *error) {
     static const char *const names[] = {"merges.txt", "vocab.bpe"};
@@ -179,9 +193,7 @@ static int32_t load_vocab_json(tfm__store *store, const tfm__loaded_text *file, 
     int32_t rc = TFM_E_NOT_FOUND;
     for (size_t i = 0; i < TFM__COUNT(names) && rc == TFM_E_NOT_FOUND && store; i++)
         rc = tfm__store_sibling(store, names[i], &blob, error);
-    if (rc == TFM_E_NOT_FOUND)
-        return tfm__fail_at(error, TFM_E_MISSING, file->name, NULL, TFM__NO_OFFSET,
-                            "a vocabulary of BPE without merges.txt or vocab.bpe beside it");
+    if (rc == TFM_E_NOT_FOUND) return load_marian(store, file, t, error);
     if (rc) return rc;
     tfm__loaded_text merges = {blob.data, (size_t)blob.size, blob.name};
     rc = tfm__load_vocab_json(t, file, &merges, error);
@@ -244,6 +256,7 @@ static int32_t load_blob(const tfm__blob *blob, enum content content, tfm__store
         break;
     }
     if (rc == TFM_OK && store && content != LLAMA2C) rc = read_beside(&b);
+    if (t->ends_texts) t->adds_eos = t->eos >= 0;
     if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
     if (rc) {
         tfm__tokenizer_free(t);

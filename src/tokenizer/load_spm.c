@@ -1,4 +1,5 @@
-/* load_spm.c - SentencePiece .model files: BPE, Unigram, Char and Word. Called by load.c.
+/* load_spm.c - SentencePiece .model files: BPE, Unigram, Char and Word, alone or with Marian's vocab.json.
+ * Called by load.c.
  *
  * The file is a protobuf message: fields of (number << 3 | wire type), then a varint, 4 or 8 bytes, or a
  * length and as many bytes. ModelProto: 1 pieces {1 text, 2 score f32, 3 type}, 2 trainer {3 model type, 24
@@ -88,6 +89,7 @@ typedef struct settings {
 
 typedef struct source {
     tfm_tokenizer *tokenizer;
+    size_t named; /* tokens of a vocabulary that gives the pieces their ids, which are set; 0: none */
     const tfm__loaded_text *file;
     tfm_error *error;
     float *scores;
@@ -171,6 +173,7 @@ static bool append_spaced(tfm__buffer *out, const uint8_t *text, size_t length) 
 
 static int32_t whole(const source *s, int32_t id, reader text) {
     tfm__added added = {.id = id, .special = true};
+    if (s->named) return TFM_OK; /* the vocabulary did */
     int32_t rc = tfm__vocab_store(s->tokenizer, text.data, text.size, &added.text, s->error);
     added.match = added.text;
     return rc ? rc : tfm__vocab_add(s->tokenizer, &added, s->error);
@@ -201,7 +204,7 @@ static int32_t read_piece(source *s, int32_t id, const field *piece, tfm__buffer
         if (t->unknown >= 0) return broken(s, piece, "two pieces for what is unknown");
         t->unknown = id;
         rc = tfm__vocab_set(t, id, text.data, text.size, surface.data ? (const void *)surface.data : "",
-                            surface.size, TFM_TOKEN_UNKNOWN, 0, s->error);
+                            surface.size, TFM_TOKEN_UNKNOWN, s->named ? TFM__TOKEN_SKIP : 0, s->error);
         return rc ? rc : whole(s, id, text);
     }
     case TFM_TOKEN_CONTROL:
@@ -270,30 +273,52 @@ static int32_t unsupported(const source *s, const char *what) {
                         "SentencePiece models %s are not supported", what);
 }
 
+/* The id of a piece whose name is in the vocabulary; of others -1 where they stand for no text, else one
+ * behind the vocabulary. */
+static int32_t named_id(const source *s, const field *piece, int32_t spare) {
+    reader r = piece->bytes, text = {NULL, 0, 0};
+    uint64_t type = TFM_TOKEN_NORMAL;
+    int32_t id;
+    field f;
+    while (next_field(&r, &f)) {
+        if (f.number == 1 && f.wire == 2) text = f.bytes;
+        if (f.number == 3 && f.wire == 0) type = f.value;
+    }
+    id = tfm__vocab_find(s->tokenizer, text.data, text.size);
+    if (id >= 0) return id;
+    return type == TFM_TOKEN_CONTROL || type == TFM_TOKEN_UNKNOWN ? -1 : spare;
+}
+
 static int32_t read_pieces(source *s, size_t pieces) {
     tfm_tokenizer *t = s->tokenizer;
     reader r = {s->file->data, s->file->size, 0};
-    int32_t id = 0, rc = tfm__vocab_begin(t, pieces, s->error);
+    int32_t next = (int32_t)s->named, rc = s->named ? TFM_OK : tfm__vocab_begin(t, pieces, s->error);
+    size_t ids = s->named + pieces;
     tfm__buffer spaced;
     field f;
     if (rc) return rc;
-    s->scores = tfm__alloc_array(t->heap, pieces, sizeof *s->scores);
-    if (!s->scores) return tfm__fail_memory(s->error, t->heap, pieces * sizeof *s->scores);
+    s->scores = tfm__alloc_array(t->heap, ids, sizeof *s->scores);
+    if (!s->scores) return tfm__fail_memory(s->error, t->heap, ids * sizeof *s->scores);
+    memset(s->scores, 0, ids * sizeof *s->scores);
     tfm__buffer_init(&spaced, t->heap);
-    while (rc == TFM_OK && next_field(&r, &f))
-        if (f.wire == 2 && f.number == 1) rc = read_piece(s, id++, &f, &spaced);
+    while (rc == TFM_OK && next_field(&r, &f)) {
+        if (f.wire != 2 || f.number != 1) continue;
+        int32_t id = s->named ? named_id(s, &f, next) : next;
+        if (id == next) next++;
+        if (id >= 0) rc = read_piece(s, id, &f, &spaced);
+    }
     tfm__buffer_free(&spaced);
     if (rc) return rc;
     if (t->unknown < 0) return broken(s, NULL, "no piece for what is unknown");
     for (int i = 0; i < 256 && s->settings.byte_fallback; i++)
         if (t->byte_id[i] < 0) return broken(s, NULL, "byte fallback without pieces for all 256 bytes");
-    return tfm__vocab_index(t, false, s->file->name, s->error);
+    return s->named ? TFM_OK : tfm__vocab_index(t, false, s->file->name, s->error);
 }
 
 /* Best paths over the whole text: sums of floats over all of it decide, so it is never cut. */
 static int32_t as_unigram(const source *s) {
     tfm_tokenizer *t = s->tokenizer;
-    tfm__unigram_settings unigram = {.rules = TFM__UNIGRAM_SPM, .unknown = t->unknown};
+    tfm__unigram_settings unigram = {.rules = TFM__UNIGRAM_SPM, .unknown = t->unknown, .named = s->named};
     size_t n = (size_t)t->vocab_size;
     double *scores = tfm__alloc_array(t->heap, n, sizeof *scores);
     int32_t rc;
@@ -354,8 +379,9 @@ static int32_t load(source *s) {
     return check_id(s, set->unk, &ignored);
 }
 
-int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error) {
-    source s = {.tokenizer = tokenizer, .file = file, .error = error};
+static int32_t load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, size_t named,
+                        tfm_error *error) {
+    source s = {.tokenizer = tokenizer, .named = named, .file = file, .error = error};
     int32_t rc;
     s.settings = (settings){.type = UNIGRAM, .unk = 0, .bos = 1, .eos = 2, .pad = -1};
     s.settings.unk_surface = (reader){(const uint8_t *)" \xe2\x81\x87 ", 5, 0};
@@ -368,5 +394,97 @@ int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tf
     tokenizer->strip = tokenizer->spm.remove_extra   ? TFM__STRIP_MARK_EACH
                        : tokenizer->spm.dummy_prefix ? TFM__STRIP_MARK
                                                      : TFM__STRIP_NONE;
+    return TFM_OK;
+}
+
+int32_t tfm__load_spm(tfm_tokenizer *tokenizer, const tfm__loaded_text *file, tfm_error *error) {
+    return load_spm(tokenizer, file, 0, error);
+}
+
+/* ---- Marian: pieces of one file, ids of another ---- */
+
+/* A token of the vocabulary: a special one is matched whole, others are only found by name until their piece
+ * comes. */
+static int32_t set_named(tfm_tokenizer *t, int32_t id, reader text, tfm__buffer *spaced, const source *s) {
+    static const char *const specials[] = {"</s>", "<unk>", "<pad>"};
+    bool language =
+        text.size > 4 && memcmp(text.data, ">>", 2) == 0 && memcmp(text.data + text.size - 2, "<<", 2) == 0;
+    bool special = language;
+    for (size_t i = 0; i < TFM__COUNT(specials); i++)
+        special =
+            special || (strlen(specials[i]) == text.size && memcmp(specials[i], text.data, text.size) == 0);
+    spaced->size = 0;
+    if (!append_spaced(spaced, text.data, text.size)) return tfm__fail_memory(s->error, t->heap, text.size);
+    int32_t rc = special ? tfm__vocab_set(t, id, text.data, text.size, NULL, 0, TFM_TOKEN_CONTROL,
+                                          TFM__TOKEN_SKIP | TFM__TOKEN_MATCH, s->error)
+                         : tfm__vocab_set(t, id, text.data, text.size, spaced->data, spaced->size,
+                                          TFM_TOKEN_NORMAL, TFM__TOKEN_MATCH, s->error);
+    return rc || !special ? rc : whole(s, id, text);
+}
+
+static int32_t read_named(const source *s, const tfm__json *json, size_t count) {
+    tfm_tokenizer *t = s->tokenizer;
+    tfm__json_value root = tfm__json_root(json);
+    tfm__buffer name, spaced;
+    int32_t rc = TFM_OK;
+    tfm__buffer_init(&name, t->heap);
+    tfm__buffer_init(&spaced, t->heap);
+    for (tfm__json_value m = tfm__json_first(json, root); rc == TFM_OK && m != TFM__JSON_NONE;
+         m = tfm__json_next(json, root, m)) {
+        const char *raw;
+        size_t size;
+        int64_t id;
+        name.size = 0;
+        if (!tfm__json_raw(json, m, &raw, &size) ||
+            !tfm__json_i64(json, tfm__json_member_value(json, m), &id) || id < 0 || (uint64_t)id >= count ||
+            (t->flags[id] & TFM__TOKEN_PRESENT)) {
+            rc = tfm__fail_at(s->error, TFM_E_FORMAT, s->file->name, NULL, TFM__NO_OFFSET,
+                              "the ids of %zu tokens are not the numbers below that, each once", count);
+        } else if (!tfm__buffer_reserve(&name, size + 1)) {
+            rc = tfm__fail_memory(s->error, t->heap, size + 1);
+        } else if ((size = tfm__json_unescape(json, m, (char *)name.data, size + 1)) == SIZE_MAX ||
+                   size == 0) {
+            rc = tfm__fail_at(s->error, TFM_E_FORMAT, s->file->name, NULL, TFM__NO_OFFSET,
+                              "token %lld is no text", (long long)id);
+        } else {
+            rc = set_named(t, (int32_t)id, (reader){name.data, size, 0}, &spaced, s);
+        }
+    }
+    tfm__buffer_free(&name);
+    tfm__buffer_free(&spaced);
+    return rc;
+}
+
+static size_t count_pieces(const tfm__loaded_text *spm) {
+    reader r = {spm->data, spm->size, 0};
+    size_t pieces = 0;
+    field f;
+    while (next_field(&r, &f)) pieces += f.number == 1 && f.wire == 2;
+    return pieces;
+}
+
+int32_t tfm__load_marian(tfm_tokenizer *t, const tfm__loaded_text *vocab, const tfm__loaded_text *spm,
+                         tfm_error *error) {
+    source s = {.tokenizer = t, .file = vocab, .error = error};
+    size_t count, total;
+    tfm__json json;
+    int32_t rc = tfm__json_parse(&json, t->heap, (const char *)vocab->data, vocab->size, vocab->name, error);
+    if (rc) return rc;
+    count = tfm__json_size(&json, tfm__json_root(&json));
+    total = count + count_pieces(spm);
+    if ((rc = tfm__vocab_begin(t, total, error)) == TFM_OK) rc = read_named(&s, &json, count);
+    tfm__json_release(&json);
+    if (rc == TFM_OK) rc = tfm__vocab_index(t, true, vocab->name, error);
+    if (rc) return rc;
+    for (size_t id = 0; id < count; id++) t->flags[id] &= (uint8_t)~TFM__TOKEN_MATCH;
+    if ((rc = load_spm(t, spm, count, error)) != 0) return rc;
+    if (t->model != TFM__MODEL_UNIGRAM)
+        return tfm__fail_at(error, TFM_E_UNSUPPORTED, spm->name, NULL, TFM__NO_OFFSET,
+                            "pieces of type %s with a vocabulary of their own", t->kind_name);
+    t->vocab_size = (int32_t)count; /* what lies behind is known to the model of pieces alone */
+    t->bos = -1;
+    t->eos = tfm__vocab_find(t, (const uint8_t *)"</s>", 4);
+    t->padding = tfm__vocab_find(t, (const uint8_t *)"<pad>", 5);
+    t->ends_texts = true;
     return TFM_OK;
 }

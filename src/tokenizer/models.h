@@ -18,6 +18,8 @@ typedef struct tfm__unigram_settings {
     const double *scores;  /* [vocab_size] */
     int32_t unknown;       /* -1: none: text that needs it is an error */
     bool zero_user_scores; /* llama.cpp: user-defined pieces count 0 */
+    size_t named; /* ids from here on come out as unknown, and a run of unknown characters as the token
+                     of its text, if there is one (Marian); 0: neither */
 } tfm__unigram_settings;
 
 /* Fills tokenizer->unigram. Errors: TFM_E_FORMAT (a score that is no number, a piece too long), TFM_E_MEMORY.

@@ -19,8 +19,10 @@ struct tfm__unigram {
     double *scores; /* [vocab_size] */
     double unknown_score;
     int32_t unknown;
+    size_t named; /* ids from here on are unknown outside; SIZE_MAX: none are */
     uint8_t rules;
     bool zero_user_scores;
+    bool runs; /* unknowns melt before they are looked up by their text */
 };
 
 int32_t tfm__no_unknown(const uint8_t *text, size_t length, tfm_error *error) {
@@ -61,6 +63,8 @@ int32_t tfm__unigram_build(tfm_tokenizer *tokenizer, const tfm__unigram_settings
     u->rules = (uint8_t)settings->rules;
     u->unknown = settings->unknown;
     u->zero_user_scores = settings->zero_user_scores;
+    u->named = settings->named ? settings->named : SIZE_MAX;
+    u->runs = u->rules == TFM__UNIGRAM_HF || settings->named;
     u->scores = tfm__alloc_array(tokenizer->heap, n, sizeof *u->scores);
     if (!u->scores) return tfm__fail_memory(error, tokenizer->heap, n * sizeof *u->scores);
     if (n) memcpy(u->scores, settings->scores, n * sizeof *u->scores);
@@ -156,8 +160,7 @@ static int32_t put_unknown(const tfm_tokenizer *t, tfm__work *work, const uint8_
     bool after_unknown = work->after_unknown, bytes = t->byte_fallback, ok = true;
     int32_t id = -1;
     work->after_unknown = false;
-    if (u->rules == TFM__UNIGRAM_HF)
-        id = tfm__vocab_find(t, text + start, end - start); /* a run may be a token */
+    if (u->runs) id = tfm__vocab_find(t, text + start, end - start); /* a run may be a token */
     for (uint32_t i = start; i < end && bytes; i++) bytes = t->byte_id[text[i]] >= 0;
     if (id < 0 && bytes) {
         for (uint32_t i = start; i < end && ok; i++) /* Hugging Face's all have the range of the run */
@@ -195,11 +198,12 @@ int32_t tfm__unigram_piece(const tfm_tokenizer *t, tfm__work *work, const uint8_
         int32_t rc, id = nodes[end].id;
         if (!is_unknown(t->unigram, id)) {
             work->after_unknown = false;
+            if ((size_t)id >= t->unigram->named) id = t->unigram->unknown;
             if (!tfm__sink_put(sink, id, end)) return tfm__fail_memory(error, work->heap, sizeof id);
         } else {
             /* Hugging Face melts neighbours before it looks at their bytes; SentencePiece's unknowns melt as
              * ids */
-            while (t->unigram->rules == TFM__UNIGRAM_HF && end < length &&
+            while (t->unigram->runs && end < length &&
                    is_unknown(t->unigram, nodes[(uint32_t)nodes[end].score].id))
                 end = (uint32_t)nodes[end].score;
             if ((rc = put_unknown(t, work, text, start, end, sink, error)) != 0) return rc;
