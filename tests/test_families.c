@@ -177,9 +177,10 @@ int main(void) {
         DECODER("olmoe"),      DECODER("cohere"),       DECODER("cohere2"),     DECODER("granite"),
         DECODER("smollm3"),    DECODER("glm4"),         DECODER("nemotron"),    DECODER("exaone4"),
         DECODER("ernie4_5"),   DECODER("arcee"),        DECODER("deepseek-v2"), DECODER("deepseek-v3"),
-        ENCODER("bert"),       ENCODER("bert-mlm"),     ENCODER("roberta"),     ENCODER("distilbert"),
-        ENCODER("modernbert"), ENCODER("mpnet"),        SEQ2SEQ("t5"),          SEQ2SEQ("t5-gated"),
-        SEQ2SEQ("marian"),     SEQ2SEQ("bart"),         SEQ2SEQ("m2m100"),      SEQ2SEQ("pegasus"),
+        DECODER("gpt-oss"),    ENCODER("bert"),         ENCODER("bert-mlm"),    ENCODER("roberta"),
+        ENCODER("distilbert"), ENCODER("modernbert"),   ENCODER("mpnet"),       SEQ2SEQ("t5"),
+        SEQ2SEQ("t5-gated"),   SEQ2SEQ("marian"),       SEQ2SEQ("bart"),        SEQ2SEQ("m2m100"),
+        SEQ2SEQ("pegasus"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,8 +102,17 @@ static void combine(const attend_job *job, float *m, float *l, float *o, float r
     kernels->multiply_add(o, run_o, take, value_dim);
 }
 
+float tfm__share_of(const tfm__pass *pass, uint32_t layer, uint32_t head, float top, float sum) {
+    const float *sinks = pass->model->layers[layer].sinks;
+    if (!sinks) return 1.0f / sum;
+    float sink = sinks[head];
+    if (sink <= top) return 1.0f / (sum + tfm__exp(sink - top));
+    float less = tfm__exp(top - sink); /* of everything, against the sink */
+    return less / (sum * less + 1.0f);
+}
+
 /* Divides by the sum and puts query (head, t, g) where the output projection reads it. */
-static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, const float *l,
+static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, float m, const float *l,
                     const float *o) {
     const tfm__pass *pass = job->pass;
     const tfm__config *c = pass->config;
@@ -111,8 +120,9 @@ static void deliver(const attend_job *job, uint32_t head, size_t t, size_t g, co
     memcpy(sum, l, sizeof sum);
     for (size_t half = 8; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) sum[i] += sum[i + half];
-    pass->kernels->scale(pass->s->mixed + (t * c->heads + head * job->group + g) * c->value_dim, o,
-                         1.0f / sum[0], c->value_dim);
+    pass->kernels->scale(
+        pass->s->mixed + (t * c->heads + head * job->group + g) * c->value_dim, o,
+        tfm__share_of(pass, job->layer, head * (uint32_t)job->group + (uint32_t)g, m, sum[0]), c->value_dim);
 }
 
 /* One token: a piece is one run of one key/value head; its results wait in part_*. */
@@ -140,7 +150,7 @@ static void attend_one(attend_job *job) {
                 combine(job, s->part_m + slot, s->part_l + slot * 16, s->part_o + slot * c->value_dim,
                         s->part_m[from], s->part_l + from * 16, s->part_o + from * c->value_dim);
             }
-            deliver(job, head, 0, g, s->part_l + slot * 16, s->part_o + slot * c->value_dim);
+            deliver(job, head, 0, g, s->part_m[slot], s->part_l + slot * 16, s->part_o + slot * c->value_dim);
         }
 }
 
@@ -170,8 +180,8 @@ static void block_piece(void *arg, size_t i) {
                     s->part_o + (spare + q) * c->value_dim);
     }
     for (size_t q = 0; q < queries; q++)
-        deliver(job, head, token + q / job->group, q % job->group, s->part_l + (slot + q) * 16,
-                s->part_o + (slot + q) * c->value_dim);
+        deliver(job, head, token + q / job->group, q % job->group, s->part_m[slot + q],
+                s->part_l + (slot + q) * 16, s->part_o + (slot + q) * c->value_dim);
 }
 
 /* What the queries of a stretch see. */

@@ -101,6 +101,9 @@ void tfm__keep_queries(tfm__pass *pass, uint32_t layer);
 /* mixed = softmax(q k^T) v over the past and the tokens of this pass that each may see. [tokens, heads *
  * value_dim] */
 void tfm__attend(tfm__pass *pass, uint32_t layer);
+/* What exp(score - top) is multiplied by to be a probability, with the sum of those of all keys: a head with
+ * a sink shares with that too. */
+float tfm__share_of(const tfm__pass *pass, uint32_t layer, uint32_t head, float top, float sum);
 /* The same over an encoder's states, all of which every token sees. */
 void tfm__attend_cross(tfm__pass *pass, uint32_t layer);
 

@@ -83,8 +83,24 @@ static void choose(const tfm__pass *pass, const tfm__layer *layer, float *score,
 
 /* ---- Running ---- */
 
+/* gpt-oss: gate and up, apart or in turn, into gate. */
+static void activate_limited(const tfm__pass *pass, size_t n) {
+    const tfm__experts *x = &pass->config->experts;
+    float *out = pass->s->gate;
+    for (size_t i = 0; i < n; i++) {
+        float gate = x->paired ? pass->s->up[2 * i] : out[i], up = pass->s->up[x->paired ? 2 * i + 1 : i];
+        gate = gate > x->limit ? x->limit : gate;
+        up = up > x->limit ? x->limit : up < -x->limit ? -x->limit : up;
+        out[i] = (up + 1.0f) * (gate / (1.0f + tfm__exp(-x->slope * gate)));
+    }
+}
+
 /* activation(gate) * up of n rows, in the scratch. */
 static void activate(const tfm__pass *pass, size_t n) {
+    if (pass->config->experts.limit > 0.0f) {
+        activate_limited(pass, n);
+        return;
+    }
     pass->kernels->activate_gated[pass->config->activation](pass->s->gate, pass->s->gate, pass->s->up, n);
 }
 
@@ -95,10 +111,11 @@ static void feed_forward(tfm__pass *pass, const tfm__expert *expert, uint32_t la
     tfm__scratch *s = pass->s;
     const tfm__job wide[2] = {{&expert->up, s->up}, {&expert->gate, s->gate}};
     const tfm__job down = {&expert->down, y};
-    tfm__linear(pass, x, rows, wide, 2);
-    activate(pass, rows * expert->up.rows);
+    size_t inner = expert->down.columns;
+    tfm__linear(pass, x, rows, wide, expert->gate.data ? 2 : 1);
+    activate(pass, rows * inner);
     if (TFM__UNLIKELY(watch->see != NULL))
-        watch->see(watch->user, layer, number, x, s->gate, rows, expert->up.columns, expert->up.rows);
+        watch->see(watch->user, layer, number, x, s->gate, rows, expert->up.columns, inner);
     tfm__linear(pass, s->gate, rows, &down, 1);
 }
 

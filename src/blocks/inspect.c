@@ -165,7 +165,8 @@ static void weights_piece(void *arg, size_t i) {
     score_row(job, query, row, low, high);
     pass->kernels->argmax(row + low, high - low, &top);
     float sum = pass->kernels->exp_sum(row + low, high - low, top);
-    pass->kernels->exp_scaled(row + low, row + low, high - low, top, 1.0f / sum);
+    pass->kernels->exp_scaled(row + low, row + low, high - low, top,
+                              tfm__share_of(pass, job->layer, job->head, top, sum));
     memset(row, 0, low * sizeof *row);
     memset(row + high, 0, (job->columns - high) * sizeof *row);
 }

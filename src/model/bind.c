@@ -277,6 +277,12 @@ static void bind_layer(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     if (before) layer->attn_norm = tfm__bind_norm(b, TFM__ROLE_ATTN_NORM, index, c->width, !first_free);
     bind_qkv(b, index, layer);
     bind_qk_norms(b, index, layer);
+    if (c->family->sinks)
+        layer->sinks =
+            tfm__bind_vector(b,
+                             tfm__bind_find(b, TFM__ROLE_SINKS, index,
+                                            b->container->format == TFM__FORMAT_HF ? "" : ".weight", true),
+                             c->heads, 0.0f);
     layer->out = tfm__bind_matrix(b, TFM__ROLE_ATTN_OUT, index, c->width, c->heads * c->value_dim, true);
     /* without one, both half-blocks of a parallel block have the norm of attention */
     if (before)

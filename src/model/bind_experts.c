@@ -4,13 +4,39 @@
  * columns] for all of them (GGUF). Either becomes one view for each expert. */
 #include "model/bind.h"
 
+/* Whether the tensors of all experts are named and laid out as the family's rule says. */
+static bool is_plain(const tfm__binder *b) {
+    return b->model->config.family->experts_plain && b->container->format == TFM__FORMAT_HF;
+}
+
+/* Expert e's row of the biases of all, [experts, rows]. */
+static const float *expert_bias(tfm__binder *b, int role, uint32_t index, uint32_t e, uint32_t rows) {
+    const tfm__tensor *all = tfm__bind_find(b, role, index, is_plain(b) ? "_bias" : ".bias", false);
+    const tfm__experts *experts = &b->model->config.experts;
+    if (!all) return NULL;
+    if (all->dims != 2 || all->shape[0] != experts->count || all->shape[1] != rows) {
+        b->status =
+            tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, all), all->name,
+                         all->offset, "not a bias of %u for each of %u experts", rows, experts->count);
+        return NULL;
+    }
+    tfm__tensor row = *all;
+    row.dims = 1;
+    row.shape[0] = rows;
+    row.bytes = all->bytes / experts->count;
+    row.data = all->data + (size_t)e * (size_t)row.bytes;
+    row.offset = all->offset + e * row.bytes;
+    return tfm__bind_vector(b, &row, rows, 0.0f);
+}
+
 /* Expert e's matrix of one role: of its own, or a slice of the tensor that holds all. */
 static tfm__view expert_view(tfm__binder *b, int role, uint32_t index, uint32_t e, uint32_t rows,
                              uint32_t columns) {
     const tfm__experts *experts = &b->model->config.experts;
-    const tfm__tensor *all = tfm__bind_find(b, role, index, ".weight", false);
+    bool plain = is_plain(b);
+    const tfm__tensor *all = tfm__bind_find(b, role, index, plain ? "" : ".weight", plain);
     tfm__view view = {0};
-    if (!all) {
+    if (!all && !plain) {
         const tfm__tensor *own = tfm__bind_find_expert(b, role, index, e, ".weight", true);
         view = tfm__bind_view(b, own, b->transposed, rows, 0, rows, columns);
         if (view.data)
@@ -18,6 +44,7 @@ static tfm__view expert_view(tfm__binder *b, int role, uint32_t index, uint32_t 
                 tfm__bind_vector(b, tfm__bind_find_expert(b, role, index, e, ".bias", false), rows, 0.0f);
         return view;
     }
+    if (!all) return view;
     if (all->dims != 3 || all->shape[0] != experts->count) {
         b->status = tfm__fail_at(b->error, TFM_E_SHAPE, tfm__container_file(b->container, all), all->name,
                                  all->offset, "not one matrix for each of %u experts", experts->count);
@@ -30,7 +57,9 @@ static tfm__view expert_view(tfm__binder *b, int role, uint32_t index, uint32_t 
     slice.bytes = all->bytes / experts->count;
     slice.data = all->data + (size_t)e * (size_t)slice.bytes;
     slice.offset = all->offset + e * slice.bytes;
-    return tfm__bind_view(b, &slice, false, rows, 0, rows, columns);
+    view = tfm__bind_view(b, &slice, plain, rows, 0, rows, columns);
+    view.bias = expert_bias(b, role, index, e, rows);
+    return view;
 }
 
 static void bind_shared(tfm__binder *b, uint32_t index, tfm__layer *layer) {
@@ -65,8 +94,10 @@ void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer) {
         layer->correction = tfm__bind_vector(
             b, tfm__bind_find(b, TFM__ROLE_ROUTER_CORRECTION, index, "", false), count, 0.0f);
     for (uint32_t e = 0; e < count && !b->status; e++) {
-        experts[e].gate = expert_view(b, TFM__ROLE_EXPERT_GATE, index, e, wide, c->width);
-        experts[e].up = expert_view(b, TFM__ROLE_EXPERT_UP, index, e, wide, c->width);
+        if (!c->experts.paired)
+            experts[e].gate = expert_view(b, TFM__ROLE_EXPERT_GATE, index, e, wide, c->width);
+        experts[e].up =
+            expert_view(b, TFM__ROLE_EXPERT_UP, index, e, c->experts.paired ? 2 * wide : wide, c->width);
         experts[e].down = expert_view(b, TFM__ROLE_EXPERT_DOWN, index, e, c->width, wide);
     }
     layer->experts = experts;

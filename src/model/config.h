@@ -95,6 +95,9 @@ typedef struct tfm__experts {
     int route;                   /* TFM__ROUTE_* */
     bool normalised;             /* the shares of the chosen are divided by their sum */
     float scale;                 /* multiplies the shares */
+    bool paired;                 /* gate and up are neighbouring rows of one matrix, in EXPERT_UP's place */
+    float limit, slope; /* limit > 0: (up + 1) gate sigmoid(slope gate), gate at most limit, up between
+                           -limit and limit (gpt-oss) */
 } tfm__experts;
 
 /* What a tensor is for. Layer roles begin at TFM__ROLE_ATTN_NORM. */
@@ -122,6 +125,7 @@ enum {
     TFM__ROLE_KV_A, /* to the latent of keys and values and the shared rotated key, its norm, and up */
     TFM__ROLE_KV_A_NORM,
     TFM__ROLE_KV_B,
+    TFM__ROLE_SINKS, /* [heads]; no ending is put behind its name in Hugging Face files */
     TFM__ROLE_ATTN_OUT,
     TFM__ROLE_Q_NORM,
     TFM__ROLE_K_NORM,
@@ -260,8 +264,12 @@ typedef struct tfm__family {
     bool local_rope;                                     /* windowed layers have a rotary base of their own */
     bool query_scalar;                                   /* scale = query_pre_attn_scalar^-1/2 */
     float default_attn_soft_cap, default_final_soft_cap; /* GGUF, when the keys are absent */
-    int route;                                           /* TFM__ROUTE_* */
-    bool route_normalised;                               /* when the file does not say */
+    bool sinks;         /* heads attend to nothing at all with a weight of their own */
+    bool experts_plain; /* Hugging Face's tensors of all experts are [experts, inputs, outputs], named without
+                           an ending, their biases with _bias behind; gate and up are neighbours */
+    float expert_limit; /* tfm__experts' limit when the file does not say; 0: none */
+    int route;          /* TFM__ROUTE_* */
+    bool route_normalised; /* when the file does not say */
     bool group_by_two;
     const struct tfm__demand
         *demands;          /* settings of config.json that must have one value; ends with a NULL key */

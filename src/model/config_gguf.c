@@ -163,6 +163,8 @@ static void read_experts(reader *r, tfm__config *config, tfm__container *contain
     if (!read_u32(r, "expert_count", false, &x->count) || x->count == 0) return;
     read_u32(r, "expert_used_count", true, &x->used);
     x->width = config->feed_forward;
+    x->limit = config->family->expert_limit;
+    x->slope = 1.702f;
     read_u32(r, "expert_feed_forward_length", false, &x->width);
     read_u32(r, "expert_shared_feed_forward_length", false, &x->shared);
     if (read_u32(r, "expert_shared_count", false, &shared_count) && x->shared == 0 &&

@@ -536,7 +536,12 @@ static void read_experts(reader *r, tfm__config *config, tfm__container *contain
     uint32_t shared_count = 0;
     if (!read_u32(r, "num_local_experts|num_experts|n_routed_experts", false, &x->count) || x->count == 0)
         return;
-    read_u32(r, "num_experts_per_tok", true, &x->used);
+    read_u32(r, "num_experts_per_tok|experts_per_token", true, &x->used);
+    x->paired = config->family->experts_plain;
+    x->limit = config->family->expert_limit;
+    x->slope = 1.702f;
+    read_f32(r, "swiglu_limit", &x->limit);
+    read_f32(r, "swiglu_alpha", &x->slope);
     x->width = config->feed_forward;
     read_u32(r, "moe_intermediate_size", false, &x->width);
     read_u32(r, "shared_expert_intermediate_size", false, &x->shared);

@@ -124,6 +124,20 @@ static const tfm__names deepseek_names = {
     .prefixes = LLAMA_PREFIXES,
 };
 
+/* gpt-oss; its experts' tensors are named without an ending. */
+static const tfm__names gpt_oss_names = {
+    .role = {LLAMA_ATTENTION, LLAMA_NORMS, [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm",
+             [TFM__ROLE_SINKS] = "layers.%d.self_attn.sinks", [TFM__ROLE_ROUTER] = "layers.%d.mlp.router",
+             [TFM__ROLE_EXPERT_UP] = "layers.%d.mlp.experts.gate_up_proj",
+             [TFM__ROLE_EXPERT_DOWN] = "layers.%d.mlp.experts.down_proj"},
+    .prefixes = LLAMA_PREFIXES,
+};
+static const tfm__names gguf_gpt_oss_names = {
+    .role = {GGUF_ROLES, GGUF_EXPERTS, [TFM__ROLE_ATTN_NORM] = "blk.%d.attn_norm",
+             [TFM__ROLE_FFN_NORM] = "blk.%d.post_attention_norm", [TFM__ROLE_SINKS] = "blk.%d.attn_sinks"},
+    .prefixes = {"", NULL},
+};
+
 static const tfm__names mixtral_names = {
     .role = {LLAMA_ROLES, [TFM__ROLE_FFN_NORM] = "layers.%d.post_attention_layernorm",
              [TFM__ROLE_ROUTER] = "layers.%d.block_sparse_moe.gate",
@@ -350,6 +364,18 @@ static const tfm__family families[] = {
      .qk_norm = TFM__QK_NORM_ROW,
      .activation = TFM__SILU,
      .gated = true},
+    {.name = "gpt-oss",
+     .gguf = "gpt-oss",
+     .hf = {"gpt_oss"},
+     .hf_names = &gpt_oss_names,
+     .gguf_names = &gguf_gpt_oss_names,
+     .activation = TFM__SILU,
+     .gated = true,
+     .sinks = true,
+     .experts_plain = true,
+     .expert_limit = 7.0f,
+     .route = TFM__ROUTE_CHOSEN,
+     .window = TFM__WINDOW_EVEN},
     {.name = "deepseek2",
      .hf = {"deepseek_v2"},
      .hf_names = &deepseek_names,

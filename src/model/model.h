@@ -44,6 +44,7 @@ typedef struct tfm__layer {
                              latent_kv]; no data: k and v are there */
     tfm__norm q_a_norm, kv_a_norm;         /* [latent_q], [latent_kv] */
     tfm__norm q_norm, k_norm;              /* [head_dim], or a weight for each head: tfm__config's qk_norm */
+    const float *sinks;                    /* [heads] what joins a softmax's denominator, or NULL */
     tfm__view out;                         /* [width, heads * value_dim] */
     tfm__norm attn_post_norm;              /* [width] */
     tfm__norm cross_norm, cross_post_norm; /* [width] */

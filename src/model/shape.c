@@ -68,6 +68,7 @@ static const shape_row rows[] = {
     {.family = "olmo", .key = "attention_bias", .by_key = BIAS_ATTENTION},
     {.family = "olmo2", .key = "attention_bias", .by_key = BIAS_ATTENTION},
     {.family = "olmoe", .key = "attention_bias", .by_key = BIAS_ATTENTION},
+    {.family = "gpt-oss", .key = "attention_bias", .by_key = BIAS_ATTENTION, .otherwise = true},
     {.family = "glm4", .key = "attention_bias", .by_key = BIAS_QKV},
     {.family = "ernie4_5", .key = "use_bias", .by_key = BIAS_MATRICES},
     {.family = "gpt2", .always = BIAS_MATRICES | BIAS_NORM},
@@ -150,12 +151,21 @@ static uint64_t elements(const tfm__tensor *tensor) {
     return n;
 }
 
+static bool of_experts(int role) {
+    return role == TFM__ROLE_EXPERT_GATE || role == TFM__ROLE_EXPERT_UP || role == TFM__ROLE_EXPERT_DOWN;
+}
+
 /* As the files list it. expert < 0: none. */
 static amount listed(counting *n, int role, uint32_t layer, int64_t expert) {
     tfm__binder *b = &n->binder;
     amount found = {0, 0};
-    if (role == TFM__ROLE_ROUTER_CORRECTION)
+    if (role == TFM__ROLE_ROUTER_CORRECTION ||
+        (role == TFM__ROLE_SINKS && b->container->format == TFM__FORMAT_HF))
         return (amount){0, elements(tfm__bind_find(b, role, layer, "", false))};
+    if (of_experts(role) && n->c->family->experts_plain && b->container->format == TFM__FORMAT_HF)
+        return expert >= 0 ? found
+                           : (amount){elements(tfm__bind_find(b, role, layer, "", false)),
+                                      elements(tfm__bind_find(b, role, layer, "_bias", false))};
     const tfm__tensor *weight = tfm__bind_find_expert(b, role, layer, expert, ".weight", false);
     const tfm__tensor *bias = tfm__bind_find_expert(b, role, layer, expert, ".bias", false);
     if (role == TFM__ROLE_FFN_NORM && weight &&
@@ -242,11 +252,18 @@ static amount formula(const counting *n, int role, uint32_t layer) {
         return sparse ? none : matrix(n, (c->gated ? 2 : 1) * (uint64_t)c->feed_forward, c->width, BIAS_FEED);
     case TFM__ROLE_DOWN:
         return sparse ? none : matrix(n, c->width, c->feed_forward, BIAS_FEED);
+    case TFM__ROLE_SINKS:
+        return (amount){0, c->family->sinks ? c->heads : 0};
     case TFM__ROLE_ROUTER:
+        if (sparse && c->family->expert_limit != 0.0f) /* everything of these has biases */
+            return (amount){(uint64_t)x->count * c->width, x->count};
         return sparse ? matrix(n, x->count, c->width, 0) : none;
     case TFM__ROLE_ROUTER_CORRECTION:
         return (amount){0, sparse && x->route == TFM__ROUTE_SIGMOID ? x->count : 0};
     case TFM__ROLE_EXPERT_UP: /* gate, up and down of all */
+        if (sparse && c->family->expert_limit != 0.0f)
+            return (amount){3 * (uint64_t)x->count * x->width * c->width,
+                            x->count * (2 * (uint64_t)x->width + c->width)};
         return sparse ? matrix(n, 3 * (uint64_t)x->count * x->width, c->width, 0) : none;
     case TFM__ROLE_SHARED_UP:
         return sparse ? matrix(n, 3 * (uint64_t)x->shared, c->width, 0) : none;
@@ -258,10 +275,6 @@ static amount formula(const counting *n, int role, uint32_t layer) {
 }
 
 /* ---- All of them --------------------------------------------------------------------------------------- */
-
-static bool of_experts(int role) {
-    return role == TFM__ROLE_EXPERT_GATE || role == TFM__ROLE_EXPERT_UP || role == TFM__ROLE_EXPERT_DOWN;
-}
 
 static bool is_norm(int role) {
     return role == TFM__ROLE_EMBED_NORM || role == TFM__ROLE_OUTPUT_NORM || role == TFM__ROLE_ATTN_NORM ||
@@ -291,6 +304,7 @@ static uint64_t *part_of(tfm_shape *shape, int role) {
     case TFM__ROLE_KV_A:
     case TFM__ROLE_KV_B:
     case TFM__ROLE_ATTN_OUT:
+    case TFM__ROLE_SINKS:
         return &shape->attention_parameters;
     default:
         return &shape->feed_parameters;

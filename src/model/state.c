@@ -132,7 +132,8 @@ static void lay_out(tfm__scratch *s, const tfm__config *c, division *d) {
     size_t tokens = s->tokens, pairs = c->rotary_dim / 2, row = 0;
     size_t q = (size_t)c->heads * c->head_dim, mixed = (size_t)c->heads * c->value_dim;
     const tfm__experts *x = &c->experts;
-    size_t wide = TFM__MAX(c->feed_forward, x->count ? TFM__MAX(x->width, x->shared) : 0);
+    size_t wide =
+        TFM__MAX(c->feed_forward, x->count ? TFM__MAX((x->paired ? 2 : 1) * x->width, x->shared) : 0);
     size_t latent = c->latent_kv ? TFM__MAX((size_t)c->latent_q, (size_t)c->latent_kv + c->rotary_dim) : 0;
     size_t fused = q + (size_t)c->kv_heads * (c->head_dim + c->value_dim);
     size_t widest = TFM__MAX(TFM__MAX(TFM__MAX((size_t)c->width, wide), mixed), latent);

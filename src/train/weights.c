@@ -13,6 +13,7 @@ static int32_t check_model(const tfm_model *model, tfm_error *error) {
                         : c->cross || model->encoder           ? "encoder-decoders"
                         : model->relative                      ? "relative positions"
                         : c->latent_kv                         ? "low-rank attention"
+                        : c->family->sinks                     ? "attention sinks"
                         : c->positions == TFM__POSITIONS_SINES ? "positions of sines"
                         : c->skipped >= 0 || model->types.data ? "positions that leave tokens out"
                         : !model->output_norm.weight           ? "layers that end with a norm"
