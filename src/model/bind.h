@@ -47,6 +47,11 @@ void tfm__bind_relative(tfm__binder *b);
 void tfm__bind_sines(tfm__binder *b);
 void tfm__bind_cross(tfm__binder *b, uint32_t index, tfm__layer *layer);
 
+/* Expert e's matrix where the file has it as FP4 blocks and scales apart (bind_mxfp4.c): false where it has
+ * not; b->status says what is wrong. */
+bool tfm__bind_mxfp4(tfm__binder *b, int role, uint32_t index, uint32_t e, uint32_t rows, uint32_t columns,
+                     tfm__view *out);
+
 /* Router, experts and the shared expert of a layer (bind_experts.c). */
 void tfm__bind_experts(tfm__binder *b, uint32_t index, tfm__layer *layer);
 

@@ -34,8 +34,12 @@ static tfm__view expert_view(tfm__binder *b, int role, uint32_t index, uint32_t 
                              uint32_t columns) {
     const tfm__experts *experts = &b->model->config.experts;
     bool plain = is_plain(b);
-    const tfm__tensor *all = tfm__bind_find(b, role, index, plain ? "" : ".weight", plain);
     tfm__view view = {0};
+    if (plain && tfm__bind_mxfp4(b, role, index, e, rows, columns, &view)) {
+        view.bias = view.data ? expert_bias(b, role, index, e, rows) : NULL;
+        return view;
+    }
+    const tfm__tensor *all = tfm__bind_find(b, role, index, plain ? "" : ".weight", plain);
     if (!all && !plain) {
         const tfm__tensor *own = tfm__bind_find_expert(b, role, index, e, ".weight", true);
         view = tfm__bind_view(b, own, b->transposed, rows, 0, rows, columns);

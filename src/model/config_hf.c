@@ -312,7 +312,9 @@ static void refuse_unknown(reader *r, const tfm__family *family) {
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "use_bidirectional_attention",
                                  TFM__NO_OFFSET, "attention in both directions");
     tfm__json_value quantization = tfm__json_get(r->json, tfm__json_root(r->json), "quantization_config");
-    if (tfm__json_kind(r->json, quantization) == TFM__JSON_OBJECT && !r->status)
+    bool blocks = family->experts_plain &&
+                  tfm__json_equals(r->json, tfm__json_get(r->json, quantization, "quant_method"), "mxfp4");
+    if (tfm__json_kind(r->json, quantization) == TFM__JSON_OBJECT && !blocks && !r->status)
         r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "quantization_config",
                                  tfm__json_offset(r->json, quantization), "quantised Hugging Face weights");
 }
