@@ -76,7 +76,8 @@ static bool expert_values(const golden *g, const char *prefix, const char *name,
     snprintf(all, sizeof all, "%s.model.layers.%d.mlp.experts.%s", prefix, layer,
              which == 2 ? "down_proj" : "gate_up_proj");
     const tfm__tensor *tensor = golden_tensor(g, all);
-    *values = floats(g, all, &count) + (size_t)expert * count / tensor->shape[0];
+    *values = floats(g, all, &count);
+    *values += (size_t)expert * count / tensor->shape[0];
     if (which == 3) *values += count / tensor->shape[0] / 2; /* up lies behind gate */
     return true;
 }
