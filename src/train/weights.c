@@ -16,6 +16,9 @@ static int32_t check_model(const tfm_model *model, tfm_error *error) {
                         : c->family->sinks                     ? "attention sinks"
                         : c->positions == TFM__POSITIONS_SINES ? "positions of sines"
                         : c->skipped >= 0 || model->types.data ? "positions that leave tokens out"
+                        : c->latent_kv                         ? "low-rank attention"
+                        : model->layers[0].sinks               ? "attention with sinks"
+                        : c->experts.limit > 0.0f              ? "experts with a limit"
                         : !model->output_norm.weight           ? "layers that end with a norm"
                                                                : NULL;
     return lacks ? tfm__fail(error, TFM_E_UNSUPPORTED, "training of %s (%s)", lacks, c->family->name)
