@@ -24,7 +24,7 @@ function layer_of(path, parts) {
         return parts[1]
     }
     if (path ~ /^(forward|encode|embedding)\./) return "forward"
-    if (path ~ /^(generate|score|stops|train_step)\./) return "story"
+    if (path ~ /^(generate|beam|score|stops|train_step)\./) return "story"
     return path
 }
 

@@ -13,6 +13,7 @@
  *   sampler.h     choosing the next token: tfm_sample_next, tfm_top_candidates
  *   generate.h    the loop around it: tfm_generate with a callback, or pulled token by token
  *   score.h       how probable a given text is: tfm_score, tfm_perplexity
+ *   beam.h        beam search: the most probable of many continuations
  *   net.h         small networks to learn with: a perceptron, what TensorFlow Playground has
  *   quantize.h    a model written anew with smaller weights: tfm_quantize
  *
@@ -39,6 +40,7 @@
 #include "tfm/encode.h"
 #include "tfm/sampler.h"
 #include "tfm/generate.h"
+#include "tfm/beam.h"
 #include "tfm/score.h"
 #include "tfm/net.h"
 #include "tfm/quantize.h"

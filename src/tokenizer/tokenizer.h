@@ -14,8 +14,8 @@
 /* From an opened model: GGUF metadata, or for a Hugging Face folder / llama2.c file the files beside it,
  * found through the store (tokenizer.json first, then tokenizer.model; special ids and add_bos from
  * tokenizer_config.json, generation_config.json and config.json where tokenizer.json leaves them open;
- * tokenizer.bin). options NULL: defaults. Memory from heap, which must outlive it. TFM_E_MISSING when there is none at all (a model
- * may still run on ids alone). */
+ * tokenizer.bin). options NULL: defaults. Memory from heap, which must outlive it. TFM_E_MISSING when there
+ * is none at all (a model may still run on ids alone). */
 int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container,
                                   const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
                                   tfm_error *error);
@@ -45,5 +45,7 @@ void tfm__tokenizer_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *inf
 /* True for every token that ends a generated text: eos, end of turn, end of message, and the list in
  * generation_config.json or GGUF (eot, eom). */
 bool tfm__tokenizer_is_end(const tfm_tokenizer *tokenizer, tfm_token token);
+/* Those of them below `below`, in order, at most `max`; returns how many were written. */
+size_t tfm__tokenizer_ends(const tfm_tokenizer *tokenizer, tfm_token *ends, size_t max, uint32_t below);
 
 #endif

@@ -155,6 +155,13 @@ bool tfm__tokenizer_is_end(const tfm_tokenizer *tokenizer, tfm_token token) {
     return token >= 0 && token < tokenizer->vocab_size && tokenizer->flags[token] & TFM__TOKEN_ENDS;
 }
 
+size_t tfm__tokenizer_ends(const tfm_tokenizer *tokenizer, tfm_token *ends, size_t max, uint32_t below) {
+    size_t count = 0;
+    for (int32_t i = 0; i < tokenizer->vocab_size && (uint32_t)i < below && count < max; i++)
+        if (tokenizer->flags[i] & TFM__TOKEN_ENDS) ends[count++] = i;
+    return count;
+}
+
 void tfm__tokenizer_info(const tfm_tokenizer *tokenizer, tfm_tokenizer_info *info) {
     size_t size = info->struct_size;
     memset(info, 0, sizeof *info);
