@@ -348,8 +348,7 @@ static void test_quantising(void **state) {
     sweep(&(tiny_spec){.layers = 1}, use_quantize);
 }
 
-/* ---- Training
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Training ---- */
 
 /* A trainer, a step, a step on more rows; the loss is always the same. The model was loaded with memory. */
 static void train(trial *t) {
@@ -389,11 +388,47 @@ static void test_train(void **state) {
     sweep(&spec, train);
 }
 
+/* ---- Beam search ---- */
+
+static tfm_token beam_reference[8];
+
+/* The best of four beams, always the same; whatever failed, the session can be rewound and searched from
+ * again. */
+static void search_beams(trial *t) {
+    const tfm_token prompt[] = {3, 1, 4, 1, 5};
+    tfm_beam_options options = TFM_BEAM_OPTIONS_INIT;
+    tfm_hypothesis best = TFM_HYPOTHESIS_INIT;
+    tfm_model *model = load(t);
+    tfm_session *session = NULL;
+    tfm_beams *beams = NULL;
+    options.max_tokens = 8;
+    while (lacked(t, tfm_session_create(model, NULL, &session, &t->error))) assert_null(session);
+    while (lacked(t, tfm_beam_search(session, prompt, 5, &options, &beams, &t->error))) {
+        assert_null(beams);
+        assert_int_equal(tfm_session_rewind(session, 0, NULL), TFM_OK);
+    }
+    assert_int_equal(tfm_session_position(session), 5);
+    assert_int_equal(tfm_beams_get(beams, 0, &best, NULL), TFM_OK);
+    assert_int_equal(best.count, 8);
+    if (beam_reference[0] == 0) memcpy(beam_reference, best.tokens, sizeof beam_reference);
+    assert_memory_equal(best.tokens, beam_reference, sizeof beam_reference);
+    tfm_session_destroy(session);
+    tfm_model_release(model);
+    tfm_beams_destroy(beams); /* holds the model on its own */
+}
+
+static void test_beams(void **state) {
+    const tiny_spec spec = {.layers = 1};
+    (void)state;
+    sweep(&spec, search_beams);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_models),     cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_generation), cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_quantising), cmocka_unit_test(test_train),
+        cmocka_unit_test(test_beams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
