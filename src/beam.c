@@ -240,8 +240,12 @@ static void look_ahead(search *s) {
 }
 
 static int32_t run(search *s) {
+    tfm__watch watch = {.progress = s->options->progress,
+                        .progress_user = s->options->progress_user,
+                        .cancel = s->options->cancel};
     for (s->step = 0;; s->step++) {
-        int32_t status = find_candidates(s);
+        int32_t status = tfm__watch_poll(&watch, s->step, s->most, s->error);
+        if (!status) status = find_candidates(s);
         if (!status) status = finish(s);
         if (status) return status;
         bool goes_on = false;

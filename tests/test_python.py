@@ -52,7 +52,7 @@ class Library(unittest.TestCase):
             "tfm_special_token": "SpecialToken", "tfm_inspect_options": "InspectOptions",
             "tfm_inspect_event": "RawInspectEvent", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
             "tfm_batch_options": "BatchOptions", "tfm_tokenizer_train_options": "TokenizerTrainOptions", "tfm_encoding_view": "EncodingView",
-            "tfm_token_score": "TokenScore", "tfm_phrase_options": "PhraseOptions", "tfm_phrase_result": "PhraseResult", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
+            "tfm_token_score": "TokenScore", "tfm_beam_options": "BeamOptions", "tfm_hypothesis": "HypothesisView", "tfm_phrase_options": "PhraseOptions", "tfm_phrase_result": "PhraseResult", "tfm_score_options": "ScoreOptions", "tfm_score_result": "ScoreResult",
             "tfm_encode_row": "EncodeRow", "tfm_encode_options": "EncodeOptions", "tfm_encoded_view": "EncodedView",
             "tfm_embed_options": "EmbedOptions", "tfm_imatrix_options": "ImatrixOptions", "tfm_quantize_options": "QuantizeOptions", "tfm_quantize_result": "QuantizeResult",
             "tfm_perplexity_options": "PerplexityOptions", "tfm_perplexity_result": "PerplexityResult",
@@ -500,6 +500,38 @@ class Generating(Small):
                 raise Oops()
 
             self.assertRaises(Oops, session.score, "", "月", progress=raising)
+
+    def test_beam_search(self) -> None:
+        ids = self.tokenizer.encode(PROMPT, add_eos=False)
+        with self.model.session() as session:
+            found = session.beam_search(ids, beams=5, hypotheses=3, max_tokens=6, ends=[])
+            self.assertEqual(session.tokens, list(ids))
+            self.assertEqual([len(one.tokens) for one in found], [6, 6, 6])
+            self.assertFalse(any(one.ended for one in found))
+            self.assertEqual(sorted((one.score for one in found), reverse=True), [one.score for one in found])
+            # a score is what the tokens' own probabilities add up to
+            for one in found:
+                total = 0.0
+                for token in one.tokens:
+                    total += math.log(session.probability(token))
+                    session.forward([token])
+                session.rewind(len(ids) - 1)
+                session.forward([ids[-1]])
+                self.assertAlmostEqual(total / 6, one.score, places=4)
+            forced = session.beam_search(max_tokens=3, first=found[1].tokens[0], last=found[0].tokens[0], ends=[])
+            self.assertEqual(forced[0].tokens[0], found[1].tokens[0])
+            self.assertEqual(forced[0].tokens[-1], found[0].tokens[0])
+            self.assertRaises(tfm.TfmError, session.beam_search, hypotheses=9, beams=2)
+            self.assertRaises(ValueError, session.beam_search, beams=-1)
+            self.assertRaises(ValueError, session.beam_search, stopping="soon")
+
+            def raising(done: int, total: int) -> None:
+                raise Oops()
+
+            self.assertRaises(Oops, session.beam_search, max_tokens=4, progress=raising)
+            cancel = tfm.Cancel()
+            cancel.set()
+            self.assertRaises(tfm.TfmError, session.beam_search, max_tokens=4, cancel=cancel)
 
     def test_perplexity(self) -> None:
         text = "床前明月光，疑是地上霜。举头望明月，低头思故乡。" * 4

@@ -10,6 +10,7 @@ A thin layer over the C library libtfm (ctypes): objects, iterators and exceptio
 any call; what a callback raises comes out where the call was made; errors of the library are TfmError.
 """
 
+from ._beam import Hypothesis
 from ._callbacks import Cancel, Log, Progress
 from ._encode import Encoded
 from ._encoding import Encoding, EncodingRow
@@ -51,6 +52,7 @@ __all__ = [
     "Encoding",
     "EncodingRow",
     "Generation",
+    "Hypothesis",
     "InspectEvent",
     "Inspector",
     "Log",

@@ -443,6 +443,38 @@ class ScoreResult(Sized):
     ]
 
 
+class BeamOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("beams", c_uint32),
+        ("hypotheses", c_uint32),
+        ("max_tokens", c_uint32),
+        ("min_tokens", c_uint32),
+        ("stopping", c_int32),
+        ("no_repeat", c_uint32),
+        ("length_penalty", c_double),
+        ("repeat_penalty", c_double),
+        ("ends", POINTER(c_int32)),
+        ("end_count", c_size_t),
+        ("first", c_int32),
+        ("last", c_int32),
+        ("progress", ProgressFn),
+        ("progress_user", c_void_p),
+        ("cancel", c_void_p),
+    ]
+
+
+class HypothesisView(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("tokens", POINTER(c_int32)),
+        ("count", c_size_t),
+        ("score", c_double),
+        ("ended", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class PhraseOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -814,6 +846,11 @@ _SIGNATURES: List[Any] = [
     ("tfm_quantize_type", c_char_p, [c_size_t]),
     ("tfm_imatrix_measure", c_int32,
      [c_void_p, _ids, c_size_t, c_char_p, POINTER(ImatrixOptions), _error]),
+    ("tfm_beam_search", c_int32,
+     [c_void_p, _ids, c_size_t, POINTER(BeamOptions), _out, _error]),
+    ("tfm_beams_count", c_size_t, [c_void_p]),
+    ("tfm_beams_get", c_int32, [c_void_p, c_size_t, POINTER(HypothesisView), _error]),
+    ("tfm_beams_destroy", None, [c_void_p]),
     ("tfm_score", c_int32,
      [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, POINTER(ScoreOptions), POINTER(TokenScore), c_size_t,
       POINTER(ScoreResult), _error]),

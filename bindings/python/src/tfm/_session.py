@@ -8,6 +8,7 @@ from array import array
 from ctypes import byref, c_double, c_float, c_int32, c_size_t, c_void_p, string_at
 from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
+from ._beam import Hypothesis, beam_search
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, ids_of, number_of
 from ._encode import Encoded
@@ -241,6 +242,48 @@ class Session(Owner):
         pointer = self._idle
         self._forget_view()
         return phrase_of(pointer, phrase, passes, cancel, progress)
+
+    def beam_search(
+        self,
+        prompt: Iterable[int] = (),
+        *,
+        beams: int = 4,
+        hypotheses: int = 1,
+        max_tokens: int = 0,
+        min_tokens: int = 0,
+        stopping: str = "heuristic",
+        no_repeat: int = 0,
+        length_penalty: float = 1.0,
+        repeat_penalty: float = 1.0,
+        ends: Optional[Iterable[int]] = None,
+        first: Optional[int] = None,
+        last: Optional[int] = None,
+        cancel: Optional[Cancel] = None,
+        progress: Optional[Progress] = None,
+    ) -> List[Hypothesis]:
+        """The most probable texts that go on from here behind the prompt's ids, the best first; the session holds the
+        prompt afterwards. stopping: "heuristic", "full" or "never"; ends: end tokens instead of the tokenizer's; first,
+        last: forced tokens (tfm_beam_search)."""
+        pointer = self._idle
+        self._forget_view()
+        with self._watched():
+            return beam_search(
+                pointer,
+                prompt,
+                beams,
+                hypotheses,
+                max_tokens,
+                min_tokens,
+                stopping,
+                no_repeat,
+                length_penalty,
+                repeat_penalty,
+                ends,
+                first,
+                last,
+                cancel,
+                progress,
+            )
 
     # ---- The timeline ----
 
