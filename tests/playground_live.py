@@ -36,7 +36,9 @@ class Live:
         self.at = [0, 0]
 
     def read(self):
-        while select.select([self.master], [], [], 0.05)[0]:
+        """What has come until nothing does for a moment; a running network paints without end, so not for long."""
+        end = time.time() + 0.2
+        while time.time() < end and select.select([self.master], [], [], 0.05)[0]:
             try:
                 got = os.read(self.master, 65536)
             except OSError:
