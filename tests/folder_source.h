@@ -60,4 +60,21 @@ static inline void folder_add(folder *f, const char *name, const void *data, siz
     f->files[f->count++] = (folder_file){f, name, data, size};
 }
 
+/* The files of one text, each behind a line "== NAME"; a name that is not among the known ones becomes
+ * "other". */
+static inline void folder_parse(folder *f, const uint8_t *data, size_t size, const char *const *known,
+                                size_t known_count) {
+    for (size_t at = 0; at < size && f->count < FOLDER_FILES;) {
+        const char *name = "other";
+        const uint8_t *line = memchr(data + at, '\n', size - at);
+        size_t begin = line ? (size_t)(line - data) + 1 : size, end = begin;
+        for (size_t i = 0; i < known_count; i++)
+            if (begin - at == strlen(known[i]) + 4 && memcmp(data + at + 3, known[i], strlen(known[i])) == 0)
+                name = known[i];
+        while (end < size && !(size - end > 4 && memcmp(data + end, "\n== ", 4) == 0)) end++;
+        folder_add(f, name, data + begin, end - begin);
+        at = end + 1;
+    }
+}
+
 #endif

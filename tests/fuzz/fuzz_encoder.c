@@ -59,17 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tfm_error error = TFM_ERROR_INIT;
     folder f = {.count = 0};
     options.byte_budget = (uint64_t)256 << 20;
-    for (size_t at = 0; at < size && f.count < FOLDER_FILES;) {
-        const char *name = "other";
-        const uint8_t *line = memchr(data + at, '\n', size - at);
-        size_t begin = line ? (size_t)(line - data) + 1 : size, end = begin;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            if (begin - at == strlen(known[i]) + 4 && memcmp(data + at + 3, known[i], strlen(known[i])) == 0)
-                name = known[i];
-        while (end < size && !(size - end > 4 && memcmp(data + end, "\n== ", 4) == 0)) end++;
-        folder_add(&f, name, data + begin, end - begin);
-        at = end + 1;
-    }
+    folder_parse(&f, data, size, known, sizeof known / sizeof *known);
     if (f.count == 0) return 0;
     tfm_source source = folder_source(&f.files[0]);
     if (tfm_model_load_source(&source, &options, &model, &error) == TFM_OK) {
