@@ -169,6 +169,11 @@ int cli_prompt_read(cli_prompt *prompt, const char *command, int may_be_empty);
  */
 int cli_tokenize(cli_host *host, const tfm_tokenizer *tokenizer, cli_prompt *prompt, int no_special);
 
+/* How a command on a text begins: the prompt is read, the host and the model are opened, the text is cut into tokens.
+ * no_special as above. 0, or the exit status; cli_close belongs behind it in either case. */
+int cli_open_on_prompt(cli_host *host, const char *command, const char *model, const cli_open_options *options,
+                       cli_prompt *prompt, int no_special);
+
 void cli_prompt_free(cli_prompt *prompt);
 
 /* What each token of a prompt stands for; "" without a tokenizer. Free the array; the bytes are the model's. 0, or the

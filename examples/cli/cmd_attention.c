@@ -76,8 +76,7 @@ static int compute(cli_host *host, heads *h, const attention_options *options, i
     return status;
 }
 
-/* ---- Output ----------------------------------------------------------------------------------------------
- */
+/* ---- Output ---- */
 
 static void print_json_head(const heads *h, int layer, int head) {
     const float *w = heads_at(h, layer, head);
@@ -132,8 +131,7 @@ static int show(cli_host *host, const heads *h, const attention_options *options
     return CLI_OK;
 }
 
-/* ---- The command -----------------------------------------------------------------------------------------
- */
+/* ---- The command ---- */
 
 /* Which layers and heads, checked against the model. */
 static int choose(cli_host *host, heads *h, const attention_options *options, tfm_model_info *info) {
@@ -178,11 +176,7 @@ static int look(cli_host *host, const attention_options *options) {
 
 static int attention(const char *model, attention_options *options) {
     cli_host host;
-    int status = cli_prompt_read(&options->prompt, "attention", 0);
-    if (status) return status;
-    status = cli_open(&host, "attention");
-    if (!status) status = cli_open_model(&host, model, &options->open);
-    if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 0);
+    int status = cli_open_on_prompt(&host, "attention", model, &options->open, &options->prompt, 0);
     if (!status) status = look(&host, options);
     return cli_close(&host, status);
 }

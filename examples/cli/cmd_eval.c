@@ -67,11 +67,7 @@ static int evaluate(cli_host *host, const eval_options *options) {
 
 static int eval(const char *model, eval_options *options) {
     cli_host host;
-    int status = cli_prompt_read(&options->prompt, "eval", 0);
-    if (status) return status;
-    status = cli_open(&host, "eval");
-    if (!status) status = cli_open_model(&host, model, &options->open);
-    if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 1);
+    int status = cli_open_on_prompt(&host, "eval", model, &options->open, &options->prompt, 1);
     if (!status && options->prompt.count == 0) status = cli_error("eval", "the text is empty");
     if (!status) status = evaluate(&host, options);
     return cli_close(&host, status);

@@ -40,11 +40,7 @@ static int measure(cli_host *host, const imatrix_options *options) {
 static int imatrix(const char *model, imatrix_options *options) {
     cli_host host;
     if (!options->out) return args_usage("imatrix", "-o is missing");
-    int status = cli_prompt_read(&options->prompt, "imatrix", 0);
-    if (status) return status;
-    status = cli_open(&host, "imatrix");
-    if (!status) status = cli_open_model(&host, model, &options->open);
-    if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 1);
+    int status = cli_open_on_prompt(&host, "imatrix", model, &options->open, &options->prompt, 1);
     if (!status && options->prompt.count == 0) status = cli_error("imatrix", "the text is empty");
     if (!status) status = measure(&host, options);
     return cli_close(&host, status);

@@ -83,8 +83,7 @@ static int compute(cli_host *host, lens *l, const cli_prompt *prompt) {
     return CLI_OK;
 }
 
-/* ---- Output ----------------------------------------------------------------------------------------------
- */
+/* ---- Output ---- */
 
 static cli_piece piece_of(cli_host *host, int32_t id) {
     cli_piece piece = {"", 0};
@@ -191,8 +190,7 @@ static int write_svg(cli_host *host, const lens *l, const lens_options *options)
     return CLI_OK;
 }
 
-/* ---- The command -----------------------------------------------------------------------------------------
- */
+/* ---- The command ---- */
 
 static int look(cli_host *host, const lens_options *options) {
     tfm_model_info info = TFM_MODEL_INFO_INIT;
@@ -218,11 +216,7 @@ static int look(cli_host *host, const lens_options *options) {
 
 static int lens_of(const char *model, lens_options *options) {
     cli_host host;
-    int status = cli_prompt_read(&options->prompt, "lens", 0);
-    if (status) return status;
-    status = cli_open(&host, "lens");
-    if (!status) status = cli_open_model(&host, model, &options->open);
-    if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 0);
+    int status = cli_open_on_prompt(&host, "lens", model, &options->open, &options->prompt, 0);
     if (!status) status = cli_open_session(&host, &options->open);
     if (!status) status = look(&host, options);
     return cli_close(&host, status);

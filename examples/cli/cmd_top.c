@@ -68,11 +68,7 @@ static int feed(cli_host *host, const cli_prompt *prompt) {
 
 static int top(const char *model, top_options *options) {
     cli_host host;
-    int status = cli_prompt_read(&options->prompt, "top", 0);
-    if (status) return status;
-    status = cli_open(&host, "top");
-    if (!status) status = cli_open_model(&host, model, &options->open);
-    if (!status) status = cli_tokenize(&host, tfm_tokenizer_of(host.model), &options->prompt, 0);
+    int status = cli_open_on_prompt(&host, "top", model, &options->open, &options->prompt, 0);
     if (!status) status = cli_open_session(&host, &options->open);
     if (!status) status = feed(&host, &options->prompt);
     if (!status) status = show(&host, options);

@@ -124,6 +124,16 @@ int cli_tokenize(cli_host *host, const tfm_tokenizer *tokenizer, cli_prompt *pro
     return CLI_OK;
 }
 
+int cli_open_on_prompt(cli_host *host, const char *command, const char *model,
+                       const cli_open_options *options, cli_prompt *prompt, int no_special) {
+    memset(host, 0, sizeof *host);                    /* cli_close may follow whatever fails */
+    int status = cli_prompt_read(prompt, command, 0); /* first: Ctrl-C ends a wait for standard input */
+    if (!status) status = cli_open(host, command);
+    if (!status) status = cli_open_model(host, model, options);
+    if (!status) status = cli_tokenize(host, tfm_tokenizer_of(host->model), prompt, no_special);
+    return status;
+}
+
 void cli_prompt_free(cli_prompt *prompt) {
     free(prompt->content);
     free(prompt->tokens);
