@@ -44,7 +44,6 @@ typedef struct search {
     candidate *candidates;               /* [kept + 1] */
     float *row;                          /* [vocab] */
     tfm__hypothesis *finished;           /* [beams] the best first */
-    bool improvable;
     tfm_error *error;
 } search;
 
@@ -54,8 +53,7 @@ static bool is_end(const search *s, tfm_token token) {
     return false;
 }
 
-/* ---- One beam's next tokens ------------------------------------------------------------------------------
- */
+/* ---- One beam's next tokens ---- */
 
 /* Token i of everything in front of the next one: what the session held, then what was generated. */
 static tfm_token token_at(const search *s, const beam *b, size_t i) {
@@ -114,8 +112,7 @@ static int32_t next_row(const search *s, const beam *b) {
     return TFM_OK;
 }
 
-/* ---- A step ----------------------------------------------------------------------------------------------
- */
+/* ---- A step ---- */
 
 /* The candidates, best first. */
 static int32_t find_candidates(search *s) {
@@ -141,32 +138,29 @@ static int32_t find_candidates(search *s) {
     return TFM_OK;
 }
 
-/* The tokens of a beam with one more. */
-static tfm_token *extended(const search *s, const beam *b, tfm_token token) {
-    tfm_token *tokens = tfm__alloc_array(&s->model->heap, b->count + 1, sizeof *tokens);
-    if (!tokens) {
-        (void)tfm__fail_memory(s->error, &s->model->heap, (b->count + 1) * sizeof *tokens);
-        return NULL;
-    }
+/* The tokens of a beam with one more, the caller's to free. */
+static int32_t extend(const search *s, const beam *b, tfm_token token, tfm_token **out) {
+    tfm_token *tokens = *out = tfm__alloc_array(&s->model->heap, b->count + 1, sizeof *tokens);
+    if (!tokens) return tfm__fail_memory(s->error, &s->model->heap, (b->count + 1) * sizeof *tokens);
     if (b->count) memcpy(tokens, b->tokens, b->count * sizeof *tokens);
     tokens[b->count] = token;
-    return tokens;
+    return TFM_OK;
 }
 
 static bool all_finished(const search *s) { return s->finished[s->beams - 1].tokens != NULL; }
 
 /* Takes in the candidates that stop, of the first `beams`. */
 static int32_t finish(search *s) {
-    bool full = all_finished(s) && s->options->stopping == TFM_BEAM_STOP_FULL;
     float divisor = (float)pow((double)(s->step + 1), s->options->length_penalty);
-    for (size_t i = 0; i < s->beams && s->improvable && !full; i++) {
+    for (size_t i = 0; i < s->beams; i++) {
         const candidate *c = &s->candidates[i];
         if (!c->stops || c->token < 0) continue;
         tfm__hypothesis *last = &s->finished[s->beams - 1];
         float score = c->score / divisor;
         if (last->tokens && !(score > last->score)) continue;
-        tfm_token *tokens = extended(s, &s->running[c->from], c->token);
-        if (!tokens) return s->error ? s->error->code : TFM_E_MEMORY;
+        tfm_token *tokens;
+        int32_t status = extend(s, &s->running[c->from], c->token, &tokens);
+        if (status) return status;
         tfm__free(&s->model->heap, last->tokens);
         size_t place = s->beams - 1;
         for (; place > 0 && (!s->finished[place - 1].tokens || score > s->finished[place - 1].score); place--)
@@ -174,13 +168,6 @@ static int32_t finish(search *s) {
         s->finished[place] = (tfm__hypothesis){tokens, s->step + 1, score, c->ends};
     }
     return TFM_OK;
-}
-
-static void drop_session(tfm_session *session) {
-    if (!session) return;
-    tfm_model *model = session->model;
-    tfm__session_free(session);
-    tfm_model_release(model);
 }
 
 /* The session of beam `from` for one of its successors: the last one takes it over, the others fork it. */
@@ -208,8 +195,7 @@ static int32_t go_on(search *s) {
             taken++;
         }
         beam *to = &s->next[count];
-        to->tokens = extended(s, &s->running[c->from], c->token);
-        if (!to->tokens) status = s->error ? s->error->code : TFM_E_MEMORY;
+        status = extend(s, &s->running[c->from], c->token, &to->tokens);
         to->count = s->running[c->from].count + 1;
         to->score = c->score;
         if (!status) status = inherit(s, c->from, successors, &to->session);
@@ -217,7 +203,7 @@ static int32_t go_on(search *s) {
     }
     for (size_t i = 0; i < s->beams; i++) {
         tfm__free(&s->model->heap, s->running[i].tokens);
-        drop_session(s->running[i].session);
+        tfm__session_drop(s->running[i].session);
         s->running[i] = s->next[i];
     }
     tfm__watch watch = {.cancel = s->options->cancel};
@@ -228,7 +214,7 @@ static int32_t go_on(search *s) {
 }
 
 /* Whether a running beam could still become better than the worst that is finished. */
-static void look_ahead(search *s) {
+static bool improvable(const search *s) {
     double length = s->options->stopping == TFM_BEAM_STOP_NEVER && s->options->length_penalty > 0
                         ? (double)s->most
                         : (double)(s->step + 1);
@@ -236,7 +222,7 @@ static void look_ahead(search *s) {
     for (size_t i = 0; i < s->kept && best == NOTHING; i++)
         if (!s->candidates[i].stops) best = s->candidates[i].score;
     float possible = best / (float)pow(length, s->options->length_penalty);
-    s->improvable = s->improvable && (!all_finished(s) || possible > s->finished[s->beams - 1].score);
+    return !all_finished(s) || possible > s->finished[s->beams - 1].score;
 }
 
 static int32_t run(search *s) {
@@ -250,39 +236,32 @@ static int32_t run(search *s) {
         if (status) return status;
         bool goes_on = false;
         for (size_t i = 0; i < s->kept; i++) goes_on = goes_on || !s->candidates[i].stops;
-        look_ahead(s);
-        if (!goes_on || !s->improvable || (s->options->stopping == TFM_BEAM_STOP_FULL && all_finished(s)))
+        if (!goes_on || !improvable(s) || (s->options->stopping == TFM_BEAM_STOP_FULL && all_finished(s)))
             return TFM_OK;
         if ((status = go_on(s)) != 0) return status;
     }
 }
 
-/* ---- Beginning and end -----------------------------------------------------------------------------------
- */
+/* ---- Beginning and end ---- */
 
 /* Reads the prompt, with what an encoder-decoder's text begins with in front, and sees to it that there are
  * logits. */
 static int32_t read_prompt(search *s, const tfm_token *prompt, size_t count) {
     tfm_session *session = s->session;
+    tfm__heap *heap = &s->model->heap;
     tfm__watch watch = {.cancel = s->options->cancel};
-    tfm_token start = (tfm_token)s->model->config.start_token;
-    int32_t status = TFM_OK;
-    bool starts = session->cross && session->position == 0 && start >= 0;
-    if (starts)
-        status =
-            tfm__forward(session, &start, 1, count ? TFM_LOGITS_NONE : TFM_LOGITS_LAST, &watch, s->error);
-    if (status) return status;
-    if (count) {
-        status = tfm__check_tokens(session, prompt, count, s->error);
-        return status ? status : tfm__forward(session, prompt, count, TFM_LOGITS_LAST, &watch, s->error);
+    tfm_token start = (tfm_token)s->model->config.start_token, *joined = NULL;
+    if (session->cross && session->position == 0 && start >= 0) {
+        joined = tfm__alloc_array(heap, count + 1, sizeof *joined);
+        if (!joined) return tfm__fail_memory(s->error, heap, (count + 1) * sizeof *joined);
+        joined[0] = start;
+        if (count) memcpy(joined + 1, prompt, count * sizeof *joined);
+        prompt = joined;
+        count++;
     }
-    if (session->position == 0)
-        return tfm__fail(s->error, TFM_E_STATE,
-                         "there is nothing to start from: no prompt, and the session is empty");
-    if (session->logits_count) return TFM_OK;
-    session->position--; /* rewound: the last token is read again */
-    status = tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, &watch, s->error);
-    if (status) session->position++;
+    int32_t status = tfm__check_tokens(session, prompt, count, s->error);
+    if (!status) status = tfm__forward_prompt(session, prompt, count, &watch, s->error);
+    tfm__free(heap, joined);
     return status;
 }
 
@@ -319,7 +298,6 @@ int32_t tfm__beam_search(tfm_session *session, const tfm_token *prompt, size_t c
                 .ends = options->ends,
                 .end_count = options->end_count,
                 .beams = options->beams,
-                .improvable = true,
                 .error = error};
     tfm__heap *heap = &s.model->heap;
     tfm_beams *found = NULL;
@@ -330,7 +308,7 @@ int32_t tfm__beam_search(tfm_session *session, const tfm_token *prompt, size_t c
     if (!status) status = prepare(&s, &found);
     if (!status) status = run(&s);
     for (size_t i = 0; s.running && i < s.beams; i++) {
-        drop_session(s.running[i].session);
+        tfm__session_drop(s.running[i].session);
         tfm__free(heap, s.running[i].tokens);
     }
     tfm__free(heap, s.running);

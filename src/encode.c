@@ -56,8 +56,7 @@ int32_t tfm__check_rows(const tfm_model *model, const tfm_encode_row *rows, size
     return TFM_OK;
 }
 
-/* ---- Preparing -------------------------------------------------------------------------------------------
- */
+/* ---- Preparing ---- */
 
 /* Rows from `first` on that go together; their tokens and pages. */
 static size_t batch_of(const encoding *e, const tfm_encode_row *rows, size_t count, size_t first,
@@ -155,14 +154,7 @@ static int32_t prepare(encoding *e, tfm_model *model, const tfm_encode_row *rows
     return tfm__session_reserve(e->work, e->most_pages * TFM__PAGE_TOKENS, e->longest_batch, 0, error);
 }
 
-static void drop_work(tfm_model *model, tfm_session *work) {
-    if (!work) return;
-    tfm__session_free(work);
-    atomic_fetch_sub(&model->references, 1); /* never the last: the caller has one */
-}
-
-/* ---- The pass --------------------------------------------------------------------------------------------
- */
+/* ---- The pass ---- */
 
 /* Keeps the states after `layer` layers, where they are wanted. */
 static void keep_states(const tfm_encoded *encoded, const tfm__pass *pass, size_t start, uint32_t layer,
@@ -242,7 +234,7 @@ int32_t tfm__encode(tfm_model *model, const tfm_encode_row *rows, size_t count,
         row += pass.stretch_count;
         start += pass.tokens;
     }
-    drop_work(tower, e.work);
+    tfm__session_drop(e.work);
     tfm__free(&model->heap, e.stretches);
     tfm__free(&model->heap, e.ids);
     tfm__free(&model->heap, e.stretch_index);
@@ -267,8 +259,7 @@ void tfm__encoded_free(tfm_encoded *encoded) {
     tfm_model_release(model);
 }
 
-/* ---- Heads -----------------------------------------------------------------------------------------------
- */
+/* ---- Heads ---- */
 
 int tfm__head_scope(const tfm_model *model) {
     return model->head.out.data ? model->config.head->scope : TFM__HEAD_NONE;
@@ -341,6 +332,6 @@ int32_t tfm__encoded_logits(const tfm_encoded *encoded, size_t first, size_t cou
         run_head(&pass, logits + done * model->head.out.rows);
         done += pass.tokens;
     }
-    drop_work(model, work);
+    tfm__session_drop(work);
     return status;
 }

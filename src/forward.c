@@ -235,3 +235,17 @@ int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count
     tfm__inspectors_sweep(session);
     return status;
 }
+
+int32_t tfm__forward_prompt(tfm_session *session, const tfm_token *ids, size_t count, tfm__watch *watch,
+                            tfm_error *error) {
+    if (count > 0) return tfm__forward(session, ids, count, TFM_LOGITS_LAST, watch, error);
+    if (session->logits_count > 0) return TFM_OK;
+    if (session->position == 0)
+        return tfm__fail(error, TFM_E_STATE,
+                         "there is nothing to start from: no prompt, and the session is empty");
+    session->position--; /* rewound: the last token is read again */
+    int32_t status =
+        tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, watch, error);
+    if (status) session->position++;
+    return status;
+}

@@ -12,6 +12,11 @@ struct tfm__pass;
 int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count, int32_t logits,
                      tfm__watch *watch, tfm_error *error);
 
+/* Reads what a text goes on from: the tokens, which have been checked, or with none (ids may be NULL) what the session holds;
+ * afterwards it has logits of its last token. On an error the session holds what it held before. */
+int32_t tfm__forward_prompt(tfm_session *session, const tfm_token *ids, size_t count, tfm__watch *watch,
+                            tfm_error *error);
+
 /* Gives a new session of a decoder the encoder's states, [count, width], that its layers attend to. On an
  * error the session can only be freed. */
 int32_t tfm__forward_cross(tfm_session *session, const float *states, size_t count, tfm_error *error);

@@ -61,19 +61,8 @@ static int32_t read_prompt(tfm_generation *g, const tfm_token *ids, size_t count
     tfm__watch watch = {.progress = g->options.progress,
                         .progress_user = g->options.progress_user,
                         .cancel = g->options.cancel};
-    if (count == 0 && session->logits_count > 0) return TFM_OK;
-    if (count == 0 && session->position == 0)
-        return tfm__fail(error, TFM_E_STATE,
-                         "there is nothing to start from: no prompt, and the session is empty");
-    if (count == 0) { /* rewound: the last token is read again */
-        session->position--;
-        int32_t status =
-            tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, &watch, error);
-        if (status) session->position++;
-        return status;
-    }
     int32_t status = tfm__check_tokens(session, ids, count, error);
-    return status ? status : tfm__forward(session, ids, count, TFM_LOGITS_LAST, &watch, error);
+    return status ? status : tfm__forward_prompt(session, ids, count, &watch, error);
 }
 
 static int32_t prepare(tfm_generation *g, const char *prompt, size_t length, tfm_error *error) {

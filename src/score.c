@@ -57,18 +57,6 @@ static int32_t score_rows(const tfm_session *session, const float *logits, const
     return TFM_OK;
 }
 
-/* What came before the first scored token: reads it and leaves its last logits in the session. */
-static int32_t read_before(tfm_session *session, const tfm_token *tokens, size_t first, tfm__watch *watch,
-                           tfm_error *error) {
-    if (first > 0) return tfm__forward(session, tokens, first, TFM_LOGITS_LAST, watch, error);
-    if (session->logits_count > 0) return TFM_OK;
-    session->position--; /* rewound: the last token is read again */
-    int32_t status =
-        tfm__forward(session, session->tokens + session->position, 1, TFM_LOGITS_LAST, watch, error);
-    if (status) session->position++;
-    return status;
-}
-
 /* Reads and scores tokens whose first one the session's last logits predict. */
 static int32_t score_piece(tfm_session *session, const tfm_token *tokens, size_t count, bool last,
                            tfm__watch *watch, tfm_token_score *scores, tfm_error *error) {
@@ -89,7 +77,7 @@ int32_t tfm__score_tokens(tfm_session *session, const tfm_token *tokens, size_t 
     size_t piece = TFM__MAX(TFM__MIN(PIECE_LOGITS / vocab, (size_t)MOST_PIECE), (size_t)1);
     tfm__watch silent = {.cancel = watch->cancel}; /* progress counts the whole, not each pass */
     int32_t status = tfm__watch_poll(watch, 0, count, error);
-    if (!status) status = read_before(session, tokens, first, &silent, error);
+    if (!status) status = tfm__forward_prompt(session, tokens, first, &silent, error);
     for (size_t done = first; done < count && !status; done += piece) {
         size_t n = TFM__MIN(count - done, piece);
         status = tfm__watch_poll(watch, done, count, error);
@@ -106,8 +94,7 @@ int32_t tfm__score_tokens(tfm_session *session, const tfm_token *tokens, size_t 
     return TFM_OK;
 }
 
-/* ---- Texts ----------------------------------------------------------------------------------------------
- */
+/* ---- Texts ---- */
 
 typedef struct border {
     const tfm_session *session;
@@ -233,8 +220,7 @@ int32_t tfm__score_text(tfm_session *session, const char *prompt, size_t prompt_
     return status;
 }
 
-/* ---- Phrases, however they are cut -----------------------------------------------------------------------
- */
+/* ---- Phrases, however they are cut ---- */
 
 #define ENOUGH 1e-6 /* what is left to explore, as a share of all */
 #define DEFAULT_PASSES 64
@@ -286,9 +272,8 @@ static int32_t go_to(search *s, size_t index, tfm__watch *watch) {
     for (size_t i = index, at = count; i; i = way_at(s, i)->before) tokens[--at] = way_at(s, i)->token;
     s->session->position = s->start;
     s->session->logits_count = 0;
-    if (count == 0) return read_before(s->session, NULL, 0, watch, s->error);
     int32_t status = tfm__check_tokens(s->session, tokens, count, s->error);
-    return status ? status : tfm__forward(s->session, tokens, count, TFM_LOGITS_LAST, watch, s->error);
+    return status ? status : tfm__forward_prompt(s->session, tokens, count, watch, s->error);
 }
 
 /* Looks at every token behind a way: those that end the phrase are counted, those inside it are new ways. */
@@ -361,8 +346,7 @@ int32_t tfm__score_phrase(tfm_session *session, const char *phrase, size_t lengt
     return status;
 }
 
-/* ---- Perplexity -----------------------------------------------------------------------------------------
- */
+/* ---- Perplexity ---- */
 
 typedef struct evaluation {
     tfm_session *session;

@@ -37,8 +37,7 @@ int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uin
 
 /* A session inside another one; the outer one has a reference to the model for both. */
 static void drop_cross(tfm_session *session) {
-    tfm__session_free(session->cross);
-    atomic_fetch_sub(&session->model->references, 1);
+    tfm__session_drop(session->cross);
     session->cross = NULL;
 }
 
@@ -53,6 +52,13 @@ void tfm__session_free(tfm_session *session) {
     tfm__inspectors_free(session);
     if (session->cross) drop_cross(session);
     tfm__free(heap, session);
+}
+
+void tfm__session_drop(tfm_session *session) {
+    if (!session) return;
+    tfm_model *model = session->model;
+    tfm__session_free(session);
+    atomic_fetch_sub(&model->references, 1);
 }
 
 /* ---- Room ---------------------------------------------------------------------------------------------- */
@@ -286,9 +292,7 @@ int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_err
     if (status) return status;
     status = copy_into(session, *out, error);
     if (!status) return TFM_OK;
-    tfm_model *model = session->model;
-    tfm__session_free(*out);
-    atomic_fetch_sub(&model->references, 1);
+    tfm__session_drop(*out);
     *out = NULL;
     return status;
 }

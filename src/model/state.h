@@ -112,6 +112,9 @@ struct tfm_session {
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
                          tfm_session **out, tfm_error *error);
 void tfm__session_free(tfm_session *session);
+/* Frees a session inside the library's own work, with its reference to the model, which is never the last one:
+ * the caller has another. NULL is fine. */
+void tfm__session_drop(tfm_session *session);
 /* Gives a session room for an encoder's `count` states, whose keys and values tfm__cross_fill puts there. */
 int32_t tfm__session_cross(tfm_session *session, size_t count, tfm_error *error);
 int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_error *error);
