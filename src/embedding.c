@@ -12,8 +12,7 @@
 
 #define CHUNK_TOKENS 4096 /* whose hidden states are held at once, unless a text alone has more */
 
-/* ---- Choosing
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Choosing ---- */
 
 size_t tfm__most_tokens(const tfm_model *model, size_t asked) {
     size_t most =
@@ -56,8 +55,7 @@ int32_t tfm__embed_choose(const tfm_model *model, const tfm_embed_options *optio
     return TFM_OK;
 }
 
-/* ---- Texts to rows
- * ------------------------------------------------------------------------------------------- */
+/* ---- Texts to rows ---- */
 
 /* The texts with a prompt in front of each, in one block that begins with their list. NULL when refused. */
 static tfm_text_input *prompted(tfm_model *model, const tfm_text_input *texts, size_t count,
@@ -131,8 +129,7 @@ void tfm__rows_free(tfm_model *model, tfm__text_rows *rows) {
     memset(rows, 0, sizeof *rows);
 }
 
-/* ---- Pooling
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Pooling ---- */
 
 /* out = the sum of the tokens, token n counted `weight` + `growth` n times; out = that times scale. */
 static void add_up(const tfm__kernels *kernels, const float *hidden, size_t tokens, size_t width,
@@ -190,8 +187,7 @@ static void normalize(const tfm_model *model, float *x, size_t n) {
     model->kernels.scale(x, x, (float)(1.0 / (length > 1e-12 ? length : 1e-12)), n);
 }
 
-/* ---- The steps behind the pooling
- * ------------------------------------------------------------------------------ */
+/* ---- The steps behind the pooling ---- */
 
 /* What a chunk of rows works with: two sets of vectors of the widest step, and the products' own space. */
 typedef struct bench {
@@ -256,8 +252,7 @@ static void finish(tfm_model *model, const tfm_encoded *encoded, const tfm__embe
     memcpy(out, b->from, rows * width * sizeof *out);
 }
 
-/* ---- Chunks
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Chunks ---- */
 
 /* How many rows from the first on are run together. */
 static size_t chunk_of(const tfm_encode_row *rows, size_t count) {

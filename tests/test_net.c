@@ -25,8 +25,7 @@ static void near(double got, double expected, double bound) {
     if (!(fabs(got - expected) <= bound)) fail_msg("%.17g is not %.17g", got, expected);
 }
 
-/* ---- PyTorch's steps (tests/data/net/README.md)
- * -------------------------------------------------------------- */
+/* ---- PyTorch's steps (tests/data/net/README.md) ---- */
 
 static double number(FILE *file) {
     double value = 0;
@@ -148,8 +147,7 @@ static void test_steps_of_the_playground(void **state) {
     run_file(TFM_TEST_DATA "/net/playground.txt", 1);
 }
 
-/* ---- The perceptron
- * ----------------------------------------------------------------------------------------- */
+/* ---- The perceptron ---- */
 
 static int goers(double threshold) {
     static const double weights[] = {8, 4, 4};
@@ -204,8 +202,7 @@ static void test_perceptron_rule(void **state) {
     tfm_net_data_destroy(data);
 }
 
-/* ---- Functions
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Functions ---- */
 
 static void test_functions(void **state) {
     (void)state;
@@ -227,8 +224,7 @@ static void test_functions(void **state) {
     assert_true(isnan(tfm__net_activate(TFM_NET_RELU, NAN)));
 }
 
-/* ---- Life
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Life ---- */
 
 static tfm_net_data *set_of(int32_t set, uint32_t samples) {
     tfm_net_data_options options = TFM_NET_DATA_OPTIONS_INIT;
@@ -307,8 +303,7 @@ static void test_settings(void **state) {
     tfm_net_destroy(net);
 }
 
-/* ---- What is refused
- * ----------------------------------------------------------------------------------------- */
+/* ---- What is refused ---- */
 
 static void refused(const tfm_net_options *options, const char *word) {
     tfm_error error = TFM_ERROR_INIT;
@@ -455,8 +450,7 @@ static void test_not_finite(void **state) {
     tfm_net_data_destroy(data);
 }
 
-/* ---- Looking
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Looking ---- */
 
 static void test_plane(void **state) {
     (void)state;
@@ -537,8 +531,7 @@ static void test_picture(void **state) {
     tfm_net_data_destroy(data);
 }
 
-/* ---- Memory
- * --------------------------------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
 static void test_memory_refused(void **state) {
     (void)state;

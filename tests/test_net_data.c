@@ -22,8 +22,7 @@ static tfm_net_data *generate(int32_t set, double noise, uint64_t seed) {
     return data;
 }
 
-/* ---- Generated sets
- * ---------------------------------------------------------------------------------------- */
+/* ---- Generated sets ---- */
 
 /* Without noise every row's target follows from its place. */
 static double expected(int32_t set, double a, double b) {
@@ -163,8 +162,7 @@ static void test_normalised(void **state) {
     tfm_net_data_destroy(data);
 }
 
-/* ---- Own rows
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Own rows ---- */
 
 static void test_rows(void **state) {
     (void)state;
@@ -256,8 +254,7 @@ static void test_options_refused(void **state) {
     tfm_net_data_destroy(data);
 }
 
-/* ---- CSV
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- CSV ---- */
 
 static void test_csv(void **state) {
     (void)state;

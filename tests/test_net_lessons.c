@@ -157,8 +157,7 @@ static void test_normalising(void **state) {
     below(&l, 1e-6);
 }
 
-/* ---- Habits of ten thousand
- * ----------------------------------------------------------------------------------- */
+/* ---- Habits of ten thousand ---- */
 
 typedef struct habits {
     double weights[3], threshold, right;

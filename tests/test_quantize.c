@@ -68,8 +68,7 @@ static void quantize(const char *from, const char *to, const char *type, const t
         fail_msg("%s: %s", type, error.message);
 }
 
-/* ---- Which tensor gets which type ------------------------------------------------------------------------
- */
+/* ---- Which tensor gets which type ---- */
 
 static void free_plan(tfm__plan *plan) {
     tfm__free(plan->heap, plan->tensors);
@@ -151,8 +150,7 @@ static void test_mixes(void **state) {
     assert_int_equal(heap.live, 0);
 }
 
-/* ---- Whole files ------------------------------------------------------------------------------------------
- */
+/* ---- Whole files ---- */
 
 static void test_every_type(void **state) {
     (void)state;
@@ -254,8 +252,7 @@ static void test_choices(void **state) {
     expect_type("q.gguf", "blk.0.attn_q.weight", "IQ4_NL");
 }
 
-/* ---- What is refused
- * ---------------------------------------------------------------------------------------- */
+/* ---- What is refused ---- */
 
 static int32_t stop_late(void *user, uint64_t done, uint64_t total) {
     (void)user;
@@ -353,8 +350,7 @@ static void test_values(void **state) {
     quantize("large.gguf", "large16.gguf", "BF16", NULL, NULL);
 }
 
-/* ---- Importance
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Importance ---- */
 
 typedef struct bytes {
     uint8_t data[65536];
@@ -649,8 +645,7 @@ static void test_measure_experts(void **state) {
     close_file(&matrix);
 }
 
-/* ---- Other formats
- * ------------------------------------------------------------------------------------------- */
+/* ---- Other formats ---- */
 
 static const tfm__tensor *tensor_of(const tfm__container *container, const char *name) {
     const tfm__tensor *tensor = tfm__container_tensor(container, name);

@@ -189,8 +189,7 @@ static void long_runs(void **state) {
     }
 }
 
-/* ---- Without goldens
- * -------------------------------------------------------------------------------------------- */
+/* ---- Without goldens ---- */
 
 static tfm_trainer *trainer_of(tfm_model *model, const tfm_trainer_options *options) {
     tfm_error error = TFM_ERROR_INIT;

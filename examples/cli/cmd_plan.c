@@ -44,8 +44,7 @@ typedef struct plan_facts {
     const said *said;
 } plan_facts;
 
-/* ---- Text ------------------------------------------------------------------------------------------------
- */
+/* ---- Text ---- */
 
 /* 6738415616 as 6,738,415,616. */
 static const char *grouped(uint64_t value, char text[32]) {
@@ -156,8 +155,7 @@ static void print_training(const plan_facts *f) {
     if (f->said) printf("  (published: %s)\n", s->by);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 static void member(const char *name, double value) {
     printf(",\"%s\":", name);
@@ -206,8 +204,7 @@ static int print_json(const plan_facts *f, tfm_error *error) {
     return 0;
 }
 
-/* ---- The command -----------------------------------------------------------------------------------------
- */
+/* ---- The command ---- */
 
 /* A name of the table, or else a path. */
 static int find_shape(const char *what, plan_facts *f, tfm_error *error) {

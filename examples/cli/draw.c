@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* ---- Labels ----------------------------------------------------------------------------------------------
- */
+/* ---- Labels ---- */
 
 /* The character at p and its length; *length 0: no complete one. */
 static uint32_t character(const unsigned char *p, size_t left, size_t *length) {
@@ -99,8 +98,7 @@ void draw_text(FILE *out, const draw_label *label, int columns, int right) {
     fprintf(out, "%*s%s%*s", right ? space : 0, "", label->text, right ? 0 : space, "");
 }
 
-/* ---- Colours ---------------------------------------------------------------------------------------------
- */
+/* ---- Colours ---- */
 
 /* From white over blue to near black, evenly darker; white is nothing. */
 static const unsigned char ramp[][3] = {{255, 255, 255}, {222, 235, 247}, {170, 207, 230}, {107, 174, 214},
@@ -123,8 +121,7 @@ void draw_color(FILE *out, double share) {
 
 void draw_plain(FILE *out) { fputs("\033[0m", out); }
 
-/* ---- SVG -------------------------------------------------------------------------------------------------
- */
+/* ---- SVG ---- */
 
 static void put_escaped(FILE *out, const char *text) {
     for (; *text; text++) {

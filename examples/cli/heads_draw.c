@@ -17,8 +17,7 @@ static int widest_label(const heads *h) {
     return most;
 }
 
-/* ---- The terminal ----------------------------------------------------------------------------------------
- */
+/* ---- The terminal ---- */
 
 /* A number in front of each label helps to find the column, where there is only its number. */
 static void print_header(const heads *h, int label, int cell, size_t first, size_t end) {
@@ -137,8 +136,7 @@ void heads_print_grid(const heads *h, int color, int columns) {
     printf("each square is layer.head; rows look at columns, the text's beginning above and left\n");
 }
 
-/* ---- SVG -------------------------------------------------------------------------------------------------
- */
+/* ---- SVG ---- */
 
 /* The cells of one head in a square of `side`; with tooltips, and numbers where there is room. */
 static void svg_cells(const heads *h, FILE *out, const float *w, double x, double y, double side,

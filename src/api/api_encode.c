@@ -170,8 +170,7 @@ int32_t tfm_classify(tfm_model *model, const tfm_text_input *texts, size_t count
     return status;
 }
 
-/* ---- Labels ----------------------------------------------------------------------------------------------
- */
+/* ---- Labels ---- */
 
 /* Hugging Face: id2label, an object with the numbers as its keys; GGUF: a list. */
 static int32_t find_label(const tfm_model *model, size_t index, char *text, size_t capacity, size_t *length) {

@@ -35,8 +35,7 @@ static void put_key(tfm__gguf_values *values, const char *key, uint32_t type) {
     values->count++;
 }
 
-/* ---- Values ---------------------------------------------------------------------------------------------
- */
+/* ---- Values ---- */
 
 void tfm__gguf_values_init(tfm__gguf_values *values, tfm__heap *heap) {
     tfm__buffer_init(&values->bytes, heap);
@@ -95,8 +94,7 @@ void tfm__gguf_put_meta(tfm__gguf_values *values, const tfm__meta *meta) {
     if (!meta->texts) put(values, meta->value, (size_t)meta->count * sizes[item]); /* lay in memory already */
 }
 
-/* ---- The head --------------------------------------------------------------------------------------------
- */
+/* ---- The head ---- */
 
 static int32_t put_tensor(tfm__gguf_values *head, tfm__gguf_tensor *tensor, uint64_t *offset,
                           tfm_error *error) {

@@ -20,8 +20,7 @@ void tfm__quantize_rows(uint32_t type, const float *x, size_t rows, size_t colum
 /* True if no scale in the rows has become infinite or NaN: weights too large for a type. */
 bool tfm__quantize_fits(uint32_t type, const uint8_t *rows, size_t bytes);
 
-/* ---- Fitting scales (quantize_fit.c) --------------------------------------------------------------------
- */
+/* ---- Fitting scales (quantize_fit.c) ---- */
 
 /* A group smaller than this in every value is zero. */
 #define TFM__FIT_NOTHING 1e-15f
@@ -55,8 +54,7 @@ float tfm__fit_affine(int n, int top, const float *x, const float *weight, const
 /* x ~ scale * level for x >= 0, levels 0 .. top. */
 float tfm__fit_positive(int n, int top, const float *x, const float *weight, uint8_t *level);
 
-/* ---- The formats (quantize_32.c, quantize_256.c) --------------------------------------------------------
- */
+/* ---- The formats (quantize_32.c, quantize_256.c) ---- */
 
 void tfm__quantize_row_32(uint32_t type, const float *x, size_t columns, const float *importance,
                           uint8_t *out);

@@ -65,8 +65,7 @@ static float extreme(const float *x, int n) {
     return most;
 }
 
-/* ---- Scales and minimums: Q2_K, Q4_K, Q5_K ---------------------------------------------------------------
- */
+/* ---- Scales and minimums: Q2_K, Q4_K, Q5_K ---- */
 
 /* The first two steps: integers 0 .. top of count groups and the two halves that multiply them. */
 typedef struct affine_block {
@@ -195,8 +194,7 @@ static void q5_k(const float *x, const float *importance, uint8_t *out) {
     put_nibbles(b.level, out + 48);
 }
 
-/* ---- Scales alone: Q3_K, Q6_K, IQ4_XS --------------------------------------------------------------------
- */
+/* ---- Scales alone: Q3_K, Q6_K, IQ4_XS ---- */
 
 /* 16 scales of 6 bits: nibbles in bytes 0-7 (the second eight on top), pairs of high bits in bytes 8-11. */
 static void put_q3_scales(const uint8_t *scale, uint8_t *out) {

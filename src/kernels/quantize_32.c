@@ -14,8 +14,7 @@ static const int8_t fp4_values[16] = {TFM__FP4_VALUES(0)};
 /* Where an affine fit looks when importance is given. */
 static const tfm__fit_search wide_search = {-0.9f, 0.05f, 36, false};
 
-/* ---- Packing --------------------------------------------------------------------------------------------
- */
+/* ---- Packing ---- */
 
 static void put_nibbles(const uint8_t *level, uint8_t *out) {
     for (int i = 0; i < N / 2; i++) out[i] = (uint8_t)((level[i] & 15) | level[i + N / 2] << 4);
@@ -28,8 +27,7 @@ static void put_fifths(const uint8_t *level, uint8_t *out) {
     put_nibbles(level, out + 4);
 }
 
-/* ---- By the extremes alone: no importance ----------------------------------------------------------------
- */
+/* ---- By the extremes alone: no importance ---- */
 
 /* Towards zero, then to a byte: what lies outside an integer is 0. */
 static int to_byte(float x) {
@@ -88,8 +86,7 @@ static void q8_0(const float *x, uint8_t *out) {
     for (int i = 0; i < N; i++) out[2 + i] = (uint8_t)round_away(x[i] * inverse);
 }
 
-/* ---- MXFP4 -----------------------------------------------------------------------------------------------
- */
+/* ---- MXFP4 ---- */
 
 /* Half of 2^(e - 127): the table of values is doubled. */
 static float half_exponent(uint8_t e) {
@@ -127,8 +124,7 @@ static void mxfp4(const float *x, uint8_t *out) {
     put_nibbles(level, out + 1);
 }
 
-/* ---- IQ4_NL ----------------------------------------------------------------------------------------------
- */
+/* ---- IQ4_NL ---- */
 
 uint8_t tfm__iq4_nearest(float x) {
     int below = 0, above = 15;
@@ -189,8 +185,7 @@ static void iq4_nl(const float *x, const float *importance, uint8_t *out) {
     put_nibbles(level, out + 2);
 }
 
-/* ---- Rows ------------------------------------------------------------------------------------------------
- */
+/* ---- Rows ---- */
 
 static void plain_block(uint32_t type, const float *x, uint8_t *out) {
     uint8_t level[N];

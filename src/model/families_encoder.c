@@ -6,8 +6,7 @@
 #include "kernels/kernels.h"
 #include "model/families.h"
 
-/* ---- Names ----------------------------------------------------------------------------------------------
- */
+/* ---- Names ---- */
 
 #define GGUF_ENCODER_ROLES                                                                                   \
     [TFM__ROLE_EMBED] = "token_embd", [TFM__ROLE_EMBED_NORM] = "token_embd_norm",                            \
@@ -82,8 +81,7 @@ static const tfm__names modernbert_names = {
     .prefixes = {"", "model.", NULL},
 };
 
-/* ---- Heads ----------------------------------------------------------------------------------------------
- */
+/* ---- Heads ---- */
 
 #define MASKED .scope = TFM__HEAD_TOKENS, .vocabulary = true
 #define TAGS .scope = TFM__HEAD_TOKENS
@@ -149,8 +147,7 @@ static const tfm__head_row gguf_modernbert_heads[] = {
     {.out = NULL},
 };
 
-/* ---- Settings with one value only, and the rows ---------------------------------------------------------
- */
+/* ---- Settings with one value only, and the rows ---- */
 
 static const tfm__demand bert_demands[] = {{"position_embedding_type", "\"absolute\""},
                                            {"is_decoder", "false"},

@@ -8,8 +8,7 @@
 #include "kernels/kernels.h"
 #include "model/families.h"
 
-/* ---- T5 --------------------------------------------------------------------------------------------------
- */
+/* ---- T5 ---- */
 
 #define T5_ROLES(tower, feed)                                                                                \
     [TFM__ROLE_EMBED] = "shared|encoder.embed_tokens|decoder.embed_tokens",                                  \
@@ -53,8 +52,7 @@ static const tfm__names gguf_t5_names = {
     .prefixes = {"", NULL},
 };
 
-/* ---- BART's names, which Marian, M2M-100 and Pegasus share in part ----------------------------------------
- */
+/* ---- BART's names, which Marian, M2M-100 and Pegasus share in part ---- */
 
 #define BART_ROLES(tower)                                                                                    \
     [TFM__ROLE_EMBED] = "shared|" tower ".embed_tokens", [TFM__ROLE_POSITION] = tower ".embed_positions",    \
@@ -93,8 +91,7 @@ static const tfm__names before_names = {
              BART_CROSS, [TFM__ROLE_CROSS_NORM] = "decoder.layers.%d.encoder_attn_layer_norm"},
     .prefixes = BART_PREFIXES};
 
-/* ---- Settings with one value only, and the rows -----------------------------------------------------------
- */
+/* ---- Settings with one value only, and the rows ---- */
 
 /* Files of 2020 say so; the published code has one way for each family. */
 static const tfm__demand bart_demands[] = {{"normalize_before", "false"},

@@ -22,8 +22,7 @@ int32_t tfm__net_check_data_options(const tfm_net_data_options *o, tfm_error *er
     return TFM_OK;
 }
 
-/* ---- The table -------------------------------------------------------------------------------------------
- */
+/* ---- The table ---- */
 
 static int32_t bad_row(const tfm__net_table *t, size_t row, tfm_error *error, const char *what) {
     if (t->lines)
@@ -85,8 +84,7 @@ static size_t train_rows(size_t rows, double share) {
     return count < 1 ? 1 : count > rows ? rows : count;
 }
 
-/* ---- Inputs ----------------------------------------------------------------------------------------------
- */
+/* ---- Inputs ---- */
 
 static double sine(double x) {
     double s, c;
@@ -203,8 +201,7 @@ static void normalise(tfm_net_data *data) {
         tfm__net_data_inputs(data, data->points + r * data->columns, data->inputs_of + r * data->inputs);
 }
 
-/* ---- Making ----------------------------------------------------------------------------------------------
- */
+/* ---- Making ---- */
 
 static double *numbers(tfm_net_data *data, size_t rows, uint32_t width) {
     size_t count, bytes;

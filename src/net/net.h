@@ -20,8 +20,7 @@
 #define TFM__NET_MAX_ROWS 10000000
 #define TFM__NET_MAX_COLUMNS 4096
 
-/* ---- Functions of neurons (activation.c) -----------------------------------------------------------------
- */
+/* ---- Functions of neurons (activation.c) ---- */
 
 bool tfm__net_activation_known(int32_t activation);
 double tfm__net_activate(int32_t activation, double sum);
@@ -34,8 +33,7 @@ double tfm__net_softplus(double x); /* log(1 + exp(x)) */
 double tfm__net_border(int32_t activation);
 static inline bool tfm__finite(double x) { return x - x == 0; }
 
-/* ---- Networks (net.c, learn.c) ---------------------------------------------------------------------------
- */
+/* ---- Networks (net.c, learn.c) ---- */
 
 typedef struct tfm__net_layer {
     uint32_t inputs, outputs;
@@ -76,8 +74,7 @@ int32_t tfm__net_train(tfm_net *net, const tfm_net_data *data, const tfm_net_tra
                        tfm_error *error);
 void tfm__net_measure(tfm_net *net, const tfm_net_data *data, bool test, double *loss, double *right);
 
-/* ---- Data (data.c, generate.c, csv.c) --------------------------------------------------------------------
- */
+/* ---- Data (data.c, generate.c, csv.c) ---- */
 
 struct tfm_net_data {
     tfm__heap heap;
@@ -120,8 +117,7 @@ int32_t tfm__net_generate(const tfm_net_data_options *options, tfm_net_data **ou
 int32_t tfm__net_csv(const char *text, size_t length, const char *name, const tfm_net_data_options *options,
                      tfm_net_data **out, tfm_error *error);
 
-/* ---- Looking (plane.c, svg.c) ----------------------------------------------------------------------------
- */
+/* ---- Looking (plane.c, svg.c) ---- */
 
 /* options are complete: resolution given, columns in range. inputs and point are scratch of [inputs] and
  * [columns]. */

@@ -40,8 +40,7 @@ typedef struct drawing {
     double height;
 } drawing;
 
-/* ---- Text ------------------------------------------------------------------------------------------------
- */
+/* ---- Text ---- */
 
 static void put(drawing *d, const char *format, ...) TFM__PRINTF(2, 3);
 /* Formatted text without numbers that have a point. */
@@ -153,8 +152,7 @@ static void begin_text(drawing *d, double x, double y, const char *attributes) {
     put(d, " %s>", attributes);
 }
 
-/* ---- Colours ---------------------------------------------------------------------------------------------
- */
+/* ---- Colours ---- */
 
 /* -1 orange, 0 nearly white, 1 blue. */
 static void colour_of(double value, int rgb[3]) {
@@ -178,8 +176,7 @@ static int level_of(double value) {
     return (int)floor(value * LEVELS + 0.5);
 }
 
-/* ---- Maps ------------------------------------------------------------------------------------------------
- */
+/* ---- Maps ---- */
 
 /* What turns an output into a colour: of sigmoid and step from 0 .. 1, of others by the largest that is
  * there. */
@@ -235,8 +232,7 @@ static double largest(const double *cells, size_t count, uint32_t of, uint32_t w
     return most;
 }
 
-/* ---- The network -----------------------------------------------------------------------------------------
- */
+/* ---- The network ---- */
 
 static uint32_t drawn_layers(const drawing *d) {
     return TFM__MIN(d->net->layer_count - 1, MOST);
@@ -357,8 +353,7 @@ static void put_network(drawing *d) {
     }
 }
 
-/* ---- The output ------------------------------------------------------------------------------------------
- */
+/* ---- The output ---- */
 
 static void put_points(drawing *d) {
     const tfm_net_data *data = d->data;
@@ -430,8 +425,7 @@ static void put_panel(drawing *d) {
     put_axis(d, d->options->column_y, true);
 }
 
-/* ---- The curve -------------------------------------------------------------------------------------------
- */
+/* ---- The curve ---- */
 
 static void put_curve(drawing *d, const double *losses, double most, const char *colour) {
     size_t count = d->options->loss_count, each = count / 600 + 1;
@@ -472,8 +466,7 @@ static void put_curves(drawing *d) {
     put(d, "</text>\n");
 }
 
-/* ---- The whole -------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static void put_head(drawing *d) {
     double train, test;

@@ -160,8 +160,7 @@ static int32_t add_role(finder *f, int role, uint32_t layer) {
     return TFM_OK;
 }
 
-/* ---- Divisors of rotary frequencies -----------------------------------------------------------------------
- */
+/* ---- Divisors of rotary frequencies ---- */
 
 static int32_t add_divisors(finder *f, int role, const float *values) {
     static const tfm__tensor nothing = {.name = "the rotary divisors"};
@@ -204,8 +203,7 @@ static int32_t add_rotary(finder *f) {
     return status;
 }
 
-/* ---- All --------------------------------------------------------------------------------------------------
- */
+/* ---- All ---- */
 
 int32_t tfm__plan_model(tfm__plan *plan, tfm_model *model) {
     const tfm__config *c = &model->config;

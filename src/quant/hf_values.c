@@ -156,8 +156,7 @@ static void put_experts(const describer *d) {
     if (dense) put_u32(d, "leading_dense_block_count", dense);
 }
 
-/* ---- Tokenizer
- * --------------------------------------------------------------------------------------------- */
+/* ---- Tokenizer ---- */
 
 /* The chat template of tokenizer_config.json, if there is one text. */
 static int32_t put_template(const describer *d) {
@@ -258,8 +257,7 @@ static int32_t put_tokenizer(const describer *d) {
     return status ? status : put_template(d);
 }
 
-/* ---- Reading back
- * ------------------------------------------------------------------------------------------ */
+/* ---- Reading back ---- */
 
 static bool near(double a, double b) { return fabs(a - b) <= 1e-6 * TFM__MAX(fabs(a), fabs(b)); }
 

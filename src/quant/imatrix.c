@@ -68,8 +68,7 @@ static int32_t check_number(const matrix_file *f, const char *tensor, float valu
     return fail(f, TFM_E_FORMAT, tensor, TFM__NO_OFFSET, "an importance is not a finite number");
 }
 
-/* ---- The older form --------------------------------------------------------------------------------------
- */
+/* ---- The older form ---- */
 
 static bool take_count(matrix_file *f, uint64_t each, uint32_t *out) {
     if (f->size - f->at < 4) return false;
@@ -113,8 +112,7 @@ static int32_t read_old(matrix_file *f) {
     return status;
 }
 
-/* ---- GGUF ------------------------------------------------------------------------------------------------
- */
+/* ---- GGUF ---- */
 
 static int32_t read_sums(matrix_file *f, const tfm__container *container, const tfm__tensor *sums,
                          size_t length) {
@@ -159,8 +157,7 @@ static int32_t read_gguf(matrix_file *f, const tfm__container *container) {
     return status;
 }
 
-/* ---- Either -----------------------------------------------------------------------------------------------
- */
+/* ---- Either ---- */
 
 static int32_t read_either(matrix_file *f, tfm__store *store) {
     tfm__plan *plan = f->plan;

@@ -70,8 +70,7 @@ static const struct {
     {TFM__ROLE_SHARED_SWITCH, READ_FEED},
 };
 
-/* ---- Adding ----------------------------------------------------------------------------------------------
- */
+/* ---- Adding ---- */
 
 static void add_rows(squares *s, uint32_t expert, const float *values, size_t rows, size_t columns,
                      size_t stride) {
@@ -106,8 +105,7 @@ static void on_expert(void *user, uint32_t layer, int64_t expert, const float *i
     add_rows(&reads[READ_EXPERTS_INNER], (uint32_t)expert, inner, rows, inner_columns, inner_columns);
 }
 
-/* ---- Preparing --------------------------------------------------------------------------------------------
- */
+/* ---- Preparing ---- */
 
 static int32_t no_memory(const measurement *m, size_t bytes) {
     return tfm__fail_memory(m->error, &m->model->heap, bytes);
@@ -195,8 +193,7 @@ static int32_t attach(measurement *m) {
     return status;
 }
 
-/* ---- Writing
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Writing ---- */
 
 static int by_name(const void *context, uint32_t a, uint32_t b) {
     const measured *list = context;
@@ -295,8 +292,7 @@ static int32_t write_matrix(measurement *m, const char *path, const tfm_imatrix_
     return status;
 }
 
-/* ---- The whole
- * --------------------------------------------------------------------------------------------- */
+/* ---- The whole ---- */
 
 /* Window after window through the session. */
 static int32_t measure(measurement *m, const tfm_token *tokens, size_t count, uint32_t context, tfm_token bos,

@@ -87,8 +87,7 @@ const tfm__mix *tfm__mix_find(const char *name) {
 const char *tfm__mix_at(size_t index) { return index < TFM__COUNT(mixes) ? mixes[index].name : NULL; }
 uint32_t tfm__mix_file_type(const tfm__mix *mix) { return mix->file; }
 
-/* ---- Rules ----------------------------------------------------------------------------------------------
- */
+/* ---- Rules ---- */
 
 enum { VALUES = 0, KEYS, FUSED, DOWN, ATTENTION_OUT, KIND_COUNT };
 
@@ -228,8 +227,7 @@ static uint32_t by_rules(const tfm__mix *mix, counters *c, const char *name) {
     return mix->type;
 }
 
-/* ---- Types ----------------------------------------------------------------------------------------------
- */
+/* ---- Types ---- */
 
 static bool is_blocked(uint32_t type) { return tfm__dtype_of(type)->block > 1; }
 

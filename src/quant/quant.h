@@ -53,8 +53,7 @@ typedef struct tfm__plan {
 /* A zeroed tensor at the end of the list. Pointers to tensors move when it grows. */
 int32_t tfm__plan_add(tfm__plan *plan, tfm__planned **planned);
 
-/* ---- Mixes (mix.c) ---------------------------------------------------------------------------------------
- */
+/* ---- Mixes (mix.c) ---- */
 
 typedef struct tfm__mix tfm__mix;
 
@@ -68,8 +67,7 @@ uint32_t tfm__mix_file_type(const tfm__mix *mix);
 int32_t tfm__mix_apply(const tfm__mix *mix, tfm__plan *plan, const tfm_quantize_options *options,
                        bool weighted, tfm_quantize_result *result);
 
-/* ---- Sources (plan.c, hf_tensors.c, hf_values.c)
- * ----------------------------------------------------------- */
+/* ---- Sources (plan.c, hf_tensors.c, hf_values.c) ---- */
 
 int32_t tfm__plan_gguf(tfm__plan *plan);
 /* model: opened from a Hugging Face folder or a llama2.c file. Its tensors under GGUF's names; then its
@@ -77,8 +75,7 @@ int32_t tfm__plan_gguf(tfm__plan *plan);
 int32_t tfm__plan_model(tfm__plan *plan, tfm_model *model);
 int32_t tfm__plan_model_values(tfm__plan *plan, tfm_model *model, bool with_tokenizer);
 
-/* ---- Importance (imatrix.c)
- * -------------------------------------------------------------------------------- */
+/* ---- Importance (imatrix.c) ---- */
 
 /* Gives every tensor of the plan that the store's file knows its importance. The values live in the plan's
  * arena. name: of the file, for messages. */
@@ -88,8 +85,7 @@ int32_t tfm__plan_importance(tfm__plan *plan, tfm__store *store, const char *nam
 int32_t tfm__imatrix_measure(tfm_model *model, const tfm_token *tokens, size_t count, const char *path,
                              const tfm_imatrix_options *options, tfm_error *error);
 
-/* ---- The whole (quantize.c)
- * --------------------------------------------------------------------------------- */
+/* ---- The whole (quantize.c) ---- */
 
 int32_t tfm__quantize(const char *source, const char *target, const tfm__mix *mix,
                       const tfm_quantize_options *options, tfm_quantize_result *result, tfm_error *error);

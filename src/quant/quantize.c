@@ -13,8 +13,7 @@
 #define MOST_VALUE 1e10f               /* of weights in blocks: what is larger overflows every scale */
 #define COPY_BYTES ((size_t)1 << 22)
 
-/* ---- Rows ------------------------------------------------------------------------------------------------
- */
+/* ---- Rows ---- */
 
 /* Row r of a planned matrix is this row of its source. */
 static uint64_t source_row(const tfm__planned *p, uint64_t r) {
@@ -102,8 +101,7 @@ static void run_piece(void *arg, size_t piece) {
     if (!tfm__quantize_fits(type, bytes, n * r->row_bytes)) r->wrong[piece] = 2;
 }
 
-/* ---- Writing ----------------------------------------------------------------------------------------------
- */
+/* ---- Writing ---- */
 
 typedef struct job {
     tfm__plan *plan;
@@ -202,8 +200,7 @@ static int32_t write_tensor(job *j, const tfm__planned *p) {
     return status;
 }
 
-/* ---- What may not be done
- * ---------------------------------------------------------------------------------- */
+/* ---- What may not be done ---- */
 
 /* Every tensor that changes comes from floats, or from what may be requantised. */
 static int32_t check_sources(job *j) {
@@ -266,8 +263,7 @@ static int32_t write_plan(job *j, const char *target) {
     return status;
 }
 
-/* ---- The whole
- * --------------------------------------------------------------------------------------------- */
+/* ---- The whole ---- */
 
 static int32_t read_importance(tfm__plan *plan, const char *path) {
     tfm__read_options reading = {0};

@@ -17,8 +17,7 @@ static char *join(tfm_trainer *t, const char *folder, const char *name) {
     return path;
 }
 
-/* ---- A folder
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- A folder ---- */
 
 static int32_t write_file(tfm_trainer *t, const char *folder, const char *name, const tfm__text *parts,
                           size_t count, tfm_error *error) {
@@ -122,8 +121,7 @@ int32_t tfm__trainer_save(tfm_trainer *t, const char *folder, tfm_error *error) 
     return status ? status : write_weights(t, folder, error);
 }
 
-/* ---- Checkpoints
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints ---- */
 
 static const char *const kinds[] = {"weight", "first", "second"};
 

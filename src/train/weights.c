@@ -67,8 +67,7 @@ static int32_t copy_tensors(tfm_trainer *t, tfm_error *error) {
     return TFM_OK;
 }
 
-/* ---- What is trained
- * -------------------------------------------------------------------------------------------- */
+/* ---- What is trained ---- */
 
 /* Marks the tensor that holds a weight; count is used as the mark until all are known. */
 static void mark(tfm_trainer *t, const void *weight) {
@@ -138,8 +137,7 @@ static int32_t list_parameters(tfm_trainer *t, tfm_error *error) {
     return TFM_OK;
 }
 
-/* ---- The model
- * --------------------------------------------------------------------------------------------------- */
+/* ---- The model ---- */
 
 int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
     const tfm_model *from = t->source;
