@@ -41,6 +41,7 @@ typedef struct search {
     size_t end_count, beams, kept, most; /* kept: candidates of a step */
     size_t step;                         /* tokens that every running beam has */
     beam *running, *next;                /* [beams] */
+    tfm_forward_part *parts;             /* [beams] what they read together */
     candidate *candidates;               /* [kept + 1] */
     float *row;                          /* [vocab] */
     tfm__hypothesis *finished;           /* [beams] the best first */
@@ -207,10 +208,10 @@ static int32_t go_on(search *s) {
         s->running[i] = s->next[i];
     }
     tfm__watch watch = {.cancel = s->options->cancel};
-    for (size_t i = 0; i < count && !status; i++)
-        status = tfm__forward(s->running[i].session, &s->running[i].tokens[s->running[i].count - 1], 1,
-                              TFM_LOGITS_LAST, &watch, s->error);
-    return status;
+    for (size_t i = 0; i < count; i++)
+        s->parts[i] = (tfm_forward_part){
+            s->running[i].session, &s->running[i].tokens[s->running[i].count - 1], 1, TFM_LOGITS_LAST, 0};
+    return status ? status : tfm__forward_many(s->model, s->parts, count, &watch, s->error);
 }
 
 /* Whether a running beam could still become better than the worst that is finished. */
@@ -270,11 +271,12 @@ static int32_t prepare(search *s, tfm_beams **out) {
     size_t vocab = s->model->config.vocab;
     s->running = tfm__alloc_array(heap, s->beams, sizeof *s->running);
     s->next = tfm__alloc_array(heap, s->beams, sizeof *s->next);
+    s->parts = tfm__alloc_array(heap, s->beams, sizeof *s->parts);
     s->candidates = tfm__alloc_array(heap, s->kept + 1, sizeof *s->candidates);
     s->row = tfm__alloc_array(heap, 2 * vocab, sizeof *s->row);
     s->finished = tfm__alloc_array(heap, s->beams, sizeof *s->finished);
     *out = tfm__alloc_zero(heap, sizeof **out);
-    if (!s->running || !s->next || !s->candidates || !s->row || !s->finished || !*out)
+    if (!s->running || !s->next || !s->parts || !s->candidates || !s->row || !s->finished || !*out)
         return tfm__fail_memory(s->error, heap, 2 * vocab * sizeof *s->row);
     (*out)->model = s->model;
     atomic_fetch_add(&s->model->references, 1);
@@ -313,6 +315,7 @@ int32_t tfm__beam_search(tfm_session *session, const tfm_token *prompt, size_t c
     }
     tfm__free(heap, s.running);
     tfm__free(heap, s.next);
+    tfm__free(heap, s.parts);
     tfm__free(heap, s.candidates);
     tfm__free(heap, s.row);
     if (found && found->model) {

@@ -126,7 +126,7 @@ static void feed_forward_half(tfm__pass *pass, uint32_t index) {
 
 void tfm__forward_layer(tfm__pass *pass, uint32_t layer) {
     attention_half(pass, layer);
-    if (pass->session->cross) cross_part(pass, layer);
+    if (pass->model->layers[layer].cross_q.data) cross_part(pass, layer);
     feed_forward_half(pass, layer);
 }
 

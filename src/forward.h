@@ -17,6 +17,12 @@ int32_t tfm__forward(tfm_session *session, const tfm_token *tokens, size_t count
 int32_t tfm__forward_prompt(tfm_session *session, const tfm_token *ids, size_t count, tfm__watch *watch,
                             tfm_error *error);
 
+/* Appends to each part's session its tokens, in passes that all of them share, and computes logits as asked. The
+ * arguments have been checked: sessions of this model, each at most once. On an error every session holds what it held
+ * before, without logits. watch may be NULL. */
+int32_t tfm__forward_many(tfm_model *model, const tfm_forward_part *parts, size_t count, tfm__watch *watch,
+                          tfm_error *error);
+
 /* Gives a new session of a decoder the encoder's states, [count, width], that its layers attend to. On an
  * error the session can only be freed. */
 int32_t tfm__forward_cross(tfm_session *session, const float *states, size_t count, tfm_error *error);

@@ -496,6 +496,10 @@ holds "shape of bench" grep -Eq '^\{"prefill":\{"tokens":16,"tokens_per_second":
 python "bench" 'import json,sys
 d=json.load(open(sys.argv[1])); assert d["repeats"]==3
 assert all(0<d[k]["slowest"]<=d[k]["tokens_per_second"]<=d[k]["fastest"] for k in ("prefill","decode"))' "$out"
+expect 0 bench "$model" -p 16 -n 4 -r 2 -s 3 --json
+python "bench of sessions" 'import json,sys
+d=json.load(open(sys.argv[1])); assert d["sessions"]==3 and d["together"]["tokens"]==12 and d["together"]["tokens_per_second"]>0' "$out"
+expect 2 bench "$model" -s 257
 expect 0 bench "$model" -n 0 -r 1 --json
 holds "bench without decode" grep -q '"decode":{"tokens":0,"tokens_per_second":null' "$out"
 

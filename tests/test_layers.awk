@@ -23,7 +23,7 @@ function layer_of(path, parts) {
         split(path, parts, "/")
         return parts[1]
     }
-    if (path ~ /^(forward|encode|embedding)\./) return "forward"
+    if (path ~ /^(forward|forward_many|encode|embedding)\./) return "forward"
     if (path ~ /^(generate|beam|score|stops|train_step)\./) return "story"
     return path
 }

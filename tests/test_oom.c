@@ -124,6 +124,17 @@ static void feed(trial *t, tfm_session *session, const tfm_token *ids, size_t co
     assert_int_equal(tfm_session_position(session), position + count);
 }
 
+/* Two sessions in one pass, two tokens each. */
+static void feed_both(trial *t, tfm_session *one, tfm_session *two, const tfm_token *ids) {
+    const tfm_forward_part parts[] = {{one, ids, 2, TFM_LOGITS_ALL, 0}, {two, ids, 2, TFM_LOGITS_LAST, 0}};
+    size_t position = tfm_session_position(two);
+    while (lacked(t, tfm_forward_many(parts, 2, NULL, &t->error))) {
+        assert_int_equal(tfm_session_position(two), position);
+        assert_int_equal(tfm_logits_count(one), 0);
+    }
+    assert_int_equal(tfm_session_position(two), position + 2);
+}
+
 static void use_sessions(trial *t) {
     size_t fail_at = t->memory.fail_at;
     t->memory.fail_at = 0;
@@ -142,8 +153,9 @@ static void use_sessions(trial *t) {
     while (lacked(t, tfm_session_fork(session, &fork, &t->error))) assert_null(fork);
     feed(t, fork, ids + 65, 5, TFM_LOGITS_LAST); /* a page of its own */
     feed(t, session, ids, 3, TFM_LOGITS_LAST);
+    feed_both(t, session, fork, ids + 70);
     tfm_session_destroy(session);
-    feed(t, fork, ids + 70, 70, TFM_LOGITS_LAST);
+    feed(t, fork, ids + 72, 68, TFM_LOGITS_LAST);
     assert_int_equal(tfm_logits(fork, 0, &logits, NULL, NULL), TFM_OK);
     assert_memory_equal(logits, reference, sizeof reference);
     tfm_session_destroy(fork);

@@ -47,7 +47,7 @@ class Library(unittest.TestCase):
             "tfm_tokenizer_info": "TokenizerInfo", "tfm_tokenize_options": "TokenizeOptions",
             "tfm_detokenize_options": "DetokenizeOptions", "tfm_model_options": "ModelOptions",
             "tfm_model_info": "ModelInfo", "tfm_tensor_info": "TensorInfo", "tfm_session_options": "SessionOptions",
-            "tfm_forward_options": "ForwardOptions", "tfm_candidate": "Candidate", "tfm_token_event": "TokenEvent",
+            "tfm_forward_options": "ForwardOptions", "tfm_forward_part": "ForwardPart", "tfm_candidate": "Candidate", "tfm_token_event": "TokenEvent",
             "tfm_generate_options": "GenerateOptions", "tfm_generation_summary": "GenerationSummary",
             "tfm_special_token": "SpecialToken", "tfm_inspect_options": "InspectOptions",
             "tfm_inspect_event": "RawInspectEvent", "tfm_special_choice": "SpecialChoice", "tfm_text_input": "TextInput",
@@ -312,6 +312,22 @@ class Sessions(Small):
         self.assertGreater(self.model.bytes, 0)
         tensors = self.model.tensors
         self.assertTrue(tensors and all(tensor.name and tensor.shape for tensor in tensors))
+
+    def test_forward_many(self) -> None:
+        ids = self.tokenizer.encode(PROMPT)
+        with self.model.session() as one, self.model.session() as other, self.model.session() as alone:
+            alone.forward(ids)
+            expected = alone.logits()
+            tfm.forward_many([(one, ids), (other, ids[:2])], logits=["last", "none"])
+            self.assertEqual(one.logits(), expected)
+            self.assertEqual((one.position, other.position, other.logits_count), (len(ids), 2, 0))
+            tfm.forward_many([(other, ids[2:]), (one, ids[:1])])
+            self.assertEqual(other.logits(), expected)
+            with self.assertRaises(tfm.TfmError):
+                tfm.forward_many([(one, ids), (one, ids)])
+            with self.assertRaises(ValueError):
+                tfm.forward_many([(one, ids)], logits=["last", "last"])
+            self.assertEqual(one.position, len(ids) + 1)
 
     def test_forward(self) -> None:
         ids = self.tokenizer.encode(PROMPT)

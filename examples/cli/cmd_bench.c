@@ -1,6 +1,6 @@
 /* cmd_bench.c - `tfm bench`: tokens per second of a prompt (logits of its last position only) and of single
- * tokens behind it. Medians of repeats, with the slowest and the fastest; one token runs before, untimed, so
- * that the file is in memory. */
+ * tokens behind it, of one session and of several that advance together. Medians of repeats, with the slowest
+ * and the fastest; one token runs before, untimed, so that the file is in memory. */
 #include "cli.h"
 #include "json_out.h"
 
@@ -12,10 +12,11 @@
 #define DEFAULT_DECODE 32
 #define DEFAULT_REPEATS 5
 #define MOST_REPEATS 1000
+#define MOST_SESSIONS 256
 
 typedef struct bench_options {
     cli_open_options open;
-    arg_u64 prefill, decode, repeats;
+    arg_u64 prefill, decode, repeats, sessions;
     int json;
 } bench_options;
 
@@ -26,8 +27,8 @@ typedef struct bench_result {
 } bench_result;
 
 typedef struct bench_plan {
-    size_t prefill, decode, repeats;
-    int32_t *tokens; /* [prefill + decode] */
+    size_t prefill, decode, repeats, sessions; /* sessions 0: none together */
+    int32_t *tokens;                           /* [prefill + decode] */
     tfm_model_info info;
     uint32_t threads;
 } bench_plan;
@@ -47,6 +48,7 @@ static void fit(bench_plan *plan, const bench_options *options) {
     plan->prefill = (size_t)prefill;
     plan->decode = (size_t)decode;
     plan->repeats = (size_t)options->repeats.value;
+    plan->sessions = (size_t)options->sessions.value;
 }
 
 /* Any ids do: the work is the same. Park and Miller's generator spreads them over the vocabulary. */
@@ -79,6 +81,42 @@ static void record(bench_result *result, double seconds) {
 static int compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
+}
+
+/* The time of plan->decode steps of all sessions, one token each a step, in seconds; below 0: failed. */
+static double feed_many(cli_host *host, const bench_plan *plan, tfm_session **sessions) {
+    tfm_forward_options forward = TFM_FORWARD_OPTIONS_INIT;
+    tfm_forward_part parts[MOST_SESSIONS];
+    forward.cancel = host->cancel;
+    for (size_t s = 0; s < plan->sessions; s++)
+        if (tfm_session_rewind(sessions[s], plan->prefill, &host->error)) return -1;
+    double start = cli_seconds();
+    for (size_t i = 0; i < plan->decode; i++) {
+        for (size_t s = 0; s < plan->sessions; s++)
+            parts[s] = (tfm_forward_part){sessions[s], plan->tokens + plan->prefill + (i + s) % plan->decode,
+                                          1, TFM_LOGITS_LAST, 0};
+        if (tfm_forward_many(parts, plan->sessions, &forward, &host->error)) return -1;
+    }
+    return cli_seconds() - start;
+}
+
+/* Sessions that share the prompt, which the host's session holds, and go on together. */
+static int measure_many(cli_host *host, const bench_plan *plan, bench_result *together) {
+    tfm_session *sessions[MOST_SESSIONS] = {NULL};
+    int status = CLI_OK;
+    if (tfm_session_rewind(host->session, plan->prefill, &host->error)) return cli_fail(host);
+    for (size_t s = 0; s < plan->sessions && !status; s++)
+        if (tfm_session_fork(host->session, &sessions[s], &host->error)) status = cli_fail(host);
+    for (size_t r = 0; r <= plan->repeats && !status; r++) { /* the first one is not counted */
+        double seconds = feed_many(host, plan, sessions);
+        if (seconds < 0)
+            status = cli_fail(host);
+        else if (r)
+            record(together, seconds);
+    }
+    for (size_t s = 0; s < plan->sessions; s++) tfm_session_destroy(sessions[s]);
+    qsort(together->speeds, together->repeats, sizeof(double), compare);
+    return status;
 }
 
 static int measure(cli_host *host, const bench_plan *plan, bench_result *prefill, bench_result *decode) {
@@ -123,11 +161,16 @@ static void print_json_result(const char *name, const bench_result *result) {
     putchar('}');
 }
 
-static void print_json(const bench_plan *plan, const bench_result *prefill, const bench_result *decode) {
+static void print_json(const bench_plan *plan, const bench_result *results) {
     putchar('{');
-    print_json_result("prefill", prefill);
+    print_json_result("prefill", &results[0]);
     putchar(',');
-    print_json_result("decode", decode);
+    print_json_result("decode", &results[1]);
+    if (plan->sessions) {
+        putchar(',');
+        print_json_result("together", &results[2]);
+        printf(",\"sessions\":%zu", plan->sessions);
+    }
     printf(",\"repeats\":%zu,\"threads\":%" PRIu32 ",\"isa\":", plan->repeats, plan->threads);
     json_text(stdout, plan->info.isa);
     printf(",\"family\":");
@@ -143,23 +186,31 @@ static void print_line(const char *name, const bench_result *result) {
                median(result), result->speeds[0], result->speeds[result->repeats - 1]);
 }
 
-static void print_text(const bench_plan *plan, const bench_result *prefill, const bench_result *decode) {
+static void print_text(const bench_plan *plan, const bench_result *results) {
     printf("%s, %s, %" PRIu32 " threads, %s, median of %zu\n", plan->info.family, plan->info.weights,
            plan->threads, plan->info.isa, plan->repeats);
-    print_line("prefill", prefill);
-    print_line("decode", decode);
+    print_line("prefill", &results[0]);
+    print_line("decode", &results[1]);
+    print_line("together", &results[2]);
+    if (plan->sessions)
+        printf("(together: %zu sessions behind the same prompt, one token each in every step; their tokens "
+               "are added "
+               "up)\n",
+               plan->sessions);
 }
 
 /* ---- The command
  * --------------------------------------------------------------------------------------------------- */
 
 static int measure_and_print(cli_host *host, const bench_options *options, bench_plan *plan) {
-    bench_result *results = calloc(2, sizeof *results);
+    bench_result *results = calloc(3, sizeof *results);
     if (!results) return cli_error(host->command, "out of memory");
     results[0].tokens = plan->prefill;
     results[1].tokens = plan->decode;
+    results[2].tokens = plan->sessions * plan->decode;
     int status = measure(host, plan, &results[0], &results[1]);
-    if (!status) (options->json ? print_json : print_text)(plan, &results[0], &results[1]);
+    if (!status && plan->sessions && plan->decode) status = measure_many(host, plan, &results[2]);
+    if (!status) (options->json ? print_json : print_text)(plan, results);
     free(results);
     return status;
 }
@@ -191,6 +242,8 @@ int cmd_bench(int argc, char **argv) {
         {'p', "prefill", ARG_U64, &o.prefill, "N",
          "tokens of the prompt (default 512, or what the context holds)", 0, 1e8, NULL},
         {'n', "decode", ARG_U64, &o.decode, "N", "single tokens behind it (default 32)", 0, 1e8, NULL},
+        {'s', "sessions", ARG_U64, &o.sessions, "N",
+         "also: N sessions that advance together, a token each (at most 256)", 1, MOST_SESSIONS, NULL},
         {'r', "repeats", ARG_U64, &o.repeats, "N", "1 to 1000 (default 5)", 1, MOST_REPEATS, NULL},
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),

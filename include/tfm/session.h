@@ -97,6 +97,29 @@ typedef struct tfm_forward_options {
 TFM_API int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count,
                             const tfm_forward_options *options, tfm_error *error);
 
+/* A session and what it reads in a tfm_forward_many. */
+typedef struct tfm_forward_part {
+    tfm_session *session;
+    const tfm_token *tokens; /* [count]; not tfm_session_tokens of a session of the call */
+    size_t count;            /* at least 1 */
+    int32_t logits;          /* TFM_LOGITS_* */
+    int32_t reserved;        /* 0 */
+} tfm_forward_part;
+
+/* Appends tokens to several sessions of one model in passes that they share: prompts and single tokens in any mix, and
+ * the weights are read once for all of them. That is how a server advances its conversations: sessions come and go
+ * between calls, none has a number.
+ *   parts     [count] sessions, each at most once
+ *   options   NULL: defaults. logits must be 0 (each part has its own); progress counts the tokens of all
+ * A session gets the same bits as from tfm_forward alone, whatever its company. One that is being looked into
+ * (tfm_inspect) takes no part in the shared passes but runs by itself. On an error every session is as it was before the
+ * call, its position included; without logits, unless it was the arguments' fault. The model keeps the working memory for
+ * its next call; then calls of that size allocate nothing but pages. Errors: TFM_E_ARGUMENT (also: sessions of two
+ * models, or one twice), TFM_E_TOKEN, TFM_E_CONTEXT, TFM_E_MEMORY, TFM_E_BUDGET, TFM_E_CANCELLED. Every session's thread
+ * is this one during the call; other sessions of the model may run on other threads. Since 0.2. */
+TFM_API int32_t tfm_forward_many(const tfm_forward_part *parts, size_t count, const tfm_forward_options *options,
+                                 tfm_error *error);
+
 /* The logits that the last tfm_forward computed.
  *   index   0 .. tfm_logits_count - 1, in the order of the tokens
  *   logits  receives the address of [vocab] floats, valid until the session's next tfm_forward, rewind or end

@@ -85,6 +85,42 @@ int32_t tfm_forward(tfm_session *session, const tfm_token *tokens, size_t count,
     return tfm__forward(session, tokens, count, given.logits, &watch, error);
 }
 
+int32_t tfm_forward_many(const tfm_forward_part *parts, size_t count, const tfm_forward_options *options,
+                         tfm_error *error) {
+    tfm_forward_options given;
+    if (!parts || !count)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward_many: parts is NULL, or count is 0");
+    int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_forward_options", error);
+    if (status) return status;
+    if (given.logits != 0)
+        return tfm__fail(error, TFM_E_ARGUMENT,
+                         "tfm_forward_many: options.logits is %d; each part has its own", (int)given.logits);
+    for (size_t i = 0; i < count; i++) {
+        const tfm_forward_part *part = &parts[i];
+        if (!part->session || !part->tokens || !part->count)
+            return tfm__fail(error, TFM_E_ARGUMENT,
+                             "tfm_forward_many: part %zu has no session or no tokens, or its count is 0", i);
+        if (part->logits < TFM_LOGITS_LAST || part->logits > TFM_LOGITS_NONE || part->reserved != 0)
+            return tfm__fail(error, TFM_E_ARGUMENT, "tfm_forward_many: part %zu has logits %d, reserved %d",
+                             i, (int)part->logits, (int)part->reserved);
+        if (part->session->model != parts[0].session->model)
+            return tfm__fail(error, TFM_E_ARGUMENT,
+                             "tfm_forward_many: part %zu is of another model than part 0", i);
+        if ((status = tfm__check_tokens(part->session, part->tokens, part->count, error)) != 0) return status;
+    }
+    for (size_t i = 0; i < count; i++) parts[i].session->listed = false;
+    for (size_t i = 0; i < count && !status; i++) {
+        if (parts[i].session->listed)
+            status = tfm__fail(error, TFM_E_ARGUMENT,
+                               "tfm_forward_many: the session of part %zu is there twice", i);
+        parts[i].session->listed = true;
+    }
+    if (status) return status;
+    tfm__watch watch = {
+        .progress = given.progress, .progress_user = given.progress_user, .cancel = given.cancel};
+    return tfm__forward_many(parts[0].session->model, parts, count, &watch, error);
+}
+
 int32_t tfm_logits(const tfm_session *session, size_t index, const float **logits, size_t *vocab,
                    tfm_error *error) {
     if (logits) *logits = NULL;

@@ -18,25 +18,29 @@
 
 typedef struct attend_job {
     tfm__pass *pass;
-    const tfm_session *keys; /* whose pages are read: the pass's session, or its encoder's */
+    bool cross; /* to an encoder's states */
     uint32_t layer;
     size_t group;           /* heads per key/value head */
     size_t first_run, runs; /* one token: that it sees */
     size_t blocks;          /* several tokens: cut into these, in the scratch */
 } attend_job;
 
-/* Keys that the token at a position of its row may see: [first, last). */
-static bool is_cross(const attend_job *job) { return job->keys != job->pass->session; }
+/* Whose pages a stretch reads: those of its session, or those on the encoder's states. */
+static const tfm_session *keys_of(const attend_job *job, const tfm__stretch *stretch) {
+    const tfm_session *session = tfm__session_of(job->pass, stretch);
+    return job->cross ? session->cross : session;
+}
 
+/* Keys that the token at a position of its row may see: [first, last). */
 static uint32_t first_key(const attend_job *job, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
-    return !is_cross(job) && window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
+    return !job->cross && window && position + 1 > window ? (uint32_t)(position + 1 - window) : 0;
 }
 
 static uint32_t last_key(const attend_job *job, const tfm__stretch *stretch, size_t position) {
     uint32_t window = job->pass->model->layers[job->layer].window;
     size_t all = stretch->position + stretch->tokens;
-    if (is_cross(job)) return (uint32_t)job->keys->position;
+    if (job->cross) return (uint32_t)keys_of(job, stretch)->position;
     if (!job->pass->config->encoder) return (uint32_t)position + 1;
     return (uint32_t)(window ? TFM__MIN(all, position + window) : all);
 }
@@ -49,10 +53,11 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
     const void *keys[TFM__RUN_PAGES], *values[TFM__RUN_PAGES];
     tfm__stretch stretch = tfm__stretch_of(pass, token);
     size_t end = last_key(job, &stretch, stretch.position + (token - stretch.first) + tokens - 1);
-    size_t page = run * TFM__RUN_PAGES, pages = 0, first_page = is_cross(job) ? 0 : stretch.page;
+    const tfm_session *session = keys_of(job, &stretch);
+    size_t page = run * TFM__RUN_PAGES, pages = 0, first_page = job->cross ? 0 : stretch.page;
     for (; pages < TFM__RUN_PAGES && (page + pages) * TFM__PAGE_TOKENS < end; pages++) {
-        keys[pages] = tfm__page_keys(job->keys, job->layer, first_page + page + pages, head);
-        values[pages] = tfm__page_values(job->keys, job->layer, first_page + page + pages, head);
+        keys[pages] = tfm__page_keys(session, job->layer, first_page + page + pages, head);
+        values[pages] = tfm__page_values(session, job->layer, first_page + page + pages, head);
     }
     size_t query = (head * pass->tokens + token) * job->group;
     tfm__attention_tile tile = {
@@ -62,15 +67,15 @@ static void attend_run(const attend_job *job, uint32_t head, size_t token, size_
         .first = pass->s->first + query,
         .last = pass->s->last + query,
         .positions = pass->s->place + query,
-        .slopes = pass->model->slopes && !is_cross(job) ? pass->s->slope + query : NULL,
-        .bias = pass->model->relative && !is_cross(job) ? pass->s->bias : NULL,
+        .slopes = pass->model->slopes && !job->cross ? pass->s->slope + query : NULL,
+        .bias = pass->model->relative && !job->cross ? pass->s->bias : NULL,
         .bias_at = pass->s->bias_at + query,
         .soft_cap = c->attn_soft_cap,
         .k_pages = keys,
         .v_pages = values,
         .pages = pages,
         .first_position = (uint32_t)(page * TFM__PAGE_TOKENS),
-        .kv_type = pass->session->cache_type,
+        .kv_type = session->cache_type,
         .head_dim_k = c->head_dim,
         .head_dim_v = c->value_dim,
         .m = m,
@@ -201,9 +206,9 @@ static void see_keys(const attend_job *job, const tfm__stretch *stretch) {
             }
 }
 
-static void attend(tfm__pass *pass, uint32_t layer, const tfm_session *keys) {
+static void attend(tfm__pass *pass, uint32_t layer, bool cross) {
     const tfm__config *c = pass->config;
-    attend_job job = {.pass = pass, .keys = keys, .layer = layer, .group = c->heads / c->kv_heads};
+    attend_job job = {.pass = pass, .cross = cross, .layer = layer, .group = c->heads / c->kv_heads};
     for (size_t i = 0; i < tfm__stretches(pass); i++) {
         tfm__stretch stretch = tfm__stretch_at(pass, i);
         see_keys(&job, &stretch);
@@ -220,6 +225,6 @@ static void attend(tfm__pass *pass, uint32_t layer, const tfm_session *keys) {
     }
 }
 
-void tfm__attend(tfm__pass *pass, uint32_t layer) { attend(pass, layer, pass->session); }
+void tfm__attend(tfm__pass *pass, uint32_t layer) { attend(pass, layer, false); }
 
-void tfm__attend_cross(tfm__pass *pass, uint32_t layer) { attend(pass, layer, pass->session->cross); }
+void tfm__attend_cross(tfm__pass *pass, uint32_t layer) { attend(pass, layer, true); }

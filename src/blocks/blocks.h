@@ -1,20 +1,13 @@
 /* blocks.h - the parts of the one transformer block, as forward.c calls them.
  *
- * Each works on a run of tokens of one session, in the session's scratch (model/state.h). Rows are tokens.
- * Work over rows or outputs is cut into pieces by shape alone and run on the model's pool; no part allocates.
+ * Each works on a run of tokens of one session, or of several, in a session's scratch (model/state.h). Rows
+ * are tokens. Work over rows or outputs is cut into pieces by shape alone and run on the model's pool; no
+ * part allocates.
  */
 #ifndef TFM__BLOCKS_H
 #define TFM__BLOCKS_H
 
 #include "model/state.h"
-
-/* Tokens of a pass that lie behind one another in one row: a session's newest, or a whole text of an encoder.
- * Tokens of different rows do not see each other. */
-typedef struct tfm__stretch {
-    size_t first, tokens; /* in the pass */
-    size_t position;      /* of the first in its row */
-    size_t page;          /* of the session's pages, where the row begins */
-} tfm__stretch;
 
 /* One run of tokens on its way through the model. */
 typedef struct tfm__pass {
@@ -38,11 +31,16 @@ static inline size_t tfm__stretches(const tfm__pass *pass) {
     return pass->stretches ? pass->stretch_count : 1;
 }
 static inline tfm__stretch tfm__stretch_at(const tfm__pass *pass, size_t index) {
-    return pass->stretches ? pass->stretches[index] : (tfm__stretch){0, pass->tokens, pass->position, 0};
+    return pass->stretches ? pass->stretches[index]
+                           : (tfm__stretch){0, pass->tokens, pass->position, 0, NULL};
 }
 /* The stretch of token t. */
 static inline tfm__stretch tfm__stretch_of(const tfm__pass *pass, size_t t) {
     return tfm__stretch_at(pass, pass->stretches ? pass->stretch_index[t] : 0);
+}
+/* The session that keeps a stretch's keys and values. */
+static inline tfm_session *tfm__session_of(const tfm__pass *pass, const tfm__stretch *stretch) {
+    return stretch->session ? stretch->session : pass->session;
 }
 
 /* embed.c */

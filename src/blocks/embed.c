@@ -14,8 +14,10 @@ static size_t position_row(const tfm__pass *pass, size_t t) {
     size_t position = stretch.position + (t - stretch.first);
     if (c->skipped < 0) return position + c->position_offset;
     if (pass->ids[t] == c->skipped) return c->position_offset - 1;
-    /* the row's tokens of earlier passes lie in front of this one's */
-    const tfm_token *row = pass->ids + stretch.first - stretch.position;
+    /* the row's tokens of earlier passes lie in front of this one's, in the session that they were appended
+     * to */
+    const tfm_token *row =
+        stretch.session ? stretch.session->tokens : pass->ids + stretch.first - stretch.position;
     size_t skipped = 0;
     for (size_t i = 0; i < position; i++) skipped += row[i] == c->skipped;
     return position - skipped + c->position_offset;

@@ -92,9 +92,8 @@ static void settle_rows(const tfm__pass *pass, const tfm__layer *layer, size_t t
 }
 
 /* One key or value vector to its slots, stride elements apart. */
-static void store(const tfm__pass *pass, const float *values, size_t count, uint8_t *page, size_t slot,
-                  size_t stride) {
-    uint32_t type = pass->session->cache_type;
+static void store(const tfm__pass *pass, uint32_t type, const float *values, size_t count, uint8_t *page,
+                  size_t slot, size_t stride) {
     uint16_t half[TFM__MAX_HEAD_DIM];
     if (type == TFM__F32) {
         float *to = (float *)(void *)page + slot;
@@ -127,8 +126,10 @@ static void keep_row(const tfm__pass *pass, const tfm_session *to, uint32_t inde
     for (uint32_t h = 0; h < c->kv_heads; h++) {
         const float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
         const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
-        store(pass, k, c->head_dim, tfm__page_keys(to, index, page, h), slot, TFM__PAGE_TOKENS);
-        store(pass, v, c->value_dim, tfm__page_values(to, index, page, h), slot * c->value_dim, 1);
+        store(pass, to->cache_type, k, c->head_dim, tfm__page_keys(to, index, page, h), slot,
+              TFM__PAGE_TOKENS);
+        store(pass, to->cache_type, v, c->value_dim, tfm__page_values(to, index, page, h),
+              slot * c->value_dim, 1);
     }
 }
 
@@ -140,7 +141,7 @@ static void keep_rows(tfm__pass *pass, void *arg, size_t first, size_t count) {
         size_t position = stretch.position + (t - stretch.first),
                page = stretch.page + position / TFM__PAGE_TOKENS, slot = position % TFM__PAGE_TOKENS;
         keep_query(pass, layer, t);
-        keep_row(pass, pass->session, index, t, page, slot);
+        keep_row(pass, tfm__session_of(pass, &stretch), index, t, page, slot);
     }
 }
 

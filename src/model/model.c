@@ -1,6 +1,6 @@
 /* model.c - opening and closing: container, description, weights, rotary frequencies, the modules behind an
  * embedding, tokenizer, in that order. */
-#include "model/model.h"
+#include "model/state.h"
 
 /* The encoder of an encoder-decoder: the same files, kernels and threads, under the other row of the table.
  */
@@ -45,6 +45,7 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
 }
 
 void tfm__model_close(tfm_model *model) {
+    tfm__crowd_free(model, atomic_exchange(&model->crowd, NULL));
     tfm__tokenizer_free(model->tokenizer);
     for (size_t i = 0; i < model->embedder.step_count; i++)
         tfm__container_release(&model->embedder.steps[i].file);

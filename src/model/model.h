@@ -143,6 +143,8 @@ struct tfm_model {
     uint32_t main_type;        /* of most parameters */
     uint64_t parameters, weight_bytes;
 
+    _Atomic(struct tfm__crowd *) crowd; /* what the last pass over several sessions worked in, for the next one */
+
     bool weights_change;   /* the weights are a trainer's, all F32: vectors are bound where they lie */
     tfm__shifted *shifted; /* and these follow them */
 };

@@ -220,15 +220,27 @@ static int32_t reserve_logits(tfm_session *session, size_t count, tfm_error *err
     return TFM_OK;
 }
 
-int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits,
-                             tfm_error *error) {
+size_t tfm__session_reach(const tfm_session *session, size_t count) {
+    return TFM__MAX(session->position + count, session->cross ? session->cross->position : 0);
+}
+
+int32_t tfm__session_reserve_past(tfm_session *session, size_t count, size_t logits, tfm_error *error) {
     int32_t status = reserve_tokens(session, session->position + count, error);
     if (!status) status = reserve_pages(session, session->position + count, error);
-    if (!status)
-        status = reserve_scratch(
-            session, rows, TFM__MAX(session->position + count, session->cross ? session->cross->position : 0),
-            error);
     if (!status) status = reserve_logits(session, logits, error);
+    return status;
+}
+
+int32_t tfm__session_reserve_work(tfm_session *session, size_t rows, size_t reach, size_t logits,
+                                  tfm_error *error) {
+    int32_t status = reserve_scratch(session, rows, reach, error);
+    return status ? status : reserve_logits(session, logits, error);
+}
+
+int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits,
+                             tfm_error *error) {
+    int32_t status = tfm__session_reserve_past(session, count, logits, error);
+    if (!status) status = reserve_scratch(session, rows, tfm__session_reach(session, count), error);
     if (!status) status = tfm__inspection_reserve(session, session->position + count, error);
     return status;
 }

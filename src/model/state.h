@@ -68,6 +68,7 @@ typedef struct tfm__inspection {
     tfm_inspector *first;
     uint32_t sites; /* a bit for each TFM_SITE_* that somebody looks at */
     bool inside;    /* a function runs */
+    bool alone;     /* in the present call for many sessions, this one runs by itself */
     size_t left;    /* tokens of the call that come after the present batch */
     size_t row;     /* of an encoder's call */
     float *rows,
@@ -86,6 +87,16 @@ typedef struct tfm__expert_watch {
     void *user;
 } tfm__expert_watch;
 
+/* Tokens of a pass that lie behind one another in one row: a session's newest, or a whole text of an encoder.
+ * Tokens of different rows do not see each other. */
+typedef struct tfm__stretch {
+    size_t first, tokens; /* in the pass */
+    size_t position;      /* of the first in its row */
+    size_t page;          /* of the session's pages, where the row begins */
+    tfm_session
+        *session; /* whose past it continues, where several share the pass; NULL: the pass's session */
+} tfm__stretch;
+
 struct tfm_session {
     tfm_model *model;
     uint32_t context, batch;
@@ -102,18 +113,38 @@ struct tfm_session {
     float *logits;     /* [logits_count, vocab] */
     size_t logits_count, logits_capacity;
     tfm_session
-        *cross; /* decoders of encoder-decoders: the pages hold keys and values of an encoder's states, its
-                   position counts them; nothing else is in use. Forks have one on the same pages */
+        *cross;  /* decoders of encoder-decoders: the pages hold keys and values of an encoder's states, its
+                    position counts them; nothing else is in use. Forks have one on the same pages */
+    bool listed; /* while a call for many sessions looks for one that is there twice */
     tfm__scratch scratch;
     tfm__inspection inspection;
     tfm__expert_watch expert_watch;
 };
 
+/* crowd.c: what a pass over several sessions works in. The model keeps one for the next call. */
+struct tfm__crowd {
+    tfm_session *work; /* scratch, and logits on their way to the sessions; holds no tokens */
+    size_t tokens;     /* that the arrays have room for */
+    tfm__stretch *stretches;
+    uint32_t *stretch_index;
+    tfm_token *ids;
+    uint32_t *wanted; /* rows whose logits are computed */
+};
+typedef struct tfm__crowd tfm__crowd;
+
+/* One for `tokens` tokens that see keys up to `reach`, with `logits` rows of logits; the caller's alone until
+ * it is given back. */
+int32_t tfm__crowd_take(tfm_model *model, size_t tokens, size_t reach, size_t logits, tfm__crowd **out,
+                        tfm_error *error);
+void tfm__crowd_give(tfm_model *model, tfm__crowd *crowd);
+/* With everything in it. NULL is fine. */
+void tfm__crowd_free(tfm_model *model, tfm__crowd *crowd);
+
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
                          tfm_session **out, tfm_error *error);
 void tfm__session_free(tfm_session *session);
-/* Frees a session inside the library's own work, with its reference to the model, which is never the last one:
- * the caller has another. NULL is fine. */
+/* Frees a session inside the library's own work, with its reference to the model, which is never the last
+ * one: the caller has another. NULL is fine. */
 void tfm__session_drop(tfm_session *session);
 /* Gives a session room for an encoder's `count` states, whose keys and values tfm__cross_fill puts there. */
 int32_t tfm__session_cross(tfm_session *session, size_t count, tfm_error *error);
@@ -124,6 +155,14 @@ int32_t tfm__session_copy(const tfm_session *session, tfm_session **out, tfm_err
  * has changed. */
 int32_t tfm__session_reserve(tfm_session *session, size_t count, size_t rows, size_t logits,
                              tfm_error *error);
+
+/* Its two halves, for passes that several sessions share: tokens, pages and logits of one of them; */
+int32_t tfm__session_reserve_past(tfm_session *session, size_t count, size_t logits, tfm_error *error);
+/* and what a pass works in, for `rows` tokens that see keys up to position `reach`. */
+int32_t tfm__session_reserve_work(tfm_session *session, size_t rows, size_t reach, size_t logits,
+                                  tfm_error *error);
+/* How far the keys reach that count more tokens of a session see. */
+size_t tfm__session_reach(const tfm_session *session, size_t count);
 
 /* Room in the context for count more, and every id inside the vocabulary. */
 int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count,

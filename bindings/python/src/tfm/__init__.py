@@ -24,7 +24,7 @@ from ._pool import Pool
 from ._quantize import Quantized, quantize, quantize_types
 from ._sampler import Sampler
 from ._score import Perplexity, Phrase, Score, ScoredToken
-from ._session import Candidate, Session
+from ._session import Candidate, Session, forward_many
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
 from ._tokenizer_train import save_tokenizer, tokenizer_bytes, train_tokenizer
@@ -72,6 +72,7 @@ __all__ = [
     "Score",
     "ScoredToken",
     "Session",
+    "forward_many",
     "Step",
     "Summary",
     "TensorInfo",

@@ -284,6 +284,16 @@ class ForwardOptions(Sized):
     ]
 
 
+class ForwardPart(ctypes.Structure):
+    _fields_ = [
+        ("session", c_void_p),
+        ("tokens", POINTER(c_int32)),
+        ("count", c_size_t),
+        ("logits", c_int32),
+        ("reserved", c_int32),
+    ]
+
+
 class InspectOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -806,6 +816,7 @@ _SIGNATURES: List[Any] = [
     ("tfm_model_tensor", c_int32, [c_void_p, c_size_t, POINTER(TensorInfo), _error]),
     ("tfm_session_create", c_int32, [c_void_p, POINTER(SessionOptions), _out, _error]),
     ("tfm_session_destroy", None, [c_void_p]),
+    ("tfm_forward_many", c_int32, [POINTER(ForwardPart), c_size_t, POINTER(ForwardOptions), _error]),
     ("tfm_forward", c_int32, [c_void_p, _ids, c_size_t, POINTER(ForwardOptions), _error]),
     ("tfm_logits", c_int32, [c_void_p, c_size_t, _out, _size_out, _error]),
     ("tfm_logits_count", c_size_t, [c_void_p]),

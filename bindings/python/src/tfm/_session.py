@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from array import array
-from ctypes import byref, c_double, c_float, c_int32, c_size_t, c_void_p, string_at
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Union
+from ctypes import POINTER, byref, c_double, c_float, c_int32, c_size_t, c_void_p, cast, string_at
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._beam import Hypothesis, beam_search
 from ._callbacks import Cancel, Carrier, Progress
@@ -16,7 +16,7 @@ from ._errors import E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
 from ._inspect import InspectEvent, Inspector
-from ._library import Candidate as RawCandidate, ForwardOptions, SessionOptions, lib
+from ._library import Candidate as RawCandidate, ForwardOptions, ForwardPart, SessionOptions, lib
 from ._sampler import Sampler
 from ._score import Phrase, Score, phrase_of, score_text
 
@@ -376,3 +376,33 @@ class Session(Owner):
         if on_token is not None:
             generation._run(on_token)
         return generation
+
+
+def forward_many(
+    parts: Iterable[Tuple[Session, Iterable[int]]],
+    *,
+    logits: Union[str, Sequence[str]] = "last",
+    cancel: Optional[Cancel] = None,
+    progress: Optional[Progress] = None,
+) -> None:
+    """Appends tokens to several sessions of one model, [(session, tokens), ...], in passes that they share: the weights
+    are read once for all of them, and each session gets the same bits as from its own forward. logits: which tokens'
+    are computed, as in Session.forward, for all sessions or one word for each."""
+    carrier = Carrier()
+    pairs = [(session, ids_of(tokens)) for session, tokens in parts]
+    wanted = [logits] * len(pairs) if isinstance(logits, str) else list(logits)
+    if len(wanted) != len(pairs):
+        raise ValueError(f"logits has {len(wanted)} words for {len(pairs)} sessions")
+    options = ForwardOptions.new(
+        progress=carrier.progress(progress), cancel=cancel._pointer if cancel else None
+    )
+    items = (ForwardPart * max(len(pairs), 1))()
+    for item, (session, ids), word in zip(items, pairs, wanted):
+        item.session, item.tokens, item.count = session._idle, cast(ids, POINTER(c_int32)), len(ids)
+        item.logits = number_of(_LOGITS, word, "logits")
+    for session, _ in pairs:
+        session._forget_view()
+    with ExitStack() as watched:
+        for session, _ in pairs:
+            watched.enter_context(session._watched())
+        carrier.call(lib.tfm_forward_many, items, len(pairs), byref(options))
