@@ -448,6 +448,17 @@ expect 1 eval "$model" -p "$text"
 holds "eval: too little text" grep -q 'too few' "$err"
 expect 1 eval "$model" -p ''
 expect 2 eval "$model"
+for how in "" "--context 16" "--context 5 --no-bos" "-t 3 --isa portable"; do
+    # shellcheck disable=SC2086
+    expect 0 eval "$model" -p "$text$text$text" --compress --json $how
+    python "eval --compress $how: as many bytes as the surprise says" 'import json,sys
+e=json.load(open(sys.argv[1])); assert e["decoded"] is True and e["tokens"]>5
+assert e["surprise_bits"]/8<=e["compressed"]<=e["surprise_bits"]/8+2.01, e' "$out"
+done
+expect 0 eval "$model" --tokens 5,6,7 --compress
+holds "eval --compress of ids" grep -q 'decoded     the same tokens' "$out"
+expect 2 eval "$model" -p "$text" --compress --windows sliding
+expect 1 eval "$model" -p '' --compress
 expect 1 eval "$model" -p "$text" --stride 3
 
 # ---- quantize --------------------------------------------------------------------------------------------------------
