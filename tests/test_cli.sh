@@ -244,6 +244,29 @@ if [ -c /dev/full ]; then
     [ $? -eq 1 ] || complain "a full disk is an error"
 fi
 
+# Beams: four of them find a text that is no less probable than the likeliest token each time.
+expect 0 run "$model" -p "$text" --beams 1 -n 8
+cp "$out" "$work/one-beam"
+expect 0 run "$model" -p "$text" --temp 0 -n 8
+holds "one beam is the likeliest token each time" test "$(cat "$work/one-beam")" = "$(cat "$out")"
+expect 0 run "$model" -p "$text" --beams 4 -n 8 --json
+cp "$out" "$work/beams"
+expect 0 run "$model" -p "$text" --beams 4 --n-best 4 -n 8 --json -t 3
+python "beams: best first, and the best is the one of --n-best 1" 'import json,sys
+best=[json.loads(x) for x in open(sys.argv[1],encoding="utf-8")]; rows=[json.loads(x) for x in open(sys.argv[2],encoding="utf-8")]
+assert len(best)==1 and len(rows)==4 and rows[0]==best[0]
+assert all(a["score"]>=b["score"] for a,b in zip(rows,rows[1:])) and len({tuple(r["ids"]) for r in rows})==4
+assert all(r["text"] and r["ended"] in (True,False) and len(r["ids"])<=8 for r in rows)' "$work/beams" "$out"
+expect 0 run "$model" -p "$text" --beams 4 --n-best 2 -n 8 --length-penalty 0 --no-repeat 2
+holds "n-best as lines" test "$(grep -Ec '^-[0-9.]+	' "$out")" -eq 2
+for bad in "--n-best 2" "--beams 2 --n-best 3" "--beams 2 --temp 0" "--beams 2 --stop x" "--beams 2 --stats" "--beams 0" \
+    "--length-penalty 2"; do
+    # shellcheck disable=SC2086
+    expect 2 run "$model" -p "$text" $bad
+done
+expect 1 run "$model" --tokens 99999999 --beams 2
+expect 2 translate "$model" -p "$text" --json
+
 # ---- train-tokenizer -------------------------------------------------------------------------------------------------
 
 i=0

@@ -1,5 +1,5 @@
 /* cmd_run.c - `tfm run`: continues a text, token by token, as text or as lines of JSON. */
-#include "cli.h"
+#include "beams.h"
 #include "json_out.h"
 
 #include <inttypes.h>
@@ -11,6 +11,7 @@ typedef struct run_options {
     arg_u64 tokens, top_k, seed, repeat_window;
     arg_f64 temperature, top_p, min_p, repeat_penalty;
     arg_texts stops;
+    cli_beams beams;
     int ignore_end, json, stats;
 } run_options;
 
@@ -116,6 +117,34 @@ static int generate(cli_host *host, const run_options *options, tfm_sampler *sam
     return summary.stop == TFM_STOP_CANCELLED ? cli_signal_status() : CLI_OK;
 }
 
+/* Beams search for a whole text: nothing is drawn, and no text is waited for. */
+static int check_beams(const run_options *o) {
+    int status = cli_beams_check("run", &o->beams);
+    if (status || !o->beams.beams.given) return status;
+    if (o->temperature.given || o->top_k.given || o->top_p.given || o->min_p.given ||
+        o->repeat_penalty.given || o->repeat_window.given || o->seed.given || o->stops.count ||
+        o->ignore_end || o->stats)
+        return args_usage("run",
+                          "--beams goes with the options of the prompt, -n, --n-best, --length-penalty, "
+                          "--no-repeat and --json only");
+    return CLI_OK;
+}
+
+static int search(cli_host *host, run_options *options) {
+    cli_prompt *prompt = &options->prompt;
+    if (!prompt->tokens) {
+        const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
+        if (!tokenizer) return cli_error(host->command, "the model's files hold no tokenizer");
+        tfm_tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
+        int status = cli_tokenize(host, tokenizer, prompt, 0);
+        if (status) return status;
+        if (tfm_tokenizer_get_info(tokenizer, &info, &host->error)) return cli_fail(host);
+        if (info.adds_eos && prompt->count) prompt->count--; /* the text goes on */
+    }
+    return cli_beams_write(host, &options->beams, prompt->tokens, prompt->count, options->tokens.value,
+                           prompt->special, options->json);
+}
+
 static int run(const char *model, run_options *options) {
     cli_host host;
     tfm_sampler *sampler = NULL;
@@ -125,7 +154,8 @@ static int run(const char *model, run_options *options) {
     if (!status && make_sampler(options, &sampler, &host.error)) status = cli_fail(&host);
     if (!status) status = cli_open_model(&host, model, &options->open);
     if (!status) status = cli_open_session(&host, &options->open);
-    if (!status) status = generate(&host, options, sampler);
+    if (!status)
+        status = options->beams.beams.given ? search(&host, options) : generate(&host, options, sampler);
     tfm_sampler_destroy(sampler);
     return cli_close(&host, status);
 }
@@ -154,12 +184,17 @@ int cmd_run(int argc, char **argv) {
         {0, "stop", ARG_TEXTS, &o.stops, "TEXT", "end before this text; may be repeated, 64 at most", 0, 0,
          NULL},
         {0, "ignore-end", ARG_FLAG, &o.ignore_end, NULL, "go on after the model's end token", 0, 0, NULL},
+        CLI_OPTION_BEAMS(&o.beams),
+        CLI_OPTION_N_BEST(&o.beams),
+        CLI_OPTION_LENGTH_PENALTY(&o.beams),
+        CLI_OPTION_NO_REPEAT(&o.beams),
         {0, "special", ARG_FLAG, &o.prompt.special, NULL, "special tokens count in the prompt and are shown",
          0, 0, NULL},
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
-        {0, "json", ARG_FLAG, &o.json, NULL, "a line of JSON per token", 0, 0, NULL},
+        {0, "json", ARG_FLAG, &o.json, NULL, "a line of JSON per token, or with --beams per text", 0, 0,
+         NULL},
         {0, "stats", ARG_FLAG, &o.stats, NULL, "say on stderr how long it took", 0, 0, NULL},
     };
     const arg_command command = {"run", "MODEL",
@@ -167,7 +202,10 @@ int cmd_run(int argc, char **argv) {
                                  ARG_COUNT(options)};
     const char *model = NULL;
     int status = args_parse(&command, argc, argv, &model);
-    if (status == ARGS_GO) status = run(model, &o);
+    if (status == ARGS_GO) {
+        status = check_beams(&o);
+        if (!status) status = run(model, &o);
+    }
     cli_prompt_free(&o.prompt);
     return status;
 }

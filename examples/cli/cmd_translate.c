@@ -1,6 +1,6 @@
 /* cmd_translate.c - `tfm translate`: what an encoder-decoder writes to a text: a translation, a summary,
  * whatever it was trained for. A file is taken line by line. */
-#include "cli.h"
+#include "beams.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,9 @@ typedef struct translate_options {
     cli_open_options open;
     cli_prompt prompt;
     const char *from, *to; /* language tokens, or NULL */
-    arg_u64 most, beams;
-    arg_f64 length_penalty;
+    arg_u64 most;
+    cli_beams beams;
+    int json;
 } translate_options;
 
 /* The id of a language's token. 0, or the exit status. */
@@ -46,39 +47,6 @@ static int32_t print_piece(void *user, const tfm_token_event *event) {
     return ferror(stdout);
 }
 
-/* The best of what a beam search finds, written when it is complete. */
-static int write_best(cli_host *host, const translate_options *options, const tfm_token *first,
-                      size_t count) {
-    const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
-    tfm_beam_options how = TFM_BEAM_OPTIONS_INIT;
-    tfm_hypothesis best = TFM_HYPOTHESIS_INIT;
-    tfm_beams *found = NULL;
-    size_t length = 0;
-    char *text = NULL;
-    if (!tokenizer) return cli_error(host->command, "the model's files hold no tokenizer");
-    how.beams = (uint32_t)options->beams.value;
-    how.max_tokens = (uint32_t)options->most.value;
-    how.length_penalty = options->length_penalty.value;
-    how.cancel = host->cancel;
-    int32_t status = tfm_beam_search(host->session, first, count, &how, &found, &host->error);
-    if (!status) status = tfm_beams_get(found, 0, &best, &host->error);
-    if (!status) {
-        status = tfm_detokenize(tokenizer, best.tokens, best.count, NULL, NULL, 0, &length, &host->error);
-        if (status == TFM_E_BUFFER) status = TFM_OK;
-    }
-    if (!status && length && (text = malloc(length)) != NULL)
-        status =
-            tfm_detokenize(tokenizer, best.tokens, best.count, NULL, text, length, &length, &host->error);
-    tfm_beams_destroy(found);
-    int code = status ? cli_fail(host) : length && !text ? cli_error(host->command, "out of memory") : CLI_OK;
-    if (!code) {
-        if (length) fwrite(text, 1, length, stdout);
-        putchar('\n');
-    }
-    free(text);
-    return code;
-}
-
 static int write_answer(cli_host *host, const translate_options *options) {
     tfm_generate_options how = TFM_GENERATE_OPTIONS_INIT;
     tfm_token first = -1;
@@ -90,7 +58,9 @@ static int write_answer(cli_host *host, const translate_options *options) {
         how.prompt_tokens = &first;
         how.prompt_token_count = 1;
     }
-    if (options->beams.value > 1) return write_best(host, options, &first, options->to ? 1 : 0);
+    if (options->beams.beams.given)
+        return cli_beams_write(host, &options->beams, &first, options->to ? 1 : 0, options->most.value, 0,
+                               options->json);
     if (tfm_generate(host->session, NULL, NULL, 0, &how, print_piece, NULL, NULL, &host->error))
         return cli_fail(host);
     putchar('\n');
@@ -155,7 +125,6 @@ static int translate(const char *model, translate_options *options) {
 int cmd_translate(int argc, char **argv) {
     translate_options o;
     memset(&o, 0, sizeof o);
-    o.length_penalty.value = 1;
     const arg_option options[] = {
         CLI_OPTION_PROMPT(&o.prompt),
         {'f', "file", ARG_TEXT, &o.prompt.file, "FILE",
@@ -167,10 +136,11 @@ int cmd_translate(int argc, char **argv) {
         {0, "to", ARG_TEXT, &o.to, "TOKEN", "the language to write (default: as the model's files say)", 0, 0,
          NULL},
         {'n', "count", ARG_U64, &o.most, "N", "most tokens to write (default 0: until the end)", 0, 0, NULL},
-        {'b', "beams", ARG_U64, &o.beams, "N", "beam search with N beams (default 1: the likeliest token)", 1,
-         256, NULL},
-        {0, "length-penalty", ARG_F64, &o.length_penalty, "X",
-         "beams: scores are divided by the length to this power (default 1)", -10, 10, NULL},
+        CLI_OPTION_BEAMS(&o.beams),
+        CLI_OPTION_N_BEST(&o.beams),
+        CLI_OPTION_LENGTH_PENALTY(&o.beams),
+        CLI_OPTION_NO_REPEAT(&o.beams),
+        {0, "json", ARG_FLAG, &o.json, NULL, "beams: a line of JSON for each text", 0, 0, NULL},
         CLI_OPTION_SPECIAL(&o.prompt),
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),
@@ -184,7 +154,12 @@ int cmd_translate(int argc, char **argv) {
         options, ARG_COUNT(options)};
     const char *model = NULL;
     int status = args_parse(&command, argc, argv, &model);
-    if (status == ARGS_GO) status = translate(model, &o);
+    if (status == ARGS_GO) {
+        status = cli_beams_check("translate", &o.beams);
+        if (!status && o.json && !o.beams.beams.given)
+            status = args_usage("translate", "--json goes with --beams");
+        if (!status) status = translate(model, &o);
+    }
     cli_prompt_free(&o.prompt);
     return status;
 }
