@@ -644,6 +644,29 @@ for n, row in enumerate(rows):
     assert len(cells) == n + 1, row
     assert width(row.rstrip()) <= places[n] + 4, (row, places)
 ' "$work/plain"
+expect 0 attention "$model" -p "$text" --from '#3' --to '#1' --json
+cp "$out" "$work/ranked"
+expect 0 attention "$model" -p "$text" --json
+python "attention --from --to: the weights of the pictures, the largest first" '
+import json, sys
+r, every = (json.load(open(p, encoding="utf-8")) for p in sys.argv[1:3])
+weights = {(a["layer"], a["head"]): a["weights"] for a in every["attention"]}
+assert r["from"] == dict(every["tokens"][3], index=3) and r["to"] == dict(every["tokens"][1], index=1)
+assert len(r["heads"]) == len(weights)
+assert all(h["weight"] == weights[h["layer"], h["head"]][3][1] for h in r["heads"])
+assert all(a["weight"] >= b["weight"] for a, b in zip(r["heads"], r["heads"][1:]))
+n = len(every["tokens"])
+for h in r["heads"]:
+    first = sum(row[0] for row in weights[h["layer"], h["head"]][1:]) / (n - 1)
+    assert abs(h["first"] - first) < 1e-5 and h["rests"] == (h["first"] >= 0.9), h' "$work/ranked" "$out"
+expect 0 attention "$model" -p "$text" --from '#3' --to '#0'
+holds "a warning about the first token" grep -q '^warning: the token looked at is the first one' "$out"
+for bad in "--from #1 --to #3" "--from #3 --to #99" "--from #3 --to #x" "--from #3 --to no-such-token"; do
+    # shellcheck disable=SC2086
+    expect 1 attention "$model" -p "$text" $bad
+done
+expect 2 attention "$model" -p "$text" --from '#3'
+expect 2 attention "$model" -p "$text" --from '#3' --to '#1' --svg "$work/no.svg"
 expect 0 attention "$model" -p "$text" --color
 expect 0 attention "$model" -p "$text" --layer 0
 expect 0 attention "$model" -p 'a<b & "c"' --layer 0 --head 0 --svg "$work/one.svg"

@@ -1,7 +1,7 @@
 /* cmd_attention.c - `tfm attention`: where each token of a text looks, for one head or for all of them, as
- * colours in the terminal, as SVG, or as JSON. */
+ * colours in the terminal, as SVG, or as JSON; or which heads look from one token at another. */
 #include "cli.h"
-#include "heads.h"
+#include "heads_rank.h"
 #include "json_out.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ typedef struct attention_options {
     cli_open_options open;
     cli_prompt prompt;
     arg_u64 layer, head;
-    const char *svg;
+    const char *svg, *from, *to;
     int json, color;
 } attention_options;
 
@@ -166,8 +166,13 @@ static int look(cli_host *host, const attention_options *options) {
             labels[i] = draw_label_of(pieces[i].bytes, pieces[i].length, 16);
         h.labels = labels;
     }
+    size_t from = 0, to = 0;
+    if (!status && options->from) status = heads_find(host, "--from", options->from, pieces, h.tokens, &from);
+    if (!status && options->to) status = heads_find(host, "--to", options->to, pieces, h.tokens, &to);
     if (!status) status = compute(host, &h, options, info.kind);
-    if (!status) status = show(host, &h, options, &info, pieces);
+    if (!status)
+        status = options->from ? heads_rank(host, &h, options->prompt.tokens, pieces, from, to, options->json)
+                               : show(host, &h, options, &info, pieces);
     free(h.weights);
     free(labels);
     free(pieces);
@@ -190,6 +195,10 @@ int cmd_attention(int argc, char **argv) {
         CLI_OPTION_TOKENS(&o.prompt),
         {'l', "layer", ARG_U64, &o.layer, "L", "one layer, from 0 (default: all)", 0, 2147483647.0, NULL},
         {0, "head", ARG_U64, &o.head, "H", "one head, from 0 (default: all)", 0, 2147483647.0, NULL},
+        {0, "from", ARG_TEXT, &o.from, "TOKEN",
+         "with --to: ranks the heads by how much this token of the text (#N: the N-th, from 0) ...", 0, 0,
+         NULL},
+        {0, "to", ARG_TEXT, &o.to, "TOKEN", "... looks at this one", 0, 0, NULL},
         {0, "svg", ARG_TEXT, &o.svg, "FILE", "draw a picture instead", 0, 0, NULL},
         CLI_OPTION_SPECIAL(&o.prompt),
         {0, "color", ARG_FLAG, &o.color, NULL, "colours also into a pipe", 0, 0, NULL},
@@ -198,13 +207,20 @@ int cmd_attention(int argc, char **argv) {
         CLI_OPTION_ISA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "an object of JSON", 0, 0, NULL},
     };
-    const arg_command command = {"attention", "MODEL",
-                                 "Shows where each token of a text looks: one head with --layer and --head,\n"
-                                 "or a square for each head.\n",
-                                 options, ARG_COUNT(options)};
+    const arg_command command = {
+        "attention", "MODEL",
+        "Shows where each token of a text looks: one head with --layer and --head,\n"
+        "or a square for each head, or with --from and --to the heads that look that way.\n",
+        options, ARG_COUNT(options)};
     const char *model = NULL;
     int status = args_parse(&command, argc, argv, &model);
-    if (status == ARGS_GO) status = attention(model, &o);
+    if (status == ARGS_GO) {
+        status = CLI_OK;
+        if (!o.from != !o.to) status = args_usage("attention", "--from and --to go together");
+        if (!status && o.from && (o.svg || o.color))
+            status = args_usage("attention", "--from has no picture");
+        if (!status) status = attention(model, &o);
+    }
     cli_prompt_free(&o.prompt);
     return status;
 }
