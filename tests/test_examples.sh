@@ -31,10 +31,11 @@ check() {
     }
 }
 
-for program in generate next_token translate chat_session event_loop generate_cpp show_tokens; do
+for program in generate next_token translate chat_session event_loop generate_cpp show_tokens idiom_chain; do
     [ -x "$folder/$program" ] || { echo "SKIPPED: $program was not built"; continue; }
     run 2 usage "$folder/$program" </dev/null
     case $program in
+    idiom_chain) run 1 missing "$folder/$program" "$work/nothing" ;;
     chat_session | event_loop) run 1 missing "$folder/$program" "$work/nothing" </dev/null ;;
     *) run 1 missing "$folder/$program" "$work/nothing" "$text" </dev/null ;;
     esac
@@ -51,6 +52,16 @@ fi
 run 0 table "$folder/next_token" "$model" "$text"
 check "ten rows" test "$(wc -l <"$work/table")" -eq 10
 check "each with a probability" test "$(grep -Ec "^ *[0-9]+\.[0-9]+ % .*'.*'$" "$work/table")" -ge 9
+
+# Each idiom begins with the character that the one before ends with, and none comes twice.
+run 0 chain "$folder/idiom_chain" "$model" 江山如画
+sed 's/ .*//' "$work/chain" >"$work/idioms"
+check "a chain" test "$(wc -l <"$work/idioms")" -ge 5
+check "every idiom once" test "$(sort "$work/idioms" | uniq -d | wc -l)" -eq 0
+check "links" env LC_ALL=C awk '{ first = substr($0, 1, 3); if (NR > 1 && first != last) bad = 1; last = substr($0, length($0) - 2) }
+    END { exit bad }' "$work/idioms"
+run 0 alone "$folder/idiom_chain" "$model" 床前明月
+check "nothing to go on with" test "$(wc -l <"$work/alone")" -ge 1
 
 # The second line finds the first one and its answer in the session.
 printf '%s\n%s\n' "$text" 春眠不覺曉 >"$work/lines"
