@@ -76,7 +76,7 @@ static void test_refused(void **state) {
          "\"position_embedding_type\": \"relative_key\", \"layer_norm_eps\"", TFM_E_UNSUPPORTED,
          "position_embedding_type"},
         {"encoders/bert-labels", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"mish\"", TFM_E_UNSUPPORTED,
-         "activation"},
+         "\"mish\""},
         {"encoders/bert-labels", "\"type_vocab_size\": 2", "\"type_vocab_size\": 3", TFM_E_SHAPE,
          "token_type_embeddings"},
         {"encoders/bert-labels", "\"max_position_embeddings\": 20", "\"max_position_embeddings\": 21",

@@ -390,6 +390,13 @@ bool tfm__json_raw(const tfm__json *json, tfm__json_value value, const char **te
     return true;
 }
 
+void tfm__json_source(const tfm__json *json, tfm__json_value value, const char **text, size_t *size) {
+    const jsmntok_t *token = token_of(json, value);
+    int quote = token && token->type == JSMN_STRING;
+    *text = token ? json->text + token->start - quote : "";
+    *size = token ? (size_t)(token->end - token->start + 2 * quote) : 0;
+}
+
 /* The four hexadecimal digits behind a \u. */
 static uint32_t hex_unit(const char *p) {
     uint32_t unit = 0;

@@ -66,6 +66,9 @@ bool tfm__json_raw(const tfm__json *json, tfm__json_value value, const char **te
 /* Unescapes a string to UTF-8 (surrogate pairs joined, lone ones U+FFFD). capacity of at least the raw size
  * suffices. Returns the length, or SIZE_MAX if the value is no string or the escapes are malformed. */
 size_t tfm__json_unescape(const tfm__json *json, tfm__json_value value, char *out, size_t capacity);
+/* The bytes of any value as they stand in the file, quotes and brackets included, for messages; empty if
+ * there is none. */
+void tfm__json_source(const tfm__json *json, tfm__json_value value, const char **text, size_t *size);
 /* Byte offset of a value in the text, for messages. */
 uint64_t tfm__json_offset(const tfm__json *json, tfm__json_value value);
 

@@ -204,7 +204,7 @@ typedef struct tfm__head_row {
 
 /* A setting of config.json that changes the arithmetic and that is implemented for one value only. */
 typedef struct tfm__demand {
-    const char *key;
+    const char *key;   /* with a dot: a member of an object */
     const char *value; /* as JSON writes it; a list of alternatives with | between them */
 } tfm__demand;
 

@@ -34,9 +34,7 @@ static void read_activation(tfm__reader *r, tfm__config *config) {
             config->activation = known[i].activation;
             return;
         }
-    if (!r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "hidden_act",
-                                 tfm__json_offset(r->json, value), "this activation is not supported");
+    tfm__refuse_value(r, value, "hidden_act", "");
 }
 
 /* Key/value heads: a number, or Falcon's multi_query, which older files have in its place. */
@@ -81,6 +79,7 @@ static void read_encoder(tfm__reader *r, tfm__config *config) {
     uint32_t pad = family->pad;
     config->encoder = family->encoder;
     if (family->may_encode) tfm__read_bool(r, "use_bidirectional_attention", &config->encoder);
+    if (config->encoder) tfm__present(r, r->root, "is_causal"); /* it is not, and need not be said */
     if (family->hf_names->role[TFM__ROLE_TOKEN_TYPE]) {
         config->types = 2;
         tfm__read_u32(r, "type_vocab_size", false, &config->types);
@@ -142,9 +141,7 @@ static void read_tower(tfm__reader *r, tfm__config *config) {
         config->gated = known[i].gated;
         config->gated_said = found = true;
     }
-    if (!found && !r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "feed_forward_proj",
-                                 tfm__json_offset(r->json, kind), "this feed-forward is not supported");
+    if (!found) tfm__refuse_value(r, kind, "feed_forward_proj", "");
     if (tfm__read_bool(r, "scale_embedding", &scaled) && scaled)
         config->embed_scale = sqrtf((float)config->width);
     if (config->family->relative_buckets)
@@ -185,7 +182,6 @@ static void read_low_rank(tfm__reader *r, tfm__config *config) {
 static void read_scales(tfm__reader *r, tfm__config *config) {
     tfm__json_value attention = tfm__present(r, r->root, "attn_config");
     double value;
-    bool flag = false;
     if (tfm__read_f64(r, r->root, "embedding_multiplier", &value)) config->embed_scale = (float)value;
     if (tfm__read_f64(r, r->root, "attention_multiplier", &value)) config->attn_scale = (float)value;
     if (tfm__read_f64(r, r->root, "residual_multiplier", &value)) config->residual_scale = (float)value;
@@ -196,10 +192,6 @@ static void read_scales(tfm__reader *r, tfm__config *config) {
     if (tfm__read_f64(r, attention, "alibi_bias_max", &value)) config->alibi_bias_max = (float)value;
     if (tfm__read_f64(r, attention, "clip_qkv", &value)) config->clip_qkv = (float)value;
     if (tfm__read_f64(r, attention, "softmax_scale", &value)) config->attn_scale = (float)value;
-    tfm__json_value norm = tfm__present(r, attention, "qk_ln");
-    if (tfm__json_bool(r->json, norm, &flag) && flag && !r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "attn_config.qk_ln",
-                                 tfm__json_offset(r->json, norm), "only false is supported");
 }
 
 /* Which layers mix experts: not the first_k_dense_replace first, not those in mlp_only_layers, else every

@@ -39,9 +39,7 @@ static int rope_scaling_of(tfm__reader *r, tfm__json_value object) {
     if (type == TFM__JSON_NONE) return TFM__ROPE_DEFAULT;
     for (size_t i = 0; i < TFM__COUNT(known); i++)
         if (tfm__json_equals(r->json, type, known[i].name)) return known[i].scaling;
-    if (!r->status)
-        r->status = tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_type",
-                                 tfm__json_offset(r->json, type), "this rotary scaling is not supported");
+    tfm__refuse_value(r, type, "rope_type", "");
     return TFM__ROPE_DEFAULT;
 }
 
@@ -134,17 +132,15 @@ void tfm__read_ropes(tfm__reader *r, tfm__config *config, tfm__arena *arena) {
     global->base = 10000.0;
     local->base = 10000.0;
     tfm__read_f64(r, r->root, "rope_theta|rotary_emb_base|global_rope_theta", &global->base);
-    tfm__read_f64(r, r->root, "rope_local_base_freq|local_rope_theta", &local->base);
+    if (config->family->local_rope)
+        tfm__read_f64(r, r->root, "rope_local_base_freq|local_rope_theta", &local->base);
     if (parameters == TFM__JSON_NONE) {
         read_rope(r, tfm__present(r, r->root, "rope_scaling"), config, global, arena);
         read_rope(r, TFM__JSON_NONE, config, local, arena);
     } else if (full != TFM__JSON_NONE || sliding != TFM__JSON_NONE) {
         read_rope(r, full, config, global, arena);
         read_rope(r, sliding, config, local, arena);
-        if (!config->family->local_rope && !r->status)
-            r->status =
-                tfm__fail_at(r->error, TFM_E_UNSUPPORTED, r->file, "rope_parameters",
-                             tfm__json_offset(r->json, parameters), "a rotary base per kind of layer");
+        if (!config->family->local_rope) tfm__refuse_value(r, parameters, "rope_parameters", "");
     } else {
         read_rope(r, parameters, config, global, arena);
         read_rope(r, TFM__JSON_NONE, config, local, arena);
@@ -160,14 +156,30 @@ void tfm__scale_by_stretch(tfm__config *config) {
     config->attn_scale = (float)(factor * factor / sqrt((double)config->head_dim));
 }
 
+/* The kinds of layers that the file lists must be known, whether there is a window or not. */
+static void check_kinds(tfm__reader *r, tfm__json_value types, bool local) {
+    for (tfm__json_value type = tfm__json_first(r->json, types); type != TFM__JSON_NONE;
+         type = tfm__json_next(r->json, types, type))
+        if (!tfm__json_equals(r->json, type, local ? "local" : "sliding_attention") &&
+            !tfm__json_equals(r->json, type, local ? "global" : "full_attention"))
+            tfm__refuse_value(r, type, local ? "attention_layers" : "layer_types",
+                              local ? "\"local\"|\"global\"" : "\"sliding_attention\"|\"full_attention\"");
+}
+
 /* layer_types if the file has it, otherwise the family's rule. */
 void tfm__read_windows(tfm__reader *r, tfm__config *config, tfm__container *container) {
     const tfm__family *family = config->family;
+    static const char patterns[] =
+        "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers";
     bool local = family->window == TFM__WINDOW_LOCAL;
-    tfm__json_value types = tfm__present(r, r->root, local ? "attention_layers" : "layer_types");
+    bool regular = family->window == TFM__WINDOW_PATTERN || family->window == TFM__WINDOW_AFTER;
+    tfm__json_value types;
     uint32_t period = (uint32_t)family->window_pattern, from = 0;
     bool use = true;
     if (r->status || family->window == TFM__WINDOW_NEVER) return;
+    types = tfm__present(r, r->root, local ? "attention_layers" : "layer_types");
+    check_kinds(r, types, local);
+    if (regular) tfm__present(r, r->root, patterns); /* asked for, whether it is needed or not */
     if (!tfm__read_u32(r, local ? "window_size" : "sliding_window|local_attention", false, &config->window))
         return;
     if (config->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
@@ -176,9 +188,7 @@ void tfm__read_windows(tfm__reader *r, tfm__config *config, tfm__container *cont
         tfm__read_bool(r, "use_sliding_window", &use);
         tfm__read_u32(r, "max_window_layers", false, &from);
     }
-    if (types == TFM__JSON_NONE)
-        tfm__read_u32(r, "sliding_window_pattern|_sliding_window_pattern|global_attn_every_n_layers", false,
-                      &period);
+    if (types == TFM__JSON_NONE && regular) tfm__read_u32(r, patterns, false, &period);
     if (!use || config->window == 0) {
         config->window = 0;
         return;
@@ -189,15 +199,12 @@ void tfm__read_windows(tfm__reader *r, tfm__config *config, tfm__container *cont
         tfm__fail_value(r, types, "layer_types", "not one entry per layer");
     if (local && types == TFM__JSON_NONE)
         tfm__fail_value(r, r->root, "attention_layers", "which layers are local is not said");
-    if ((family->window == TFM__WINDOW_PATTERN || family->window == TFM__WINDOW_AFTER) && period == 0)
-        tfm__fail_value(r, r->root, "sliding_window_pattern", "is 0");
+    if (regular && period == 0) tfm__fail_value(r, r->root, "sliding_window_pattern", "is 0");
     if (r->status) return;
     tfm__json_value type = tfm__json_first(r->json, types);
     for (uint32_t i = 0; i < config->layers && !r->status; i++) {
         if (types != TFM__JSON_NONE) {
             config->windowed[i] = tfm__json_equals(r->json, type, local ? "local" : "sliding_attention");
-            if (!config->windowed[i] && !tfm__json_equals(r->json, type, local ? "global" : "full_attention"))
-                tfm__fail_value(r, type, "layer_types", "a kind of layer that is not supported");
             type = tfm__json_next(r->json, types, type);
         } else {
             config->windowed[i] = tfm__is_windowed(family, i, period, from);
@@ -208,10 +215,11 @@ void tfm__read_windows(tfm__reader *r, tfm__config *config, tfm__container *cont
 /* SmolLM3: 1 in no_rope_layers means that the layer does rotate; without the list each interval-th does not.
  */
 void tfm__read_rotated(tfm__reader *r, tfm__config *config, tfm__container *container) {
-    tfm__json_value list = tfm__present(r, r->root, "no_rope_layers");
+    tfm__json_value list;
     uint32_t interval = 4;
     int64_t flag;
     if (r->status || config->family->rotate != TFM__ROTATE_LISTED || config->layers > TFM__MAX_LAYERS) return;
+    list = tfm__present(r, r->root, "no_rope_layers");
     tfm__read_u32(r, "no_rope_layer_interval", false, &interval);
     if (list != TFM__JSON_NONE && tfm__json_size(r->json, list) != config->layers)
         tfm__fail_value(r, list, "no_rope_layers", "not one entry per layer");

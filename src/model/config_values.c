@@ -1,18 +1,26 @@
 /* config_values.c - single values of a config.json, by key. */
 #include "model/config_values.h"
 
-tfm__json_value tfm__present(const tfm__reader *r, tfm__json_value object, const char *names) {
+static void mark_asked(tfm__reader *r, const char *key) {
+    const tfm__config_key *row;
+    for (size_t i = 0; (row = tfm__config_key_at(i)) != NULL; i++)
+        if (!strcmp(row->key, key)) r->asked[i] = true;
+}
+
+tfm__json_value tfm__present(tfm__reader *r, tfm__json_value object, const char *names) {
+    tfm__json_value found = TFM__JSON_NONE;
     char key[64];
     for (const char *name = names; *name;) {
         size_t length = strcspn(name, "|");
         tfm__json_value value;
         memcpy(key, name, TFM__MIN(length, sizeof key - 1));
         key[TFM__MIN(length, sizeof key - 1)] = 0;
-        value = tfm__json_get(r->json, object, key);
-        if (value != TFM__JSON_NONE && tfm__json_kind(r->json, value) != TFM__JSON_NULL) return value;
+        if (object == r->root) mark_asked(r, key);
+        value = found == TFM__JSON_NONE ? tfm__json_get(r->json, object, key) : TFM__JSON_NONE;
+        if (value != TFM__JSON_NONE && tfm__json_kind(r->json, value) != TFM__JSON_NULL) found = value;
         name += length + (name[length] == '|');
     }
-    return TFM__JSON_NONE;
+    return found;
 }
 
 void tfm__fail_value(tfm__reader *r, tfm__json_value value, const char *key, const char *what) {

@@ -6,18 +6,31 @@
 
 #include "model/config.h"
 
+/* A key that changes what is computed, and the values with which it does not: as in tfm__demand, or "". null,
+ * an empty list or object, and a list of nothing but such values change nothing either. */
+typedef struct tfm__config_key {
+    const char *key, *idle;
+} tfm__config_key;
+
+#define TFM__CONFIG_KEYS 160 /* most rows of the table in config_keys.c */
+
+const tfm__config_key *tfm__config_key_at(size_t index); /* NULL past the end */
+
 typedef struct tfm__reader {
     const tfm__json *json;
     tfm__json_value root; /* the object that describes the text model */
     const char *file;
     tfm_error *error;
     int32_t status;
+    bool asked[TFM__CONFIG_KEYS]; /* which keys of that table somebody looked for in root */
 } tfm__reader;
 
 /* The member of that name; of several names with | between them the first that is there. null counts as
- * absent. */
-tfm__json_value tfm__present(const tfm__reader *r, tfm__json_value object, const char *names);
+ * absent. Marks all of them as asked for. */
+tfm__json_value tfm__present(tfm__reader *r, tfm__json_value object, const char *names);
 void tfm__fail_value(tfm__reader *r, tfm__json_value value, const char *key, const char *what);
+/* Refuses a value by its key; only: what is supported, as literals, "" for nothing. */
+void tfm__refuse_value(tfm__reader *r, tfm__json_value value, const char *key, const char *only);
 bool tfm__read_u32(tfm__reader *r, const char *names, bool required, uint32_t *out);
 bool tfm__read_f64(tfm__reader *r, tfm__json_value object, const char *names, double *out);
 bool tfm__read_f32(tfm__reader *r, const char *names, float *out);

@@ -62,6 +62,9 @@ static const tfm__names post_names = {
 
 /* ---- Settings with one value only --------------------------------------------------------------------- */
 
+static const tfm__demand gemma2_demands[] = {{"sliding_window_pattern", "2"}, {NULL, NULL}};
+static const tfm__demand cohere2_demands[] = {{"position_embedding_type", "\"rope_gptj\"|\"rope\""},
+                                              {NULL, NULL}};
 static const tfm__demand stablelm_demands[] = {{"qk_layernorm", "false"}, {NULL, NULL}};
 static const tfm__demand granite_demands[] = {{"position_embedding_type", "\"rope\""}, {NULL, NULL}};
 
@@ -123,6 +126,7 @@ static const tfm__family families[] = {
      .query_scalar = true,
      .default_attn_soft_cap = 50.0f,
      .default_final_soft_cap = 30.0f,
+     .demands = gemma2_demands,
      .wide_scale_layers = 46},
     {.name = "gemma3",
      .gguf = "gemma3",
@@ -211,7 +215,8 @@ static const tfm__family families[] = {
      .gated = true,
      .tied = true,
      .window = TFM__WINDOW_PATTERN,
-     .window_pattern = 4},
+     .window_pattern = 4,
+     .demands = cohere2_demands},
     {.name = "granite",
      .gguf = "granite",
      .hf = {"granite"},

@@ -154,7 +154,8 @@ static const tfm__demand bert_demands[] = {{"position_embedding_type", "\"absolu
                                            {"add_cross_attention", "false"},
                                            {NULL, NULL}};
 /* The published code computes 32 buckets whatever the file says. */
-static const tfm__demand mpnet_demands[] = {{"relative_attention_num_buckets", "32"}, {NULL, NULL}};
+static const tfm__demand mpnet_demands[] = {
+    {"relative_attention_num_buckets", "32"}, {"relative_attention_max_distance", "128"}, {NULL, NULL}};
 static const tfm__demand modernbert_demands[] = {{"classifier_activation", "\"gelu\""}, {NULL, NULL}};
 
 #define POST_NORM_ENCODER                                                                                    \

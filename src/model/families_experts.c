@@ -67,8 +67,11 @@ static const tfm__names mixtral_names = {
 
 /* ---- Settings with one value only, and the rows ---- */
 
-static const tfm__demand deepseek2_demands[] = {
-    {"scoring_func", "\"softmax\""}, {"norm_topk_prob", "false"}, {"moe_layer_freq", "1"}, {NULL, NULL}};
+static const tfm__demand deepseek2_demands[] = {{"scoring_func", "\"softmax\""},
+                                                {"topk_method", "\"greedy\"|\"group_limited_greedy\""},
+                                                {"norm_topk_prob", "false"},
+                                                {"moe_layer_freq", "1"},
+                                                {NULL, NULL}};
 static const tfm__demand deepseek3_demands[] = {
     {"scoring_func", "\"sigmoid\""}, {"topk_method", "\"noaux_tc\""}, {"moe_layer_freq", "1"}, {NULL, NULL}};
 

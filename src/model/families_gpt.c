@@ -145,6 +145,15 @@ static const tfm__names opt_names = {
 
 static const tfm__demand opt_demands[] = {
     {"do_layer_norm_before", "true"}, {"_remove_final_layer_norm", "false"}, {NULL, NULL}};
+static const tfm__demand mpt_demands[] = {{"attn_config.attn_type", "\"multihead_attention\""},
+                                          {"attn_config.alibi", "true"},
+                                          {"attn_config.qk_ln", "false"},
+                                          {"attn_config.qk_gn", "false"},
+                                          {"attn_config.prefix_lm", "false"},
+                                          {"attn_config.attn_uses_sequence_id", "false"},
+                                          {"attn_config.rope", "false"},
+                                          {"attn_config.sliding_window_size", "-1"},
+                                          {NULL, NULL}};
 static const tfm__demand bloom_demands[] = {{"apply_residual_connection_post_layernorm", "false"},
                                             {NULL, NULL}};
 
@@ -216,7 +225,8 @@ static const tfm__family families[] = {
      .norm = TFM__NORM_LAYER,
      .positions = TFM__POSITIONS_ALIBI,
      .activation = TFM__GELU_ERF,
-     .tied = true},
+     .tied = true,
+     .demands = mpt_demands},
     {.name = "falcon",
      .gguf = "falcon",
      .hf = {"falcon"},

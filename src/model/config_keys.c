@@ -1,0 +1,143 @@
+/* config_keys.c - the keys of config.json that change what is computed and that only some families have.
+ *
+ * A family that has such a key reads it (config_hf.c, config_rope.c, a demand of its row), which marks it in
+ * the reader; one that is in the file with a value that is not listed here, and that nobody asked for, is
+ * refused (config_refuse.c). Keys that every family reads need no row. Source: the configuration classes of
+ * Hugging Face transformers 5, those keys that their modelling code uses; not those for training only
+ * (dropout, initialisation, auxiliary losses), for speed or precision, for tokens, or that say which tensors
+ * there are (biases, sizes: the tensors' shapes are checked). */
+#include "model/config_values.h"
+
+static const tfm__config_key keys[] = {
+    /* windows, and which layers do what */
+    {"sliding_window", "0"},
+    {"local_attention", "0"},
+    {"window_size", "0"},
+    {"attention_layers", "\"global\""},
+    {"layer_types", "\"full_attention\"|\"attention\""},
+    {"sliding_window_pattern", "0|1"},
+    {"_sliding_window_pattern", "0|1"},
+    {"global_attn_every_n_layers", "0|1"},
+    {"attention_window", "0"},
+    {"attention_chunk_size", "0"},
+    {"dual_chunk_attention_config", ""},
+    {"layers_block_type", "\"attention\""},
+    {"hybrid_override_pattern", ""},
+    {"full_attention_interval", "0|1"},
+    {"block_configs", ""},
+    {"cross_attention_layers", ""},
+    {"add_cross_attention", "false"},
+    {"is_causal", "true"},
+    {"prefix_lm", "false"},
+    {"num_kv_shared_layers", "0"},
+    {"num_attention_heads_per_layer", ""},
+    {"head_dim_per_layer", ""},
+    {"n_recurrent_loops", "0|1"},
+    {"loop_num_passes", "0|1"},
+    /* positions */
+    {"position_embedding_type", "\"absolute\"|\"rope\"|\"rotary\"|\"learned\"|\"learned_absolute\""},
+    {"no_rope_layers", "1"},
+    {"no_rope_layer_interval", "0"},
+    {"rope_interleave", "false"},
+    {"rope_local_base_freq", ""},
+    {"local_rope_theta", ""},
+    {"layer_rope_theta", ""},
+    {"rope_scaling_layers", ""},
+    {"rotary_value", "false"},
+    {"relative_attention", "false"},
+    {"relative_attention_num_buckets", "0"},
+    {"relative_attention_max_distance", "0"},
+    {"relative_max_distance", "0"},
+    {"pos_att_type", ""},
+    {"use_dynamic_ntk", "false"},
+    {"use_logn_attn", "false"},
+    /* attention */
+    {"qk_layernorm", "false"},
+    {"use_qk_norm", "false"},
+    {"qk_norm", "false"},
+    {"qk_layer_norms", "false"},
+    {"kv_lora_rank", "0"},
+    {"q_lora_rank", "0"},
+    {"o_lora_rank", "0"},
+    {"qk_nope_head_dim", "0"},
+    {"qk_rope_head_dim", "0"},
+    {"v_head_dim", "0"},
+    {"query_pre_attn_scalar", ""},
+    {"attention_k_eq_v", "false"},
+    {"attention_value_scale", "1"},
+    {"attention_logit_cap", "0"},
+    {"attn_temperature_tuning", "false|0"},
+    {"attn_output_gate", "false"},
+    {"use_attention_gate", "false"},
+    {"index_topk", "0"},
+    {"linear_num_key_heads", "0"},
+    {"linear_num_value_heads", "0"},
+    {"add_swa_attention_sink_bias", "false"},
+    {"add_full_attention_sink_bias", "false"},
+    /* state space */
+    {"mamba_d_state", "0"},
+    {"mamba_n_heads", "0"},
+    {"mamba_num_heads", "0"},
+    {"ssm_state_size", "0"},
+    {"state_size", "0"},
+    /* norms and order */
+    {"do_layer_norm_before", "true"},
+    {"apply_residual_connection_post_layernorm", "false"},
+    {"use_post_norm", "false"},
+    {"norm_after", "false"},
+    {"use_sandwich_norm", "false"},
+    {"hc_mult", "0|1"},
+    /* feed-forward and experts */
+    {"feed_forward_proj", ""},
+    {"activation_sparsity_pattern", "0"},
+    {"use_double_wide_mlp", "false"},
+    {"scoring_func", "\"softmax\""},
+    {"topk_method", "\"greedy\""},
+    {"expert_selection_fn", "\"softmax\""},
+    {"moe_router_activation_func", "\"softmax\""},
+    {"moe_layer_freq", "0|1"},
+    {"moe_layers", ""},
+    {"moe_layer_interval", "0|1"},
+    {"interleave_moe_layer_step", "0|1"},
+    {"mlp_layer_types", "\"dense\""},
+    {"moe_num_experts", "0"},
+    {"num_shared_experts", "0"},
+    {"moe_num_shared_experts", "0"},
+    {"shared_intermediate_size", "0"},
+    {"zero_expert_num", "0"},
+    {"enable_moe_block", "false"},
+    {"use_routing_bias", "false"},
+    {"use_expert_bias", "false"},
+    {"router_bias", "false"},
+    {"moe_router_logit_softcapping", "0"},
+    {"swiglu_limits", "0"},
+    {"swiglu_limits_shared", "0"},
+    /* scales of embedding, parts and logits */
+    {"scale_embedding", "false"},
+    {"scale_decoder_outputs", "false"},
+    {"rescale_embeddings", "false"},
+    {"mup_enabled", "false"},
+    {"scale_emb", "1"},
+    {"scale_depth", ""},
+    {"key_multiplier", "1"},
+    {"attention_in_multiplier", "1"},
+    {"attention_out_multiplier", "1"},
+    {"mlp_multipliers", "1"},
+    {"ssm_multipliers", "1"},
+    {"lm_head_multiplier", "1"},
+    {"logits_mup_width_multiplier", "1"},
+    {"logits_soft_cap", "0"},
+    /* beside the stream */
+    {"hidden_size_per_layer_input", "0"},
+    {"altup_num_inputs", "0|1"},
+    {"laurel_rank", "0"},
+    /* weights that are not what the tensors say */
+    {"quantization", ""},
+    {"compression_config", ""},
+};
+
+_Static_assert(TFM__COUNT(keys) <= TFM__CONFIG_KEYS, "room in tfm__reader");
+
+const tfm__config_key *tfm__config_key_at(size_t index) {
+    return index < TFM__COUNT(keys) ? &keys[index] : NULL;
+}
