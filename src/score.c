@@ -446,7 +446,9 @@ int32_t tfm__perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
     if (halves ? count + (e.bos >= 0) < e.context : count + (e.bos >= 0) < 2)
         return tfm__fail(error, TFM_E_ARGUMENT, "%zu tokens are too few for one window of %zu", count,
                          halves ? e.context : (size_t)2);
-    int32_t status = tfm__session_new(model, (uint32_t)e.context, 512, model->cache_type, &e.session, error);
+    uint32_t cache_type;
+    int32_t status = tfm__cache_type(options->cache_type, model->cache_type, &cache_type, error);
+    if (!status) status = tfm__session_new(model, (uint32_t)e.context, 512, cache_type, &e.session, error);
     if (status) return status;
     e.window = tfm__alloc_array(&model->heap, e.context, sizeof *e.window);
     e.scores = tfm__alloc_array(&model->heap, e.context, sizeof *e.scores);

@@ -64,7 +64,7 @@ static void feed(tfm_session **session, const tfm_token *ids, size_t count, cons
 }
 
 /* Logits after the prompt and after each of three more tokens. */
-static void run(const char *path, size_t length, const setting *s, float *out, size_t *vocab) {
+static void run(const char *path, size_t length, int32_t cache, const setting *s, float *out, size_t *vocab) {
     tfm_error error = TFM_ERROR_INIT;
     tfm_model_options options = TFM_MODEL_OPTIONS_INIT;
     tfm_pool_options threads = TFM_POOL_OPTIONS_INIT;
@@ -82,6 +82,7 @@ static void run(const char *path, size_t length, const setting *s, float *out, s
     options.isa = s->isa;
     options.read_into_memory = s->read;
     room.batch = s->batch;
+    room.cache_type = cache;
     if (tfm_model_load(path, &options, &model, &error)) fail_msg("%s", error.message);
     assert_int_equal(tfm_model_get_info(model, &info, &error), TFM_OK);
     room.context = strcmp(info.family, "gpt2") ? (uint32_t)length + 64 : 0;
@@ -126,25 +127,27 @@ static bool can_run(const setting *s) {
     return true;
 }
 
-static void check_model(const char *path, size_t length) {
+static void check_cache(const char *path, size_t length, int32_t cache) {
     float *first = malloc(4 * MOST_VOCAB * sizeof *first), *again = malloc(4 * MOST_VOCAB * sizeof *again);
     size_t vocab, vocab_again;
     assert_non_null(first);
     assert_non_null(again);
-    run(path, length, &settings[0], first, &vocab);
+    run(path, length, cache, &settings[0], first, &vocab);
     for (size_t i = 1; i < TFM__COUNT(settings); i++) {
         if (!can_run(&settings[i])) {
             print_message("[ SKIPPED  ] setting %zu: this processor does not have the instruction set\n", i);
             continue;
         }
-        run(path, length, &settings[i], again, &vocab_again);
+        run(path, length, cache, &settings[i], again, &vocab_again);
         assert_int_equal(vocab_again, vocab);
         if (memcmp(first, again, 4 * vocab * sizeof *first))
-            fail_msg("%s: other bits with setting %zu", path, i);
+            fail_msg("%s: other bits with setting %zu, cache type %d", path, i, (int)cache);
     }
     free(first);
     free(again);
 }
+
+static void check_model(const char *path, size_t length) { check_cache(path, length, TFM_CACHE_DEFAULT); }
 
 static void test_window(void **state) {
     (void)state;
@@ -162,6 +165,17 @@ static void test_quantised(void **state) {
     (void)state;
     check_model(TFM_MODELS "/tang.gguf", 700);
 }
+/* Heads that fill no block of 32; a window; heads that share keys. */
+static void test_cache_types(void **state) {
+    (void)state;
+    static const char *const folders[] = {"mistral", "qwen3", "gpt2"};
+    char path[512];
+    for (int32_t cache = TFM_CACHE_F16; cache <= TFM_CACHE_Q4_0; cache++)
+        for (size_t i = 0; i < TFM__COUNT(folders); i++) {
+            snprintf(path, sizeof path, "%s/golden/%s", TFM_TEST_DATA, folders[i]);
+            check_cache(path, i == 2 ? 120 : 600, cache);
+        }
+}
 
 int main(void) {
     const struct CMUnitTest tests[] = {
@@ -169,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_full_past),
         cmocka_unit_test(test_transposed_weights),
         cmocka_unit_test(test_quantised),
+        cmocka_unit_test(test_cache_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

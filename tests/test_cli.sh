@@ -204,6 +204,13 @@ holds "the same with other threads and instructions" cmp "$work/greedy" "$out"
 holds "stats on stderr" grep -q '^prompt: [0-9]* tokens' "$err"
 expect 0 run "$model" -f "$work/text" -n 12 --temp 0
 holds "the same from a file" cmp "$work/greedy" "$out"
+for kv in f32 f16 bf16 q8_0 q4_0; do
+    expect 0 run "$model" -p "$text" -n 12 --temp 0 --kv $kv -t 1
+    cp "$out" "$work/kv"
+    expect 0 run "$model" -p "$text" -n 12 --temp 0 --kv=$kv -t 3 --isa portable
+    holds "keys and values in $kv: the same with other threads and instructions" cmp "$work/kv" "$out"
+done
+expect 2 run "$model" -p "$text" --kv q5_0
 expect 0 run "$model" --tokens "$full" -n 12 --temp 0
 holds "the same from ids" cmp "$work/greedy" "$out"
 expect 0 run "$model" -p "$text" -n 12 --temp 0 --json
@@ -459,6 +466,10 @@ expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json
 cp "$out" "$work/eval"
 expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json -t 3
 holds "eval: the same with three threads" cmp "$work/eval" "$out"
+expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json --kv default
+holds "eval: --kv default is what it is without" cmp "$work/eval" "$out"
+expect 0 eval "$model" -p "$text$text$text$text" --context 8 --json --kv q4_0
+holds "eval: --kv counts" sh -c '! cmp -s "$1" "$2"' - "$work/eval" "$out"
 python "eval: the figures fit each other" '
 import json, math, sys
 e = json.load(open(sys.argv[1]))

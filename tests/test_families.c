@@ -2,6 +2,7 @@
  * formula (tests/data/families), and the logits and states that transformers computes on them at a few
  * positions. Each is loaded from the host's memory. test_golden*.c compare more, where the large collection
  * lies beside the repository. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,6 +39,54 @@ static int32_t see(void *user, const tfm_inspect_event *event) {
     return 0;
 }
 
+/* Quantised keys and values: another result than exact ones, but near it; and the same bits at once, and
+ * token by token through forks. */
+static void check_caches(golden *g, tfm_model *model, tfm_session_options *on, const tfm_token *ids,
+                         size_t count) {
+    static const struct {
+        int32_t type;
+        double most; /* root of the mean square of the difference, against that of the logits; experts may
+                        change */
+    } caches[] = {{TFM_CACHE_Q8_0, 0.1}, {TFM_CACHE_Q4_0, 0.5}};
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_forward_options all = TFM_FORWARD_OPTIONS_INIT;
+    size_t vocab = (size_t)golden_tensor(g, "logits")->shape[1];
+    const float *logits, *want = (const float *)(const void *)golden_tensor(g, "logits")->data;
+    all.logits = TFM_LOGITS_ALL;
+    for (size_t c = 0; c < TFM__COUNT(caches); c++) {
+        tfm_session *whole = NULL, *one = NULL, *fork = NULL;
+        double off = 0, size = 0;
+        on->cache_type = caches[c].type;
+        if (tfm_session_create(model, on, &whole, &error) || tfm_session_create(model, on, &one, &error) ||
+            tfm_forward(whole, ids, count, &all, &error))
+            fail_msg("%s", error.message);
+        for (size_t p = 0; p < entries(g, "positions"); p++) {
+            assert_int_equal(tfm_logits(whole, (size_t)numbers(g, "positions")[p], &logits, NULL, &error), 0);
+            for (size_t i = 0; i < vocab; i++) {
+                double d = (double)logits[i] - (double)want[p * vocab + i];
+                off += d * d;
+                size += (double)want[p * vocab + i] * (double)want[p * vocab + i];
+            }
+        }
+        assert_true(off > 0);
+        if (!(sqrt(off / size) < caches[c].most))
+            fail_msg("cache type %d is off by %g", (int)caches[c].type, sqrt(off / size));
+        for (size_t i = 0; i < count; i++) {
+            const float *again;
+            if (tfm_session_fork(one, &fork, &error)) fail_msg("%s", error.message);
+            tfm_session_destroy(one);
+            one = fork;
+            if (tfm_forward(one, ids + i, 1, NULL, &error)) fail_msg("%s", error.message);
+            assert_int_equal(tfm_logits(one, 0, &again, NULL, &error), TFM_OK);
+            assert_int_equal(tfm_logits(whole, i, &logits, NULL, &error), TFM_OK);
+            assert_memory_equal(again, logits, vocab * sizeof *again);
+        }
+        tfm_session_destroy(whole);
+        tfm_session_destroy(one);
+    }
+    on->cache_type = TFM_CACHE_DEFAULT;
+}
+
 static void check_decoder(golden *g, tfm_model *model) {
     tfm_error error = TFM_ERROR_INIT;
     tfm_forward_options all = TFM_FORWARD_OPTIONS_INIT;
@@ -65,6 +114,8 @@ static void check_decoder(golden *g, tfm_model *model) {
         if (++next == entries(g, "positions")) break;
     }
     tfm_session_destroy(session);
+    tfm_session_options on = TFM_SESSION_OPTIONS_INIT;
+    check_caches(g, model, &on, numbers(g, "tokens"), entries(g, "tokens"));
 }
 
 static void check_encoder(golden *g, tfm_model *model) {
@@ -113,6 +164,7 @@ static void check_seq2seq(golden *g, tfm_model *model) {
         fail_msg("%s", error.message);
     check_logits(g, session, vocab);
     tfm_session_destroy(session);
+    check_caches(g, model, &on, numbers(g, "decoder_tokens"), count);
     if (tfm_session_create(model, &on, &session, &error)) fail_msg("%s", error.message);
     tfm_encoded_release(encoded); /* not needed any longer */
     for (size_t i = 0, next = 0; i < count; i++) {

@@ -126,8 +126,7 @@ static void test_reading_changes_nothing(void **state) {
 }
 
 /* Probabilities are 0 where nothing is seen and add up to 1; times the values they give what is mixed. */
-static void test_weights_mix_values(void **state) {
-    (void)state;
+static void weights_mix_values(int32_t cache, float tolerance) {
     tfm_token ids[T];
     tiny_ids(ids, T, 2);
     for (size_t i = 0; i < TFM__COUNT(specs); i++) {
@@ -136,7 +135,10 @@ static void test_weights_mix_values(void **state) {
         uint32_t group = c->heads / c->kv_heads;
         for (int32_t layer = 0; layer < (int32_t)c->layers; layer++)
             for (int32_t head = 0; head < (int32_t)c->heads; head++) {
-                tfm_session *session = session_of(&t, 0);
+                tfm_session_options kept = TFM_SESSION_OPTIONS_INIT;
+                tfm_session *session = NULL;
+                kept.cache_type = cache;
+                assert_int_equal(tfm_session_create(t.model, &kept, &session, NULL), TFM_OK);
                 seen *w = new_seen(), *v = new_seen(), *m = new_seen();
                 look(session, TFM_SITE_ATTENTION, layer, head, 0, keep, w);
                 look(session, TFM_SITE_VALUE, layer, head / (int32_t)group, 0, keep, v);
@@ -159,7 +161,6 @@ static void test_weights_mix_values(void **state) {
                         double x = 0;
                         for (size_t k = 0; k < T; k++)
                             x += (double)w->values[q * T + k] * v->values[k * c->value_dim + d];
-                        float tolerance = specs[i].type == TFM__F16 ? 2e-3f : 2e-6f; /* of the cache */
                         assert_true(fabs(x - m->values[q * c->value_dim + d]) < tolerance);
                     }
                 }
@@ -170,6 +171,14 @@ static void test_weights_mix_values(void **state) {
             }
         tiny_close(&t);
     }
+}
+
+static void test_weights_mix_values(void **state) {
+    (void)state;
+    weights_mix_values(TFM_CACHE_F32, 2e-6f);
+    weights_mix_values(TFM_CACHE_F16, 2e-3f);
+    weights_mix_values(TFM_CACHE_Q8_0, 0.02f);
+    weights_mix_values(TFM_CACHE_Q4_0, 0.3f);
 }
 
 /* One token at a time, in batches of 7, or all at once: the same probabilities, position for position; more

@@ -8,7 +8,9 @@
 #include <cmocka.h>
 
 #include "base/elementary.h"
+#include "kernels/cache_blocks.h"
 #include "kernels/kernels.h"
+#include "kernels/quantize.h"
 
 /* ---- Help ---------------------------------------------------------------------------------------------- */
 
@@ -72,6 +74,7 @@ static const char *label(const tfm__kernels *kernels, const char *what, size_t a
 }
 
 static const uint32_t float_types[3] = {TFM__F32, TFM__F16, TFM__BF16};
+static const uint32_t cache_types[5] = {TFM__F32, TFM__F16, TFM__BF16, TFM__Q8_0, TFM__Q4_0};
 
 static size_t element_size(uint32_t type) { return type == TFM__F32 ? 4 : 2; }
 
@@ -544,10 +547,42 @@ typedef struct attention_case {
     void *pages[2][4];
 } attention_case;
 
+/* keys [k, 64] and values [64, v] to pages of a type. */
+static void fill_page(uint32_t type, const float *keys, const float *values, size_t k, size_t v,
+                      void *key_page, void *value_page) {
+    if (!tfm__cache_quantised(type)) {
+        encode(type, keys, key_page, k * TFM__PAGE_TOKENS);
+        encode(type, values, value_page, v * TFM__PAGE_TOKENS);
+        return;
+    }
+    memset(key_page, 0x5a, tfm__cache_slot_bytes(type, k) * TFM__PAGE_TOKENS);
+    memset(value_page, 0x5a, tfm__cache_slot_bytes(type, v) * TFM__PAGE_TOKENS);
+    for (size_t j = 0; j < TFM__PAGE_TOKENS; j++) {
+        float key[512];
+        for (size_t d = 0; d < k; d++) key[d] = keys[d * TFM__PAGE_TOKENS + j];
+        tfm__cache_put_key(type, key, k, key_page, j);
+        tfm__cache_put_value(type, values + j * v, v, value_page, j);
+    }
+}
+
+/* What a page holds, as floats. */
+static void read_page(uint32_t type, const void *key_page, const void *value_page, size_t k, size_t v,
+                      float *keys, float *values) {
+    if (!tfm__cache_quantised(type)) {
+        reference.weights[type].to_f32(key_page, keys, k * TFM__PAGE_TOKENS);
+        reference.weights[type].to_f32(value_page, values, v * TFM__PAGE_TOKENS);
+        return;
+    }
+    for (size_t d = 0; d < k; d++)
+        tfm__cache_key_dim(type, key_page, k, d, TFM__PAGE_TOKENS, keys + d * TFM__PAGE_TOKENS);
+    for (size_t j = 0; j < TFM__PAGE_TOKENS; j++)
+        for (size_t d = 0; d < v; d++) values[j * v + d] = tfm__cache_value(type, value_page, v, j, d);
+}
+
 static attention_case make_attention(uint32_t type, size_t queries, size_t k, size_t v, size_t pages,
                                      bool causal) {
     attention_case c = {0};
-    size_t slots = pages * TFM__PAGE_TOKENS, element = element_size(type);
+    size_t slots = pages * TFM__PAGE_TOKENS;
     uint32_t base = TFM__PAGE_TOKENS * (uint32_t)random_below(5);
     c.q = take(queries * (k + 1) * 4);
     c.slopes = take(queries * 4);
@@ -581,14 +616,12 @@ static attention_case make_attention(uint32_t type, size_t queries, size_t k, si
                 transposed[d * TFM__PAGE_TOKENS + j] = rubbish ? NAN : c.keys[slot * k + d];
             for (size_t d = 0; d < v; d++) kept[j * v + d] = rubbish ? NAN : c.values[slot * v + d];
         }
-        c.pages[0][page] = aligned_alloc(64, (k * TFM__PAGE_TOKENS * element + 63) / 64 * 64);
-        c.pages[1][page] = aligned_alloc(64, (v * TFM__PAGE_TOKENS * element + 63) / 64 * 64);
+        c.pages[0][page] = aligned_alloc(64, tfm__cache_slot_bytes(type, k) * TFM__PAGE_TOKENS);
+        c.pages[1][page] = aligned_alloc(64, tfm__cache_slot_bytes(type, v) * TFM__PAGE_TOKENS);
         assert_true(c.pages[0][page] && c.pages[1][page]);
-        encode(type, transposed, c.pages[0][page], k * TFM__PAGE_TOKENS);
-        encode(type, kept, c.pages[1][page], v * TFM__PAGE_TOKENS);
-        reference.weights[type].to_f32(c.pages[0][page], transposed, k * TFM__PAGE_TOKENS);
-        reference.weights[type].to_f32(c.pages[1][page], c.values + page * TFM__PAGE_TOKENS * v,
-                                       v * TFM__PAGE_TOKENS);
+        fill_page(type, transposed, kept, k, v, c.pages[0][page], c.pages[1][page]);
+        read_page(type, c.pages[0][page], c.pages[1][page], k, v, transposed,
+                  c.values + page * TFM__PAGE_TOKENS * v);
         for (size_t j = 0; j < TFM__PAGE_TOKENS; j++) {
             for (size_t d = 0; d < k; d++) {
                 c.keys[(page * TFM__PAGE_TOKENS + j) * k + d] = transposed[d * TFM__PAGE_TOKENS + j];
@@ -662,11 +695,49 @@ static void exact_attention(const attention_case *c, size_t i, double *out) {
     for (size_t d = 0; d < tile->head_dim_v; d++) out[d] /= sum > 0 ? sum : 1;
 }
 
+/* Vectors of any size come back as ggml's blocks of their padded selves give them. */
+static void test_quantised_cache(void **state) {
+    (void)state;
+    static const uint32_t types[] = {TFM__Q8_0, TFM__Q4_0};
+    static const size_t sizes[] = {1, 15, 16, 17, 31, 32, 33, 48, 64, 80, 100, 128, 250};
+    float x[256], padded[256], want[256], got[TFM__PAGE_TOKENS];
+    uint8_t blocks[8 * 34];
+    for (size_t i = 0; i < 2 * TFM__COUNT(sizes); i++) {
+        uint32_t type = types[i % 2];
+        size_t n = sizes[i / 2], whole = (n + 31) / 32 * 32, slot = random_below(TFM__PAGE_TOKENS);
+        size_t bytes = tfm__cache_slot_bytes(type, n) * TFM__PAGE_TOKENS;
+        uint64_t row = 0;
+        assert_true(tfm__row_bytes(type, whole, &row));
+        assert_int_equal(bytes, row * TFM__PAGE_TOKENS);
+        uint8_t *keys = calloc(1, bytes), *values = calloc(1, bytes);
+        assert_true(keys && values);
+        fill_random(x, n);
+        memset(padded, 0, sizeof padded);
+        memcpy(padded, x, n * sizeof *x);
+        tfm__quantize_rows(type, padded, 1, whole, NULL, blocks);
+        reference.weights[type].to_f32(blocks, want, whole);
+        tfm__cache_put_key(type, x, n, keys, slot);
+        tfm__cache_put_value(type, x, n, values, slot);
+        for (size_t d = 0; d < n; d++) {
+            float value = tfm__cache_value(type, values, n, slot, d);
+            tfm__cache_key_dim(type, keys, n, d, TFM__PAGE_TOKENS, got);
+            same_bits("key", got + slot, want + d, 1);
+            same_bits("value", &value, want + d, 1);
+            if (slot) assert_true(got[slot - 1] == 0.0f);
+        }
+        x[n - 1] = INFINITY; /* is not hidden */
+        tfm__cache_put_value(type, x, n, values, slot);
+        assert_true(isnan(tfm__cache_value(type, values, n, slot, n - 1)));
+        free(keys);
+        free(values);
+    }
+}
+
 static void test_attention_reference(void **state) {
     (void)state;
     double exact[512];
     for (int round = 0; round < 40; round++) {
-        attention_case c = make_attention(float_types[round % 3], 9, 1 + random_below(40),
+        attention_case c = make_attention(cache_types[round % 5], 9, 1 + random_below(40),
                                           1 + random_below(40), 1 + random_below(4), round & 1);
         if (round & 2) c.tile.soft_cap = 2.0f;
         if (round & 4) c.tile.slopes = c.slopes;
@@ -693,7 +764,7 @@ static void test_attention_variants(void **state) {
     static const size_t queries[] = {1, 2, 4, 5, 6, 7, 8, 13, 48, 49, 110};
     for (int round = 0; round < 200; round++) {
         size_t k = dims[random_below(round < 150 ? 9 : 13)], v = random_below(2) ? k : dims[random_below(11)];
-        attention_case c = make_attention(float_types[round % 3], queries[random_below(11)], k, v,
+        attention_case c = make_attention(cache_types[round % 5], queries[random_below(11)], k, v,
                                           1 + random_below(4), round & 1);
         if (round % 8 == 2) c.tile.soft_cap = 3.0f;
         if (round % 8 == 5) c.tile.slopes = c.slopes;
@@ -727,6 +798,7 @@ int main(void) {
         cmocka_unit_test(test_elementary_bits),
         cmocka_unit_test(test_rope),
         cmocka_unit_test(test_reductions),
+        cmocka_unit_test(test_quantised_cache),
         cmocka_unit_test(test_attention_reference),
         cmocka_unit_test(test_attention_variants),
     };

@@ -201,6 +201,11 @@ static void test_plan(void **state) {
     near(r.train_bytes, 16 * 68976648192.0, 1e-12);
     assert_int_equal(r.kv_bytes_per_token, 80 * 8 * (128 + 128) * 2);
     assert_int_equal(r.kv_bytes, r.kv_bytes_per_token * 4096);
+    o.cache_type = TFM_CACHE_Q8_0;
+    assert_int_equal(tfm_plan(&s, &o, &r, NULL), TFM_OK);
+    assert_int_equal(r.kv_bytes_per_token, 80 * 8 * (128 + 128) * 34 / 32);
+    o.cache_type = TFM_CACHE_Q4_0 + 1;
+    assert_int_equal(tfm_plan(&s, &o, &r, NULL), TFM_E_ARGUMENT);
     /* what its authors write (Touvron et al. 2023b, table 2: 1,720,320 hours): within a fifth */
     near(r.accelerator_hours, 1720320, 0.2);
 

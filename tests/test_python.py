@@ -398,6 +398,19 @@ class Sessions(Small):
         with self.assertRaises(ValueError):
             self.model.session(cache="f8")
 
+    def test_caches(self) -> None:
+        ids = self.tokenizer.encode(PROMPT)
+        exact: "list[float]" = []
+        for cache in ("f32", "f16", "bf16", "q8_0", "q4_0"):
+            with self.model.session(cache=cache) as session, session.fork() as fork:
+                session.forward(ids)
+                for token in ids:
+                    fork.forward([token])
+                logits = list(session.logits_view())
+                self.assertEqual(list(fork.logits_view()), logits)
+                self.assertNotEqual(logits, exact)
+                exact = exact or logits
+
     def test_pool(self) -> None:
         pool = tfm.Pool(2)
         self.assertEqual(pool.threads, 2)
@@ -554,6 +567,7 @@ class Generating(Small):
         ids = self.tokenizer.encode(text, add_bos=False, add_eos=False)
         measured = self.model.perplexity(text, context=16)
         self.assertEqual(measured, self.model.perplexity(ids, context=16))
+        self.assertNotEqual(measured, self.model.perplexity(ids, context=16, cache="q4_0"))
         self.assertEqual(measured.tokens, measured.windows * 7)
         all_tokens = self.model.perplexity(text, context=16, windows="sliding", stride=8)
         self.assertGreaterEqual(all_tokens.tokens, len(ids) - 1)

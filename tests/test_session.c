@@ -68,11 +68,13 @@ static void test_create(void **state) {
         {1u << 28, 65536, 3, TFM_OK},
         {1000, 0, 1, TFM_OK},
         {0, 0, 2, TFM_OK},
+        {0, 0, 4, TFM_OK},
+        {0, 0, 5, TFM_OK},
         {(1u << 28) + 1, 0, 0, TFM_E_ARGUMENT},
         {UINT32_MAX, 0, 0, TFM_E_ARGUMENT},
         {0, 65537, 0, TFM_E_ARGUMENT},
         {0, UINT32_MAX, 0, TFM_E_ARGUMENT},
-        {0, 0, 4, TFM_E_ARGUMENT},
+        {0, 0, 6, TFM_E_ARGUMENT},
         {0, 0, -1, TFM_E_ARGUMENT},
         {0, 0, INT32_MIN, TFM_E_ARGUMENT},
         {0, 0, INT32_MAX, TFM_E_ARGUMENT},
@@ -221,9 +223,12 @@ static void test_errors_change_nothing(void **state) {
  * ----------------------------------------------------------------------------------------------- */
 
 /* Of every family: from 140 tokens (three pages) back to every position, and on with another token. */
-static void rewind_everywhere(const tiny_spec *spec) {
+static void rewind_everywhere(const tiny_spec *spec, int32_t cache) {
     tiny t = tiny_open(spec, NULL);
-    tfm_session *session = tiny_session(&t);
+    tfm_session_options kept = TFM_SESSION_OPTIONS_INIT;
+    tfm_session *session = NULL;
+    kept.cache_type = cache;
+    assert_int_equal(tfm_session_create(t.model, &kept, &session, NULL), TFM_OK);
     tfm_forward_options all = TFM_FORWARD_OPTIONS_INIT;
     tfm_token ids[141];
     const float *logits;
@@ -258,11 +263,51 @@ static void rewind_everywhere(const tiny_spec *spec) {
 
 static void test_rewind(void **state) {
     (void)state;
-    rewind_everywhere(NULL);
-    rewind_everywhere(&(tiny_spec){.type = TFM__F16});
-    rewind_everywhere(&(tiny_spec){.type = TFM__Q8_0});
-    rewind_everywhere(&(tiny_spec){.family = "gemma3", .window = 16});
-    rewind_everywhere(&(tiny_spec){.family = "gpt2"});
+    rewind_everywhere(NULL, TFM_CACHE_DEFAULT);
+    rewind_everywhere(&(tiny_spec){.type = TFM__F16}, TFM_CACHE_DEFAULT);
+    rewind_everywhere(&(tiny_spec){.type = TFM__Q8_0}, TFM_CACHE_DEFAULT);
+    rewind_everywhere(&(tiny_spec){.family = "gemma3", .window = 16}, TFM_CACHE_DEFAULT);
+    rewind_everywhere(&(tiny_spec){.family = "gpt2"}, TFM_CACHE_DEFAULT);
+    for (int32_t cache = TFM_CACHE_Q8_0; cache <= TFM_CACHE_Q4_0; cache++) {
+        rewind_everywhere(NULL, cache);
+        rewind_everywhere(&(tiny_spec){.family = "gemma3", .window = 16}, cache);
+    }
+}
+
+/* ---- Types of the cache ---- */
+
+/* What a session grows by when its fourth page begins: what the plan says of 64 tokens, and the pages'
+ * headers. */
+static void expect_bytes(const tiny *t, int32_t type) {
+    tfm_session_options options = TFM_SESSION_OPTIONS_INIT;
+    tfm_plan_options how = TFM_PLAN_OPTIONS_INIT;
+    tfm_plan_result plan = TFM_PLAN_RESULT_INIT;
+    tfm_shape shape = TFM_SHAPE_INIT;
+    tfm_session *session = NULL;
+    tfm_token ids[129];
+    options.cache_type = how.cache_type = type;
+    tiny_ids(ids, 129, 3);
+    assert_int_equal(tfm_shape_read_memory(t->file.data, t->file.size, NULL, &shape, NULL), TFM_OK);
+    assert_int_equal(tfm_plan(&shape, &how, &plan, NULL), TFM_OK);
+    assert_int_equal(tfm_session_create(t->model, &options, &session, NULL), TFM_OK);
+    tiny_feed(session, ids, 129); /* the tokens' room is for 129 */
+    tiny_feed(session, ids, 1);   /* ... and now for 258, the pages' for four */
+    tiny_feed(session, ids, 62);
+    uint64_t before = tfm_model_bytes(t->model);
+    tiny_feed(session, ids, 1);
+    uint64_t grown = tfm_model_bytes(t->model) - before, page = 64 * plan.kv_bytes_per_token;
+    assert_in_range(grown, page, page + 256 * shape.layers);
+    tfm_session_destroy(session);
+}
+
+static void test_cache_types(void **state) {
+    (void)state;
+    const tiny_spec specs[] = {{0}, {.family = "gemma3", .window = 16}, {.family = "gpt2", .type = TFM__F16}};
+    for (size_t i = 0; i < TFM__COUNT(specs); i++) {
+        tiny t = tiny_open(&specs[i], NULL);
+        for (int32_t type = TFM_CACHE_F32; type <= TFM_CACHE_Q4_0; type++) expect_bytes(&t, type);
+        tiny_close(&t);
+    }
 }
 
 /* The session's own tokens, read again. */
@@ -562,6 +607,7 @@ int main(void) {
         cmocka_unit_test(test_logits),
         cmocka_unit_test(test_errors_change_nothing),
         cmocka_unit_test(test_rewind),
+        cmocka_unit_test(test_cache_types),
         cmocka_unit_test(test_own_tokens),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_fork_copies_little),

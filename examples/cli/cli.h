@@ -63,8 +63,10 @@ typedef struct cli_open_options {
     arg_u64 threads;
     arg_u64 context;
     int isa; /* TFM_ISA_*: the place in cli_isa_names */
+    int kv;  /* TFM_CACHE_*: the place in cli_kv_names */
 } cli_open_options;
 extern const char *const cli_isa_names[];
+extern const char *const cli_kv_names[];
 
 #define CLI_OPTION_THREADS(open)                                                                             \
     {                                                                                                        \
@@ -75,6 +77,11 @@ extern const char *const cli_isa_names[];
     {                                                                                                        \
         0, "isa", ARG_CHOICE, &(open)->isa, "NAME",                                                          \
             "best, portable, avx2 or avx512; never changes a result", 0, 0, cli_isa_names                    \
+    }
+#define CLI_OPTION_KV(open)                                                                                  \
+    {                                                                                                        \
+        0, "kv", ARG_CHOICE, &(open)->kv, "TYPE",                                                            \
+            "keys and values kept as default, f32, f16, bf16, q8_0 or q4_0", 0, 0, cli_kv_names              \
     }
 #define CLI_OPTION_CONTEXT(open)                                                                             \
     {                                                                                                        \

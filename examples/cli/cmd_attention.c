@@ -205,6 +205,7 @@ int cmd_attention(int argc, char **argv) {
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
+        CLI_OPTION_KV(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "an object of JSON", 0, 0, NULL},
     };
     const arg_command command = {

@@ -86,6 +86,7 @@ static int open_encoded(cli_host *host, const logits_options *options, tfm_encod
         tfm_encoded_get(*encoded, view, &host->error))
         return cli_fail(host);
     on.encoded = *encoded;
+    on.cache_type = options->open.kv;
     on.context = (uint32_t)options->open.context.value;
     return tfm_session_create(host->model, &on, &host->session, &host->error) ? cli_fail(host) : CLI_OK;
 }
@@ -127,6 +128,7 @@ int cmd_logits(int argc, char **argv) {
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
+        CLI_OPTION_KV(&o.open),
     };
     const arg_command command = {
         "logits", "MODEL",

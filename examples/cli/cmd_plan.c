@@ -34,6 +34,7 @@ static const said *said_of(const char *name) {
 typedef struct plan_options {
     arg_f64 tokens, gpus, speed, utilisation, price, text, bits;
     arg_u64 context;
+    int kv; /* TFM_CACHE_*: the place in cli_kv_names */
     int json, list;
 } plan_options;
 
@@ -232,6 +233,7 @@ static int plan(const char *what, const plan_options *o) {
     f.how.bytes_per_token = o->text.value;
     f.how.bytes_per_weight = o->bits.value / 8;
     f.how.context = o->context.value;
+    f.how.cache_type = o->kv;
     if (tfm_plan(&f.shape, &f.how, &f.plan, &error)) return cli_error("plan", "%s", error.message);
     if (o->json) {
         if (print_json(&f, &error)) return cli_error("plan", "%s", error.message);
@@ -269,6 +271,8 @@ int cmd_plan(int argc, char **argv) {
         {0, "bits", ARG_F64, &o.bits, "N", "of each weight of the finished model (default 16)", 0.1, 64,
          NULL},
         {0, "context", ARG_U64, &o.context, "N", "positions (default: the model's)", 1, 268435456.0, NULL},
+        {0, "kv", ARG_CHOICE, &o.kv, "TYPE", "keys and values in f32, f16 (default), bf16, q8_0 or q4_0", 0,
+         0, cli_kv_names},
         {0, "list", ARG_FLAG, &o.list, NULL, "the names that are known", 0, 0, NULL},
         {0, "json", ARG_FLAG, &o.json, NULL, "an object of JSON", 0, 0, NULL},
     };

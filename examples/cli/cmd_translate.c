@@ -79,6 +79,7 @@ static int translate_line(cli_host *host, const translate_options *options, cli_
     const tfm_encode_row row = {line->tokens, line->count, NULL};
     on.context = (uint32_t)options->open.context.value;
     if (tfm_encode(host->model, &row, 1, NULL, &encoded, &host->error)) return cli_fail(host);
+    on.cache_type = options->open.kv;
     on.encoded = encoded;
     if (tfm_session_create(host->model, &on, &host->session, &host->error)) status = cli_fail(host);
     tfm_encoded_release(encoded);
@@ -145,6 +146,7 @@ int cmd_translate(int argc, char **argv) {
         CLI_OPTION_CONTEXT(&o.open),
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
+        CLI_OPTION_KV(&o.open),
     };
     const arg_command command = {
         "translate", "MODEL",

@@ -7,6 +7,8 @@
 
 const char *const cli_isa_names[] = {"best", "portable", "avx2", "avx512",
                                      NULL}; /* in the order of TFM_ISA_* */
+const char *const cli_kv_names[] = {"default", "f32",  "f16", "bf16",
+                                    "q8_0",    "q4_0", NULL}; /* as TFM_CACHE_* */
 
 int cli_error(const char *command, const char *format, ...) {
     va_list list;
@@ -64,6 +66,7 @@ int cli_open_model(cli_host *host, const char *path, const cli_open_options *opt
 int cli_open_session(cli_host *host, const cli_open_options *options) {
     tfm_session_options session = TFM_SESSION_OPTIONS_INIT;
     session.context = (uint32_t)options->context.value;
+    session.cache_type = options->kv;
     if (tfm_session_create(host->model, &session, &host->session, &host->error)) return cli_fail(host);
     return CLI_OK;
 }

@@ -96,8 +96,10 @@ typedef struct tfm_plan_options {
     double price;           /* of one for an hour, in any money; 0: 1.10 */
     double bytes_per_weight; /* of the finished model; 0: 2 */
     uint64_t context;       /* positions; 0: the shape's */
+    int32_t cache_type;     /* TFM_CACHE_* of keys and values (tfm/session.h); 0: 16 bits */
+    int32_t reserved;       /* 0 */
 } tfm_plan_options;
-#define TFM_PLAN_OPTIONS_INIT { sizeof(tfm_plan_options), 0, 0, 0, 0, 0, 0, 0, 0 }
+#define TFM_PLAN_OPTIONS_INIT { sizeof(tfm_plan_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct tfm_plan_result {
     size_t struct_size;
@@ -113,7 +115,7 @@ typedef struct tfm_plan_result {
     double text_bytes;
     double model_bytes;
     double text_per_model_byte;
-    uint64_t kv_bytes_per_token; /* keys and values in 16 bits, all layers */
+    uint64_t kv_bytes_per_token; /* keys and values of all layers, in options.cache_type */
     uint64_t kv_bytes;           /* of one full context; layers with a window keep only that */
     double train_bytes;          /* weights, gradients and Adam's two moments, in F32: 16 a parameter */
 } tfm_plan_result;

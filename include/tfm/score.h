@@ -145,8 +145,10 @@ typedef struct tfm_perplexity_options {
     tfm_progress_fn progress; /* NULL: none; counts tokens */
     void *progress_user;
     const tfm_cancel *cancel; /* NULL: none */
+    int32_t cache_type;       /* TFM_CACHE_*: how keys and values are kept (tfm/session.h) */
+    int32_t reserved;         /* 0 */
 } tfm_perplexity_options;
-#define TFM_PERPLEXITY_OPTIONS_INIT { sizeof(tfm_perplexity_options), 0, 0, 0, 0, NULL, NULL, NULL }
+#define TFM_PERPLEXITY_OPTIONS_INIT { sizeof(tfm_perplexity_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
 
 typedef struct tfm_perplexity_result {
     size_t struct_size;

@@ -48,6 +48,8 @@ typedef struct tfm_encoded tfm_encoded; /* tfm/encode.h */
 #define TFM_CACHE_F32 1
 #define TFM_CACHE_F16 2
 #define TFM_CACHE_BF16 3
+#define TFM_CACHE_Q8_0 4 /* blocks of 32 numbers of a head with one scale, 8.5 bits a number. Since 0.2 */
+#define TFM_CACHE_Q4_0 5 /* the same, 4.5 bits a number. A head whose size is no multiple of 32 is padded to one */
 
 typedef struct tfm_session_options {
     size_t struct_size;

@@ -132,8 +132,8 @@ int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_err
     full.vocab_size = (int32_t)c->vocab;
     full.context = (int32_t)c->context;
     full.has_tokenizer = model->tokenizer != NULL;
-    full.kv_bytes_per_token = (uint64_t)c->layers * c->kv_heads * ((uint64_t)c->head_dim + c->value_dim) *
-                              tfm__cache_element(model->cache_type);
+    full.kv_bytes_per_token =
+        (uint64_t)c->layers * c->kv_heads * tfm__page_head_bytes(c, model->cache_type) / TFM__PAGE_TOKENS;
     if (c->encoder) full.kv_bytes_per_token = 0; /* it has no sessions */
     full.kind = c->encoder ? TFM_KIND_ENCODER : model->encoder ? TFM_KIND_ENCODER_DECODER : TFM_KIND_DECODER;
     full.start_token = (int32_t)c->start_token;

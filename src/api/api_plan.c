@@ -3,6 +3,7 @@
 
 #include "model/plan.h"
 #include "model/shape.h"
+#include "model/state.h"
 
 /* Case and separators do not matter: GPT-2 XL is gpt2-xl. */
 static bool same_name(const char *a, const char *b) {
@@ -108,7 +109,10 @@ int32_t tfm_plan(const tfm_shape *shape, const tfm_plan_options *options, tfm_pl
     if (given.context > TFM__MAX_CONTEXT)
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_plan: a context of %llu, at most %d",
                          (unsigned long long)given.context, TFM__MAX_CONTEXT);
+    uint32_t cache_type;
+    status = tfm__cache_type(given.cache_type, TFM__F16, &cache_type, error);
+    if (status) return status;
     tfm_plan_result made = TFM_PLAN_RESULT_INIT;
-    tfm__plan(&taken, &given, &made);
+    tfm__plan(&taken, &given, cache_type, &made);
     return tfm__give_struct(result, &made, sizeof made, "tfm_plan_result", error);
 }

@@ -28,7 +28,6 @@ static int32_t check_encoded(const tfm_model *model, const tfm_session_options *
 
 int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options, tfm_session **out,
                            tfm_error *error) {
-    static const uint32_t cache_types[] = {0, TFM__F32, TFM__F16, TFM__BF16};
     tfm_session_options given;
     if (out) *out = NULL;
     if (!model || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_create: model or out is NULL");
@@ -46,12 +45,12 @@ int32_t tfm_session_create(tfm_model *model, const tfm_session_options *options,
                          tfm__has_position_rows(c) ? c->context : (uint32_t)TFM__MAX_CONTEXT);
     if (given.batch > MOST_BATCH)
         return tfm__fail(error, TFM_E_ARGUMENT, "a batch of %u, at most %d", given.batch, MOST_BATCH);
-    if (given.cache_type < 0 || (size_t)given.cache_type >= TFM__COUNT(cache_types))
-        return tfm__fail(error, TFM_E_ARGUMENT, "there is no cache type %d", (int)given.cache_type);
+    uint32_t cache_type;
+    status = tfm__cache_type(given.cache_type, model->cache_type, &cache_type, error);
+    if (status) return status;
     if ((status = check_encoded(model, &given, error)) != 0) return status;
     status =
-        tfm__session_new(model, context, given.batch ? given.batch : DEFAULT_BATCH,
-                         given.cache_type ? cache_types[given.cache_type] : model->cache_type, out, error);
+        tfm__session_new(model, context, given.batch ? given.batch : DEFAULT_BATCH, cache_type, out, error);
     if (status || !given.encoded) return status;
     const size_t *starts = given.encoded->starts + given.encoded_row;
     status =

@@ -133,6 +133,24 @@ static const float *page_floats(const tfm__pass *pass, const uint8_t *page, size
     return spare;
 }
 
+/* One dim of n keys of a page. */
+static const float *key_floats(const tfm__pass *pass, const uint8_t *page, size_t dim, size_t n,
+                               float *spare) {
+    uint32_t type = pass->session->cache_type;
+    if (!tfm__cache_quantised(type)) return page_floats(pass, page, dim * TFM__PAGE_TOKENS, n, spare);
+    tfm__cache_key_dim(type, page, pass->config->head_dim, dim, n, spare);
+    return spare;
+}
+
+/* The value in a slot of a page. */
+static const float *value_floats(const tfm__pass *pass, const uint8_t *page, size_t slot, float *spare) {
+    uint32_t type = pass->session->cache_type;
+    size_t dims = pass->config->value_dim;
+    if (!tfm__cache_quantised(type)) return page_floats(pass, page, slot * dims, dims, spare);
+    for (size_t d = 0; d < dims; d++) spare[d] = tfm__cache_value(type, page, dims, slot, d);
+    return spare;
+}
+
 /* Scores of one query for the keys in [low, high) of its row. */
 static void score_row(const weights_job *job, size_t query, float *row, size_t low, size_t high) {
     const tfm__pass *pass = job->pass;
@@ -145,8 +163,7 @@ static void score_row(const weights_job *job, size_t query, float *row, size_t l
         const uint8_t *keys = tfm__page_keys(pass->session, job->layer, page, kv_head);
         size_t base = page * TFM__PAGE_TOKENS, n = TFM__MIN(TFM__PAGE_TOKENS, job->columns - base);
         for (size_t d = 0; d < c->head_dim; d++)
-            pass->kernels->multiply_add(row + base, page_floats(pass, keys, d * TFM__PAGE_TOKENS, n, spare),
-                                        q[d], n);
+            pass->kernels->multiply_add(row + base, key_floats(pass, keys, d, n, spare), q[d], n);
     }
     if (c->attn_soft_cap != 0.0f) pass->kernels->soft_cap(row + low, row + low, c->attn_soft_cap, high - low);
     if (pass->model->slopes)
@@ -184,9 +201,8 @@ static void mix_piece(void *arg, size_t i) {
     for (size_t j = 0; j < job->columns; j++) {
         if (row[j] == 0.0f) continue;
         const uint8_t *values = tfm__page_values(pass->session, job->layer, j / TFM__PAGE_TOKENS, kv_head);
-        pass->kernels->multiply_add(
-            out, page_floats(pass, values, j % TFM__PAGE_TOKENS * c->value_dim, c->value_dim, spare), row[j],
-            c->value_dim);
+        pass->kernels->multiply_add(out, value_floats(pass, values, j % TFM__PAGE_TOKENS, spare), row[j],
+                                    c->value_dim);
     }
 }
 

@@ -126,6 +126,11 @@ static void keep_row(const tfm__pass *pass, const tfm_session *to, uint32_t inde
     for (uint32_t h = 0; h < c->kv_heads; h++) {
         const float *k = pass->s->k + (t * c->kv_heads + h) * c->head_dim;
         const float *v = pass->s->v + (t * c->kv_heads + h) * c->value_dim;
+        if (tfm__cache_quantised(to->cache_type)) {
+            tfm__cache_put_key(to->cache_type, k, c->head_dim, tfm__page_keys(to, index, page, h), slot);
+            tfm__cache_put_value(to->cache_type, v, c->value_dim, tfm__page_values(to, index, page, h), slot);
+            continue;
+        }
         store(pass, to->cache_type, k, c->head_dim, tfm__page_keys(to, index, page, h), slot,
               TFM__PAGE_TOKENS);
         store(pass, to->cache_type, v, c->value_dim, tfm__page_values(to, index, page, h),

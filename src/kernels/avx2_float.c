@@ -2,6 +2,7 @@
  * registers, and the template's three parts. Called only through the table, on processors that have it. */
 #include <immintrin.h>
 
+#include "kernels/cache_blocks.h"
 #include "kernels/kernels.h"
 
 #define INLINE inline __attribute__((always_inline))

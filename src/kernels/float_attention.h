@@ -66,6 +66,53 @@ SCORES(4)
 SCORES(5)
 SCORES(6)
 
+/* Quantised keys of dims dim0 .. dim0 + dims - 1, dim0 the first of a block, as [dims, 64] floats: see
+ * cache_blocks.h. */
+static void quantised_keys(const tfm__attention_tile *tile, const void *page, size_t dim0, size_t dims,
+                           float *out) {
+    const size_t unit = tfm__cache_unit(tile->kv_type);
+    const uint8_t *scales = (const uint8_t *)page + tfm__cache_scales(tile->kv_type, tile->head_dim_k);
+    for (size_t d = 0; d < dims; d += TFM__CACHE_BLOCK) {
+        const size_t block = (dim0 + d) / TFM__CACHE_BLOCK, n = TFM__MIN(dims - d, TFM__CACHE_BLOCK);
+        const uint8_t *bytes = (const uint8_t *)page + block * unit * TFM__PAGE_TOKENS;
+        float scale[TFM__PAGE_TOKENS];
+        f16_to_f32(scales + block * TFM__PAGE_TOKENS * 2, scale, TFM__PAGE_TOKENS);
+        for (size_t i = 0; i < TFM__MIN(n, unit); i++) {
+            const uint8_t *row = bytes + i * TFM__PAGE_TOKENS;
+            float *to = out + (d + i) * TFM__PAGE_TOKENS;
+            if (tile->kv_type == TFM__Q8_0) {
+                for (size_t j = 0; j < TFM__PAGE_TOKENS; j++) to[j] = scale[j] * (float)(int8_t)row[j];
+                continue;
+            }
+            for (size_t j = 0; j < TFM__PAGE_TOKENS; j++) to[j] = scale[j] * (float)((row[j] & 15) - 8);
+            if (i + unit >= n) continue;
+            to += unit * TFM__PAGE_TOKENS;
+            for (size_t j = 0; j < TFM__PAGE_TOKENS; j++) to[j] = scale[j] * (float)((row[j] >> 4) - 8);
+        }
+    }
+}
+
+/* Dims dim0 .. dim0 + padded - 1 of a slot's quantised value, whole vectors: half blocks, padding and all. */
+static void quantised_value(const tfm__attention_tile *tile, const void *page, size_t slot, size_t dim0,
+                            size_t padded, float *out) {
+    const size_t unit = tfm__cache_unit(tile->kv_type), blocks = tfm__cache_blocks(tile->head_dim_v);
+    const uint8_t *scales = (const uint8_t *)page + tfm__cache_scales(tile->kv_type, tile->head_dim_v);
+    for (size_t d = 0; d < padded; d += VECTOR) {
+        const size_t block = slot * blocks + (dim0 + d) / TFM__CACHE_BLOCK;
+        const bool second = (dim0 + d) % TFM__CACHE_BLOCK != 0;
+        const uint8_t *bytes = (const uint8_t *)page + block * unit;
+        float scale;
+        f16_to_f32(scales + block * 2, &scale, 1);
+        if (tile->kv_type == TFM__Q8_0)
+            for (size_t i = 0; i < VECTOR; i++)
+                out[d + i] = scale * (float)(int8_t)bytes[(second ? VECTOR : 0) + i];
+        else if (second)
+            for (size_t i = 0; i < VECTOR; i++) out[d + i] = scale * (float)((bytes[i] >> 4) - 8);
+        else
+            for (size_t i = 0; i < VECTOR; i++) out[d + i] = scale * (float)((bytes[i] & 15) - 8);
+    }
+}
+
 static INLINE void to_f32_of(uint32_t type, const void *source, float *out, size_t n) {
     if (type == TFM__F16)
         f16_to_f32(source, out, n);
@@ -80,13 +127,17 @@ static void page_scores(query_block *b, const void *page, size_t from, size_t to
                                                               scores_4, scores_5, scores_6};
     const tfm__attention_tile *tile = b->tile;
     uint32_t type = tile->kv_type;
-    bool convert = type != TFM__F32 && to - from > FEW_QUERIES;
+    bool quantised = tfm__cache_quantised(type);
+    bool convert = quantised || (type != TFM__F32 && to - from > FEW_QUERIES);
     size_t step = convert ? KEY_DIMS : tile->head_dim_k;
     for (size_t dim0 = 0; dim0 < tile->head_dim_k; dim0 += step) {
         size_t dims = TFM__MIN(tile->head_dim_k - dim0, step);
         const char *w = page;
         if (convert) {
-            to_f32_of(type, w + dim0 * TFM__PAGE_TOKENS * 2, b->converted, dims * TFM__PAGE_TOKENS);
+            if (quantised)
+                quantised_keys(tile, page, dim0, dims, b->converted);
+            else
+                to_f32_of(type, w + dim0 * TFM__PAGE_TOKENS * 2, b->converted, dims * TFM__PAGE_TOKENS);
             w = (const char *)b->converted;
         }
         for (size_t query = from; query < to; query += TILE_TOKENS) {
@@ -247,6 +298,7 @@ static void group_outputs(query_block *b, size_t query, size_t tokens, const val
 static void page_outputs(query_block *b, const void *page, size_t from, size_t to) {
     const tfm__attention_tile *tile = b->tile;
     uint32_t type = tile->kv_type;
+    const bool quantised = tfm__cache_quantised(type);
     const size_t dims = tile->head_dim_v, element = size_of(type), stride = dims * element;
     size_t low = TFM__PAGE_TOKENS, high = 0; /* keys that anyone has: only those may be read */
     for (size_t query = from; query < to; query++) {
@@ -259,10 +311,12 @@ static void page_outputs(query_block *b, const void *page, size_t from, size_t t
         const size_t wide = PAGE_VECTORS * VECTOR;
         size_t count = dim0 + wide <= whole ? wide : dim0 < whole ? VECTOR : dims - whole;
         value_block block = {(const char *)page + dim0 * element, stride, type, dim0, count};
-        if (count < VECTOR ||
+        if (count < VECTOR || quantised ||
             (type != TFM__F32 && to - from > FEW_QUERIES)) { /* padded with zeros to whole vectors */
             size_t padded = (count + VECTOR - 1) / VECTOR * VECTOR;
-            for (size_t j = low; j < high; j++) {
+            for (size_t j = low; quantised && j < high; j++)
+                quantised_value(tile, page, j, dim0, padded, b->converted + j * padded);
+            for (size_t j = low; !quantised && j < high; j++) {
                 const char *row = block.w + j * stride;
                 for (size_t d = 0; d < padded; d += VECTOR) {
                     v16 v =
@@ -306,7 +360,8 @@ static void fetch_page(const void *page, size_t bytes) {
 }
 
 static void attention(const tfm__attention_tile *tile) {
-    const size_t slots = TFM__PAGE_TOKENS * size_of(tile->kv_type);
+    const size_t k_bytes = TFM__PAGE_TOKENS * tfm__cache_slot_bytes(tile->kv_type, tile->head_dim_k);
+    const size_t v_bytes = TFM__PAGE_TOKENS * tfm__cache_slot_bytes(tile->kv_type, tile->head_dim_v);
     query_block b;
     b.tile = tile;
     for (b.query0 = 0; b.query0 < tile->queries; b.query0 += QUERY_BLOCK) {
@@ -327,10 +382,10 @@ static void attention(const tfm__attention_tile *tile) {
             if (tile->slopes) {
                 for (uint32_t j = 0; j < TFM__PAGE_TOKENS; j++) positions[j] = (float)((uint32_t)base + j);
             }
-            fetch_page(tile->v_pages[page], slots * tile->head_dim_v);
+            fetch_page(tile->v_pages[page], v_bytes);
             page_scores(&b, tile->k_pages[page], from, to);
             for (size_t query = from; query < to; query++) page_softmax(&b, query, (uint32_t)base, positions);
-            if (page + 1 < tile->pages) fetch_page(tile->k_pages[page + 1], slots * tile->head_dim_k);
+            if (page + 1 < tile->pages) fetch_page(tile->k_pages[page + 1], k_bytes);
             page_outputs(&b, tile->v_pages[page], from, to);
         }
     }

@@ -87,10 +87,11 @@ typedef struct tfm__attention_tile {
     const size_t *bias_at;        /* [queries] where in the table key 0 of a query would stand; read only with bias */
     float soft_cap;               /* 0: none */
     const void *const *k_pages;   /* [pages] each [head_dim_k, TFM__PAGE_TOKENS] of kv_type, 64-byte aligned */
-    const void *const *v_pages;   /* [pages] each [TFM__PAGE_TOKENS, head_dim_v], 64-byte aligned */
+    const void *const *v_pages;   /* [pages] each [TFM__PAGE_TOKENS, head_dim_v], 64-byte aligned; quantised types lie as
+                                     cache_blocks.h says, and enter the sums as its floats */
     size_t pages;
     uint32_t first_position; /* of the first page's first slot: a multiple of TFM__PAGE_TOKENS */
-    uint32_t kv_type;        /* TFM__F32, TFM__F16 or TFM__BF16 */
+    uint32_t kv_type;        /* TFM__F32, TFM__F16, TFM__BF16, TFM__Q8_0 or TFM__Q4_0 */
     size_t head_dim_k, head_dim_v;
     float *m; /* [queries]; written: -infinity where no key was seen */
     float *l; /* [queries, 16]; written */

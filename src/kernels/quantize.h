@@ -1,8 +1,8 @@
 /* quantize.h - floats to the blocked weight formats, with and without an importance of each column.
  *
  * The bits are those of ggml's reference quantisers (its portable code, without fused multiply-adds): files
- * made here and there from the same weights are the same. Called by quant/; nothing in running a model needs
- * it. */
+ * made here and there from the same weights are the same. Called by quant/, and for
+ * keys and values that are kept in blocks (cache_blocks.c). */
 #ifndef TFM__QUANTIZE_H
 #define TFM__QUANTIZE_H
 

@@ -5,6 +5,7 @@
  * Called only through the table. Where a comment in kernels.h leaves an order of operations open, the order
  * here is the contract. fmaf is exact whether the processor has it or the C library emulates it. */
 #include "base/elementary.h"
+#include "kernels/cache_blocks.h"
 #include "kernels/kernels.h"
 
 #define LANES 16 /* running sums of a row */
@@ -227,10 +228,15 @@ static void page_scores(const tfm__attention_tile *tile, size_t i, const void *p
                         size_t hi, float *scores) {
     const float *q = tile->q + i * tile->q_stride;
     size_t element = tile->kv_type == TFM__F32 ? 4 : 2;
+    bool quantised = tfm__cache_quantised(tile->kv_type);
     float keys[TFM__PAGE_TOKENS];
     for (size_t j = lo; j < hi; j++) scores[j] = 0.0f;
     for (size_t d = 0; d < tile->head_dim_k; d++) {
-        to_f32(tile->kv_type, (const char *)page + (d * TFM__PAGE_TOKENS + lo) * element, keys + lo, hi - lo);
+        if (quantised)
+            tfm__cache_key_dim(tile->kv_type, page, tile->head_dim_k, d, hi, keys);
+        else
+            to_f32(tile->kv_type, (const char *)page + (d * TFM__PAGE_TOKENS + lo) * element, keys + lo,
+                   hi - lo);
         for (size_t j = lo; j < hi; j++) scores[j] = fmaf(q[d], keys[j], scores[j]);
     }
     if (tile->soft_cap != 0.0f) {
@@ -249,8 +255,21 @@ static void page_scores(const tfm__attention_tile *tile, size_t i, const void *p
     }
 }
 
+/* o = fma(p, the value of a page's slot, o) */
+static void add_value(const tfm__attention_tile *tile, const void *page, size_t slot, float p, float *o) {
+    size_t n = tile->head_dim_v, element = tile->kv_type == TFM__F32 ? 4 : 2;
+    bool quantised = tfm__cache_quantised(tile->kv_type);
+    for (size_t d = 0; d < n; d++) {
+        float v;
+        if (quantised)
+            v = tfm__cache_value(tile->kv_type, page, n, slot, d);
+        else
+            to_f32(tile->kv_type, (const char *)page + (slot * n + d) * element, &v, 1);
+        o[d] = fmaf(p, v, o[d]);
+    }
+}
+
 static void attention(const tfm__attention_tile *tile) {
-    size_t element = tile->kv_type == TFM__F32 ? 4 : 2;
     for (size_t i = 0; i < tile->queries; i++) {
         float *o = tile->o + i * tile->o_stride, *l = tile->l + i * LANES, m = -INFINITY;
         bool seen = false;
@@ -270,14 +289,7 @@ static void attention(const tfm__attention_tile *tile) {
                 l[lane] = fmaf(l[lane], c, ((p[lane] + p[16 + lane]) + p[32 + lane]) + p[48 + lane]);
             }
             for (size_t d = 0; d < tile->head_dim_v; d++) o[d] *= c;
-            for (size_t j = lo; j < hi; j++) {
-                const char *row = (const char *)tile->v_pages[page] + j * tile->head_dim_v * element;
-                for (size_t d = 0; d < tile->head_dim_v; d++) {
-                    float v;
-                    to_f32(tile->kv_type, row + d * element, &v, 1);
-                    o[d] = fmaf(p[j], v, o[d]);
-                }
-            }
+            for (size_t j = lo; j < hi; j++) add_value(tile, tile->v_pages[page], j, p[j], o);
             m = m_new;
             seen = true;
         }

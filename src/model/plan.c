@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/dtype.h"
+#include "kernels/cache_blocks.h"
 #include "model/plan.h"
 
 #define TRAIN_BYTES 16 /* of a parameter: weight, gradient and two moments in F32 */
@@ -28,9 +29,10 @@ double tfm__plan_attention(const tfm_shape *s, double context) {
     return 2.0 * seen(s, context) * s->heads * ((double)s->head_dim + s->value_dim);
 }
 
-void tfm__plan(const tfm_shape *s, const tfm_plan_options *o, tfm_plan_result *r) {
+void tfm__plan(const tfm_shape *s, const tfm_plan_options *o, uint32_t cache_type, tfm_plan_result *r) {
     double context = o->context ? (double)o->context : s->context;
-    double kv = 2.0 * s->kv_heads * ((double)s->head_dim + s->value_dim);
+    double kv = (double)s->kv_heads * (double)(tfm__cache_slot_bytes(cache_type, s->head_dim) +
+                                               tfm__cache_slot_bytes(cache_type, s->value_dim));
     r->forward_flops = tfm__plan_forward(s);
     r->attention_flops = tfm__plan_attention(s, context);
     r->train_flops = 3.0 * (r->forward_flops + tfm__plan_attention(s, context / 2));

@@ -7,7 +7,8 @@
 
 double tfm__plan_forward(const tfm_shape *shape);
 double tfm__plan_attention(const tfm_shape *shape, double context);
-void tfm__plan(const tfm_shape *shape, const tfm_plan_options *options, tfm_plan_result *result);
+void tfm__plan(const tfm_shape *shape, const tfm_plan_options *options, uint32_t cache_type,
+               tfm_plan_result *result);
 
 /* Name of weight type number index, or NULL; bytes of all weights in the type of a name, false if there is
  * none. */

@@ -18,6 +18,14 @@ static tfm__page *page_new(tfm_session *session) {
     return page;
 }
 
+int32_t tfm__cache_type(int32_t given, uint32_t fallback, uint32_t *type, tfm_error *error) {
+    static const uint32_t types[] = {0, TFM__F32, TFM__F16, TFM__BF16, TFM__Q8_0, TFM__Q4_0};
+    if (given < 0 || (size_t)given >= TFM__COUNT(types))
+        return tfm__fail(error, TFM_E_ARGUMENT, "there is no cache type %d", (int)given);
+    *type = given == TFM_CACHE_DEFAULT ? fallback : types[given];
+    return TFM_OK;
+}
+
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
                          tfm_session **out, tfm_error *error) {
     const tfm__config *c = &model->config;

@@ -2,10 +2,12 @@
  *
  * Keys and values live in pages of TFM__PAGE_TOKENS positions, one page per layer, reference-counted so that
  * forks share them: a page with more than one owner is copied before it is written (tfm__session_reserve).
- * Inside a page, per key/value head: keys [head_dim, 64], then values [64, value_dim]. */
+ * Inside a page, per key/value head: keys [head_dim, 64], then values [64, value_dim]; quantised ones as in
+ * kernels/cache_blocks.h. */
 #ifndef TFM__STATE_H
 #define TFM__STATE_H
 
+#include "kernels/cache_blocks.h"
 #include "model/model.h"
 #include "tfm/inspect.h"
 
@@ -100,7 +102,7 @@ typedef struct tfm__stretch {
 struct tfm_session {
     tfm_model *model;
     uint32_t context, batch;
-    uint32_t cache_type; /* TFM__F32, TFM__F16, TFM__BF16 */
+    uint32_t cache_type; /* TFM__F32, TFM__F16, TFM__BF16, TFM__Q8_0, TFM__Q4_0 */
     size_t position;     /* tokens held */
     tfm_token *tokens;   /* [token_capacity] */
     size_t token_capacity;
@@ -140,6 +142,9 @@ void tfm__crowd_give(tfm_model *model, tfm__crowd *crowd);
 /* With everything in it. NULL is fine. */
 void tfm__crowd_free(tfm_model *model, tfm__crowd *crowd);
 
+/* The TFM__* type of a TFM_CACHE_*; of the default, fallback. Fails where there is none such. */
+int32_t tfm__cache_type(int32_t given, uint32_t fallback, uint32_t *type, tfm_error *error);
+
 int32_t tfm__session_new(tfm_model *model, uint32_t context, uint32_t batch, uint32_t cache_type,
                          tfm_session **out, tfm_error *error);
 void tfm__session_free(tfm_session *session);
@@ -178,11 +183,12 @@ void tfm__inspectors_free(tfm_session *session);
 /* Room for what is made for inspectors alone, with `total` tokens in the session. */
 int32_t tfm__inspection_reserve(tfm_session *session, size_t total, tfm_error *error);
 
-static inline size_t tfm__cache_element(uint32_t cache_type) { return cache_type == TFM__F32 ? 4 : 2; }
-
-/* Keys [head_dim, 64] of one key/value head in a page, and its values [64, value_dim]. */
+/* Keys [head_dim, 64] of one key/value head in a page, and its values [64, value_dim]; quantised ones as in
+ * cache_blocks.h. */
 static inline size_t tfm__page_head_bytes(const tfm__config *c, uint32_t cache_type) {
-    return ((size_t)c->head_dim + c->value_dim) * TFM__PAGE_TOKENS * tfm__cache_element(cache_type);
+    return (tfm__cache_slot_bytes(cache_type, c->head_dim) +
+            tfm__cache_slot_bytes(cache_type, c->value_dim)) *
+           TFM__PAGE_TOKENS;
 }
 static inline uint8_t *tfm__page_keys(const tfm_session *session, uint32_t layer, size_t page,
                                       uint32_t head) {
@@ -192,9 +198,8 @@ static inline uint8_t *tfm__page_keys(const tfm_session *session, uint32_t layer
 }
 static inline uint8_t *tfm__page_values(const tfm_session *session, uint32_t layer, size_t page,
                                         uint32_t head) {
-    return tfm__page_keys(session, layer, page, head) + (size_t)session->model->config.head_dim *
-                                                            TFM__PAGE_TOKENS *
-                                                            tfm__cache_element(session->cache_type);
+    return tfm__page_keys(session, layer, page, head) +
+           TFM__PAGE_TOKENS * tfm__cache_slot_bytes(session->cache_type, session->model->config.head_dim);
 }
 
 #endif

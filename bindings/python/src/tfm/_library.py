@@ -516,6 +516,8 @@ class PerplexityOptions(Sized):
         ("progress", ProgressFn),
         ("progress_user", c_void_p),
         ("cancel", c_void_p),
+        ("cache_type", c_int32),
+        ("reserved", c_int32),
     ]
 
 

@@ -188,8 +188,9 @@ class Model(Owner):
         row: int = 0,
     ) -> Session:
         """An empty session. context: most positions, 0 for what the model was made for; batch: tokens processed
-        together, 0 for the default; cache: "default", "f32", "f16" or "bf16". encoded, row: for encoder-decoders, what
-        encode() made of a text, which the decoder looks at; it may be dropped afterwards."""
+        together, 0 for the default; cache: "default", "f32", "f16", "bf16", "q8_0" or "q4_0".
+        encoded, row: for encoder-decoders, what encode() made of a text, which the decoder looks at; it may be
+        dropped afterwards."""
         return Session._create(self._open, context, batch, cache, encoded, row)
 
     def translate(
@@ -300,13 +301,14 @@ class Model(Owner):
         stride: int = 0,
         windows: str = "halves",
         add_bos: Optional[bool] = None,
+        cache: str = "default",
         cancel: Optional[Cancel] = None,
         progress: Optional[Progress] = None,
     ) -> Perplexity:
-        """The perplexity of a text, or of tokens. windows: "halves", as llama.cpp measures it, or "sliding", every token
-        (tfm_perplexity)."""
+        """The perplexity of a text, or of tokens. windows: "halves", as llama.cpp measures it, or "sliding", every token;
+        cache: how keys and values are kept, as in session() (tfm_perplexity)."""
         tokens = self._text_tokens(text)
-        return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cancel, progress)
+        return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cache, cancel, progress)
 
     def generate(
         self,

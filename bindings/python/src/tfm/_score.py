@@ -19,6 +19,7 @@ from ._library import (
 )
 
 _BORDERS = {"keep": 0, "rejoin": 1}
+CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3, "q8_0": 4, "q4_0": 5}  # TFM_CACHE_*
 _WINDOWS = {"halves": 0, "sliding": 1}
 
 
@@ -110,6 +111,7 @@ def perplexity_of(
     stride: int,
     windows: str,
     add_bos: Optional[bool],
+    cache: str,
     cancel: Optional[Cancel],
     progress: Optional[Progress],
 ) -> Perplexity:
@@ -122,6 +124,7 @@ def perplexity_of(
         add_bos=choice(add_bos),
         progress=carrier.progress(progress),
         cancel=cancel._pointer if cancel else None,
+        cache_type=number_of(CACHES, cache, "cache"),
     )
     r = PerplexityResult.new()
     carrier.call(lib.tfm_perplexity, model, ids, len(ids), byref(options), byref(r))

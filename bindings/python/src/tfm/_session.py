@@ -18,9 +18,8 @@ from ._handles import Handle, Owner
 from ._inspect import InspectEvent, Inspector
 from ._library import Candidate as RawCandidate, ForwardOptions, ForwardPart, SessionOptions, lib
 from ._sampler import Sampler
-from ._score import Phrase, Score, phrase_of, score_text
+from ._score import CACHES, Phrase, Score, phrase_of, score_text
 
-_CACHES = {"default": 0, "f32": 1, "f16": 2, "bf16": 3}
 _LOGITS = {"last": 0, "all": 1, "none": 2}
 
 
@@ -63,7 +62,7 @@ class Session(Owner):
         options = SessionOptions.new(
             context=context,
             batch=batch,
-            cache_type=number_of(_CACHES, cache, "cache"),
+            cache_type=number_of(CACHES, cache, "cache"),
             encoded=encoded._pointer if encoded is not None else None,
             encoded_row=row,
         )
