@@ -68,7 +68,8 @@ static tfm_session *new_session(const opened *o, size_t i) {
     tfm_error error = TFM_ERROR_INIT;
     options.encoded = o->encoded;
     options.encoded_row = i;
-    options.cache_type = i % 3 == 2 ? TFM_CACHE_BF16 : TFM_CACHE_DEFAULT; /* of different kinds */
+    static const int32_t kinds[] = {TFM_CACHE_DEFAULT, TFM_CACHE_Q8_0, TFM_CACHE_BF16, TFM_CACHE_Q4_0};
+    options.cache_type = kinds[i % TFM__COUNT(kinds)];
     if (tfm_session_create(o->model, &options, &session, &error)) fail_msg("%s", error.message);
     return session;
 }
