@@ -63,6 +63,27 @@ check "links" env LC_ALL=C awk '{ first = substr($0, 1, 3); if (NR > 1 && first 
 run 0 alone "$folder/idiom_chain" "$model" 床前明月
 check "nothing to go on with" test "$(wc -l <"$work/alone")" -ge 1
 
+# A large model's file without its weights: all of it is there but takes no disk, and it loads and says something.
+if [ -x "$folder/hollow_model" ]; then
+    run 2 usage "$folder/hollow_model" </dev/null
+    run 2 usage "$folder/hollow_model" llama-2-70b Q9 "$work/hollow.gguf" </dev/null
+    run 1 name "$folder/hollow_model" no-such-model Q4_0 "$work/hollow.gguf" </dev/null
+    check "nothing written" test ! -e "$work/hollow.gguf"
+    run 0 made "$folder/hollow_model" llama-2-70b Q4_0 "$work/hollow.gguf" --layers 2
+    if [ "$(du -k "$work/hollow.gguf" | cut -f1)" -lt 20000 ]; then
+        run 0 token "$folder/tfm" top "$work/hollow.gguf" --tokens 1 -k 1 -t 2
+        check "zeros: every token is as probable" grep -q '0.3906 %' "$work/token"
+    else
+        echo "SKIPPED: this file system knows no holes"
+    fi
+    rm -f "$work/hollow.gguf"
+    run 0 made "$folder/hollow_model" gpt2 Q8_0 "$work/layer.gguf" --layers 1 --random
+    run 0 info "$folder/tfm" info "$work/layer.gguf"
+    check "a layer of GPT-2" grep -q '^layers  *1$' "$work/info"
+    run 0 speed "$folder/tfm" bench "$work/layer.gguf" -p 8 -n 2 -r 1 -t 2 --json
+    check "it runs" grep -q '"family":"gpt2","weights":"Q8_0"' "$work/speed"
+fi
+
 # The second line finds the first one and its answer in the session.
 printf '%s\n%s\n' "$text" 春眠不覺曉 >"$work/lines"
 run 0 chat "$folder/chat_session" "$model" <"$work/lines"
