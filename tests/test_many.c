@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "families_help.h"
+#include "base/base.h"
 #include "base/rng.h"
 #include "tfm/tfm.h"
 
