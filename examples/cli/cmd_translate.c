@@ -22,7 +22,7 @@ static int language(cli_host *host, const tfm_tokenizer *tokenizer, const char *
 
 /* The source as ids: framed by the tokenizer, or with the given language in front and an end behind. */
 static int source_ids(cli_host *host, const translate_options *options, cli_prompt *line) {
-    const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
+    const tfm_tokenizer *tokenizer = tfm_source_tokenizer_of(host->model);
     tfm_tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
     tfm_token first = -1;
     if (!tokenizer) return cli_error(host->command, "the model's files hold no tokenizer");

@@ -95,7 +95,7 @@ typedef struct tfm_model_info {
     size_t struct_size;
     char family[32];  /* "llama", "gemma3", ...: a row of the table of families */
     char name[128];   /* as the file calls it, or "" */
-    char format[32];  /* "gguf", "huggingface", "llama2.c" */
+    char format[32];  /* "gguf", "huggingface", "llama2.c", "ctranslate2" */
     char weights[32]; /* type that holds most of the parameters: "Q4_K" */
     uint64_t parameters;    /* numbers in the weights, shared ones counted once */
     uint64_t weight_bytes;  /* bytes they take in the file */
@@ -121,6 +121,10 @@ TFM_API int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info,
 /* The model's tokenizer, or NULL if its files hold none. Belongs to the model and lives as long. Any thread.
  * Since 0.1. */
 TFM_API const tfm_tokenizer *tfm_tokenizer_of(const tfm_model *model);
+
+/* The tokenizer of what an encoder-decoder's encoder reads: one of its own where the files hold two vocabularies
+ * (CTranslate2), else the same as tfm_tokenizer_of. Belongs to the model and lives as long. Any thread. Since 0.2. */
+TFM_API const tfm_tokenizer *tfm_source_tokenizer_of(const tfm_model *model);
 
 /* Bytes that the model and everything made from it hold at this moment, through its allocator; mapped weights not
  * counted. Any thread. Never fails. Since 0.1. */

@@ -114,7 +114,8 @@ void tfm_model_release(tfm_model *model) {
 int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_error *error) {
     if (!model || !info) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_get_info: model or info is NULL");
     const tfm__config *c = &model->config;
-    static const char *const formats[] = {"", "gguf", "huggingface", "llama2.c", "safetensors"};
+    static const char *const formats[] = {"",         "gguf",        "huggingface",
+                                          "llama2.c", "safetensors", "ctranslate2"};
     tfm_model_info full = TFM_MODEL_INFO_INIT;
     snprintf(full.family, sizeof full.family, "%s", c->family->name);
     snprintf(full.name, sizeof full.name, "%s", c->name);
@@ -141,6 +142,10 @@ int32_t tfm_model_get_info(const tfm_model *model, tfm_model_info *info, tfm_err
 }
 
 const tfm_tokenizer *tfm_tokenizer_of(const tfm_model *model) { return model ? model->tokenizer : NULL; }
+
+const tfm_tokenizer *tfm_source_tokenizer_of(const tfm_model *model) {
+    return model && model->source_tokenizer ? model->source_tokenizer : tfm_tokenizer_of(model);
+}
 
 uint64_t tfm_model_bytes(const tfm_model *model) {
     return model ? atomic_load(&((tfm_model *)model)->heap.live) : 0;

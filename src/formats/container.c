@@ -1,5 +1,6 @@
 /* container.c - recognising a file, owning what was opened, finding tensors and keys by name. Called by the
- * model loader and by tools; the formats themselves are in gguf.c, safetensors.c, hf.c and llama2c.c.
+ * model loader and by tools; the formats themselves are in gguf.c, safetensors.c, hf.c, llama2c.c and
+ * ctranslate2.c.
  *
  * Look-up is a binary search in sorted lists of indices rather than a hash table: no hostile choice of names
  * makes it slow, and equal names are neighbours. */
@@ -186,6 +187,7 @@ int tfm__format_guess(const uint8_t *data, uint64_t size) {
     if (starts_with(data, size, "GGUF")) return TFM__FORMAT_GGUF;
     if (starts_with(data, size, "24ka")) return TFM__FORMAT_LLAMA2C; /* "ak42" as a little-endian number */
     if (size > 8 && data[8] == '{' && tfm__u64_le(data) <= (uint64_t)1 << 32) return TFM__FORMAT_SAFETENSORS;
+    if (tfm__ctranslate2_is(data, size)) return TFM__FORMAT_CTRANSLATE2;
     if (tfm__llama2c_header_read(data, size, &header)) return TFM__FORMAT_LLAMA2C;
     return TFM__FORMAT_NONE;
 }
@@ -237,6 +239,36 @@ static int32_t open_safetensors(tfm__store *store, tfm__container *container, tf
     return tfm__safetensors_read(container, 0, error);
 }
 
+/* model.bin is blobs[0]; newer folders have a config.json, too. */
+static int32_t open_ctranslate2(tfm__store *store, tfm__container *container, tfm_error *error) {
+    tfm__blob blob;
+    uint32_t file;
+    int32_t status = tfm__ctranslate2_open(store, container, error);
+    if (status) return status;
+    status = tfm__store_sibling(store, "config.json", &blob, NULL);
+    if (status == TFM_E_NOT_FOUND) return TFM_OK;
+    if (status) return tfm__fail(error, status, "config.json beside model.bin cannot be read");
+    status = tfm__container_add_blob(container, &blob, &file, error);
+    if (status) return status;
+    const tfm__blob *text = &container->blobs[file];
+    return tfm__json_parse(&container->config, container->heap, (const char *)text->data, (size_t)text->size,
+                           text->name, error);
+}
+
+/* Whether the folder holds a CTranslate2 model; its model.bin is blobs[0] then. */
+static bool find_ctranslate2(tfm__store *store, tfm__container *container, int32_t *status,
+                             tfm_error *error) {
+    tfm__blob blob;
+    uint32_t file;
+    if (tfm__store_sibling(store, "model.bin", &blob, NULL)) return false;
+    if (tfm__format_guess(blob.data, blob.size) != TFM__FORMAT_CTRANSLATE2) {
+        tfm__blob_release(&blob);
+        return false;
+    }
+    *status = tfm__container_add_blob(container, &blob, &file, error);
+    return true;
+}
+
 /* Looks at the main file and hands it to its reader. */
 static int32_t open_main(tfm__store *store, tfm__container *container, tfm_error *error) {
     tfm__blob blob;
@@ -254,6 +286,8 @@ static int32_t open_main(tfm__store *store, tfm__container *container, tfm_error
         return tfm__llama2c_open(store, container, error);
     case TFM__FORMAT_SAFETENSORS:
         return open_safetensors(store, container, error);
+    case TFM__FORMAT_CTRANSLATE2:
+        return open_ctranslate2(store, container, error);
     default:
         break;
     }
@@ -275,10 +309,13 @@ int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_er
     memset(container, 0, sizeof *container);
     container->heap = store->heap;
     tfm__arena_init(&container->arena, store->heap);
-    if (tfm__store_is_folder(store))
-        status = tfm__hf_open(store, container, TFM__HF_FOLDER, error);
-    else
+    status = TFM_OK;
+    if (!tfm__store_is_folder(store))
         status = open_main(store, container, error);
+    else if (!find_ctranslate2(store, container, &status, error))
+        status = tfm__hf_open(store, container, TFM__HF_FOLDER, error);
+    else if (!status)
+        status = open_ctranslate2(store, container, error);
     if (status == TFM_OK && !container->tensor_index) status = tfm__container_index(container, error);
     if (status) tfm__container_release(container);
     return status;

@@ -12,7 +12,14 @@
 #include "base/file.h"
 #include "formats/json.h"
 
-enum { TFM__FORMAT_NONE = 0, TFM__FORMAT_GGUF, TFM__FORMAT_HF, TFM__FORMAT_LLAMA2C, TFM__FORMAT_SAFETENSORS };
+enum {
+    TFM__FORMAT_NONE = 0,
+    TFM__FORMAT_GGUF,
+    TFM__FORMAT_HF,
+    TFM__FORMAT_LLAMA2C,
+    TFM__FORMAT_SAFETENSORS,
+    TFM__FORMAT_CTRANSLATE2
+};
 
 #define TFM__MAX_DIMS 8 /* GGUF has at most 4 */
 
@@ -25,6 +32,7 @@ typedef struct tfm__tensor {
     uint64_t bytes;
     uint32_t file;   /* index into container->blobs */
     uint64_t offset; /* of data in that file */
+    bool alias;      /* a second name of another tensor */
 } tfm__tensor;
 
 /* GGUF's metadata value types, by their numbers in the file. */
@@ -80,7 +88,9 @@ typedef struct tfm__container {
     tfm__json config;            /* HF: config.json, parsed; empty otherwise */
     tfm__json generation_config; /* HF: generation_config.json when there is one */
     tfm__llama2c_header llama2c;
-    tfm__blob *blobs; /* every file in use */
+    const char *ct2_spec;               /* CTranslate2: which kind of model, and the revision of its names */
+    uint32_t ct2_version, ct2_revision; /* of the file, of the names */
+    tfm__blob *blobs;                   /* every file in use */
     size_t blob_count;
     uint32_t *tensor_index; /* private: both lists sorted by name */
     uint32_t *meta_index;
@@ -91,13 +101,14 @@ typedef struct tfm__container {
  * other: split.no, split.count, split.tensors.count); a Hugging Face folder, or its config.json,
  * model.safetensors.index.json or a .safetensors file named directly (with a config.json beside it, unless
  * the name begins with "adapter"); any other .safetensors file (FORMAT_SAFETENSORS: tensors only); llama2.c
- * .bin, of which version 2's int8 groups become F32 in the arena (see llama2c.c). U8 and BOOL tensors are
+ * .bin, of which version 2's int8 groups become F32 in the arena (see llama2c.c); a CTranslate2 folder or its
+ * model.bin (see ctranslate2.c). U8 and BOOL tensors are
  * given as I8. */
 int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_error *error);
 void tfm__container_release(tfm__container *container);
 
-/* The description alone: the folder's config.json, or the JSON file that the store was opened with (a weight index has
- * its config.json beside it). No tensors. *container is zeroed on error. */
+/* The description alone: the folder's config.json, or the JSON file that the store was opened with (a weight
+ * index has its config.json beside it). No tensors. *container is zeroed on error. */
 int32_t tfm__container_open_config(tfm__store *store, tfm__container *container, tfm_error *error);
 
 /* The tensors of a safetensors file in a folder beside the model's files. *container is zeroed on error. */

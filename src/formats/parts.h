@@ -9,6 +9,9 @@
 #include "formats/formats.h"
 
 int32_t tfm__gguf_open(tfm__store *store, tfm__container *container, tfm_error *error);
+/* The config.json beside model.bin is the opener's business; ctranslate2.c reads the binary file. */
+int32_t tfm__ctranslate2_open(tfm__store *store, tfm__container *container, tfm_error *error);
+bool tfm__ctranslate2_is(const uint8_t *data, uint64_t size);
 int32_t tfm__llama2c_open(tfm__store *store, tfm__container *container, tfm_error *error);
 
 /* What names the weights of a Hugging Face model: nothing (look for them), blobs[0] itself, or the index in

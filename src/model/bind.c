@@ -344,7 +344,7 @@ static void bind_slopes(tfm__binder *b) {
 
 int32_t tfm__model_bind(tfm_model *model, tfm__container *container, tfm_error *error) {
     tfm__config *c = &model->config;
-    bool hf = container->format == TFM__FORMAT_HF;
+    bool ct2 = container->format == TFM__FORMAT_CTRANSLATE2, hf = ct2 || container->format == TFM__FORMAT_HF;
     tfm__binder b = {.model = model,
                      .container = container,
                      .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),
@@ -356,7 +356,7 @@ int32_t tfm__model_bind(tfm_model *model, tfm__container *container, tfm_error *
     if (!model->layers) return tfm__fail_memory(error, &model->heap, c->layers * sizeof *model->layers);
     model->embedding = tfm__bind_matrix(&b, TFM__ROLE_EMBED, 0, c->vocab, c->width, true);
     if (c->family->embed_norm)
-        model->embed_norm = tfm__bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, true);
+        model->embed_norm = tfm__bind_norm(&b, TFM__ROLE_EMBED_NORM, 0, c->width, !ct2);
     if (c->positions == TFM__POSITIONS_LEARNED)
         model->positions =
             tfm__bind_matrix(&b, TFM__ROLE_POSITION, 0, c->context + c->position_offset, c->width, true);
@@ -381,7 +381,7 @@ int32_t tfm__model_bind(tfm_model *model, tfm__container *container, tfm_error *
     if (b.status) return b.status;
     for (size_t i = 0; i < container->tensor_count; i++) {
         uint32_t type = container->tensors[i].type;
-        if (type < TFM__DTYPE_COUNT && model->kernels.weights[type].product)
+        if (!container->tensors[i].alias && type < TFM__DTYPE_COUNT && model->kernels.weights[type].product)
             count_weights(&b, &container->tensors[i], by_type);
     }
     for (uint32_t type = 0; type < TFM__DTYPE_COUNT; type++)

@@ -64,8 +64,18 @@ void tfm__bind_cross(tfm__binder *b, uint32_t index, tfm__layer *layer) {
     else
         layer->cross_norm = tfm__bind_norm(b, TFM__ROLE_CROSS_NORM, index, c->width, true);
     layer->cross_q = tfm__bind_matrix(b, TFM__ROLE_CROSS_Q, index, c->heads * c->head_dim, c->width, true);
-    layer->cross_k = tfm__bind_matrix(b, TFM__ROLE_CROSS_K, index, k, c->width, true);
-    layer->cross_v = tfm__bind_matrix(b, TFM__ROLE_CROSS_V, index, v, c->width, true);
+    const tfm__tensor *both = tfm__bind_find(b, TFM__ROLE_CROSS_KV, index, ".weight", false);
+    if (both) {
+        const float *bias =
+            tfm__bind_vector(b, tfm__bind_find(b, TFM__ROLE_CROSS_KV, index, ".bias", false), k + v, 0.0f);
+        layer->cross_k = tfm__bind_view(b, both, b->transposed, k + v, 0, k, c->width);
+        layer->cross_v = tfm__bind_view(b, both, b->transposed, k + v, k, v, c->width);
+        layer->cross_k.bias = bias;
+        layer->cross_v.bias = bias ? bias + k : NULL;
+    } else {
+        layer->cross_k = tfm__bind_matrix(b, TFM__ROLE_CROSS_K, index, k, c->width, true);
+        layer->cross_v = tfm__bind_matrix(b, TFM__ROLE_CROSS_V, index, v, c->width, true);
+    }
     layer->cross_out =
         tfm__bind_matrix(b, TFM__ROLE_CROSS_OUT, index, c->width, c->heads * c->value_dim, true);
 }

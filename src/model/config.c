@@ -157,6 +157,9 @@ static int32_t read_all(tfm__container *container, const tfm__family *given, tfm
     case TFM__FORMAT_HF:
         status = tfm__config_from_hf(container, config, error);
         break;
+    case TFM__FORMAT_CTRANSLATE2:
+        status = tfm__config_from_ct2(container, config, error);
+        break;
     case TFM__FORMAT_LLAMA2C:
         status = tfm__config_from_llama2c(container, config, error);
         break;

@@ -134,6 +134,7 @@ enum {
     TFM__ROLE_CROSS_Q,
     TFM__ROLE_CROSS_K,
     TFM__ROLE_CROSS_V,
+    TFM__ROLE_CROSS_KV, /* both, one behind the other */
     TFM__ROLE_CROSS_OUT,
     TFM__ROLE_CROSS_POST_NORM,
     TFM__ROLE_FFN_NORM,
@@ -341,9 +342,10 @@ static inline bool tfm__has_position_rows(const tfm__config *c) {
     return c->positions == TFM__POSITIONS_LEARNED || c->positions == TFM__POSITIONS_SINES;
 }
 
-/* The three readers behind it (config_gguf.c, config_hf.c). */
+/* The readers behind it (config_gguf.c, config_hf.c, config_ct2.c). */
 int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tfm_error *error);
 int32_t tfm__config_from_hf(tfm__container *container, tfm__config *config, tfm_error *error);
+int32_t tfm__config_from_ct2(tfm__container *container, tfm__config *config, tfm_error *error);
 int32_t tfm__config_from_llama2c(tfm__container *container, tfm__config *config, tfm_error *error);
 
 #endif

@@ -19,6 +19,13 @@ static int32_t open_encoder(tfm_model *model, tfm_error *error) {
     return status;
 }
 
+/* A CTranslate2 folder names the decoder's first token, and its vocabulary says which one that is. */
+static void settle_start(tfm_model *model) {
+    tfm_tokenizer_info info = TFM_TOKENIZER_INFO_INIT;
+    tfm__tokenizer_info(model->tokenizer, &info);
+    if (info.bos >= 0 && info.bos < (int64_t)model->config.vocab) model->config.start_token = info.bos;
+}
+
 int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     int32_t status = tfm__container_open(&model->store, &model->container, error);
     if (!status) status = tfm__config_read(&model->container, &model->config, error);
@@ -30,6 +37,10 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
     tfm_error why = TFM_ERROR_INIT; /* of its own: a call that succeeds leaves the caller's alone */
     status = tfm__tokenizer_from_model(&model->store, &model->container, NULL, &model->heap,
                                        &model->tokenizer, &why);
+    if (!status)
+        status = tfm__tokenizer_of_source(&model->store, &model->container, &model->heap,
+                                          &model->source_tokenizer, &why);
+    if (!status && model->container.format == TFM__FORMAT_CTRANSLATE2) settle_start(model);
     if (status == TFM_E_MISSING || status == TFM_E_UNSUPPORTED) {
         /* the model still runs on ids; what the tokenizer lacks is said in the log */
         if (model->log)
@@ -47,6 +58,7 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
 void tfm__model_close(tfm_model *model) {
     tfm__crowd_free(model, atomic_exchange(&model->crowd, NULL));
     tfm__tokenizer_free(model->tokenizer);
+    tfm__tokenizer_free(model->source_tokenizer);
     for (size_t i = 0; i < model->embedder.step_count; i++)
         tfm__container_release(&model->embedder.steps[i].file);
     if (model->encoder) tfm__free(&model->heap, model->encoder->layers);

@@ -122,7 +122,9 @@ struct tfm_model {
     tfm_pool *pool;
     tfm_log_fn log;
     void *log_user;
-    tfm_tokenizer *tokenizer; /* NULL: the files hold none */
+    tfm_tokenizer *tokenizer;        /* of what the model writes. NULL: the files hold none */
+    tfm_tokenizer *source_tokenizer; /* of what its encoder reads, where that has a vocabulary of its own; or
+                                        NULL */
 
     tfm__view embedding; /* [vocab, width] */
     tfm__norm embed_norm;
@@ -143,7 +145,8 @@ struct tfm_model {
     uint32_t main_type;        /* of most parameters */
     uint64_t parameters, weight_bytes;
 
-    _Atomic(struct tfm__crowd *) crowd; /* what the last pass over several sessions worked in, for the next one */
+    _Atomic(struct tfm__crowd *)
+        crowd; /* what the last pass over several sessions worked in, for the next one */
 
     bool weights_change;   /* the weights are a trainer's, all F32: vectors are bound where they lie */
     tfm__shifted *shifted; /* and these follow them */

@@ -379,7 +379,7 @@ static void copy_sizes(const tfm__config *c, tfm_shape *shape) {
 /* One role of one layer is below 2^58 by config.c's checks; their sum is watched. */
 static int32_t count(tfm_model *model, tfm_shape *shape, tfm_error *error) {
     const tfm__config *c = &model->config;
-    bool hf = model->container.format == TFM__FORMAT_HF;
+    bool hf = model->container.format == TFM__FORMAT_HF || model->container.format == TFM__FORMAT_CTRANSLATE2;
     counting n = {.binder = {.model = model,
                              .container = &model->container,
                              .names = hf ? c->family->hf_names : tfm__gguf_names(c->family),

@@ -315,6 +315,85 @@ static int32_t from_container(const tfm__container *container, const tfm_tokeniz
     return TFM_OK;
 }
 
+/* ---- CTranslate2 ---- */
+
+/* A text of config.json in `out`, or what it is otherwise. */
+static const char *text_of(const tfm__container *container, const char *key, const char *otherwise,
+                           char out[64]) {
+    const tfm__json *json = &container->config;
+    const char *raw;
+    size_t size;
+    tfm__json_value value = tfm__json_get(json, tfm__json_root(json), key);
+    if (container->ct2_version < 6) return otherwise;
+    if (!tfm__json_raw(json, value, &raw, &size) || size >= 64) return otherwise;
+    size = tfm__json_unescape(json, value, out, 63);
+    if (size == SIZE_MAX || size == 0) return otherwise;
+    out[size] = 0;
+    return out;
+}
+
+/* A switch of config.json; before version 6 a variable of model.bin says it. */
+static bool flag_of(const tfm__container *container, const char *key, const char *variable, bool otherwise) {
+    bool value = otherwise;
+    const tfm__json *json = &container->config;
+    const tfm__tensor *tensor = tfm__container_tensor(container, variable);
+    if (container->ct2_version < 6)
+        return tensor && tensor->type == TFM__I8 && tensor->bytes == 1 ? tensor->data[0] != 0 : otherwise;
+    return tfm__json_bool(json, tfm__json_get(json, tfm__json_root(json), key), &value) ? value : otherwise;
+}
+
+/* The first of the names that is there; *out stays NULL where none is. */
+static int32_t load_ct2(tfm__store *store, const tfm__container *container, const char *const *names,
+                        bool source, tfm__heap *heap, tfm_tokenizer **out, tfm_error *error) {
+    char bos[64], eos[64], unknown[64], start[64];
+    tfm__ct2_vocab settings = {
+        .bos = text_of(container, "bos_token", "<s>", bos),
+        .eos = text_of(container, "eos_token", "</s>", eos),
+        .unknown = text_of(container, "unk_token", "<unk>", unknown),
+        .adds_bos = source && flag_of(container, "add_source_bos", "with_source_bos", false),
+        .adds_eos = source && flag_of(container, "add_source_eos", "with_source_eos", false)};
+    tfm__blob blob;
+    tfm_tokenizer *t;
+    int32_t rc = TFM_E_NOT_FOUND;
+    if (!source && container->ct2_version >= 6)
+        settings.bos = text_of(container, "decoder_start_token", settings.bos, start);
+    else if (!source && !flag_of(container, "", "with_target_bos", true))
+        settings.bos = settings.eos;
+    for (; *names && rc == TFM_E_NOT_FOUND; names++) rc = tfm__store_sibling(store, *names, &blob, error);
+    if (rc) return rc == TFM_E_NOT_FOUND ? TFM_OK : rc;
+    tfm__loaded_text file = {blob.data, (size_t)blob.size, blob.name};
+    if ((rc = tfm__tokenizer_new(heap, &t, error)) == TFM_OK) {
+        rc = tfm__load_ct2(t, &file, &settings, error);
+        if (rc == TFM_OK) rc = tfm__vocab_finish(t, error);
+        if (rc)
+            tfm__tokenizer_free(t);
+        else
+            *out = t;
+    }
+    tfm__blob_release(&blob);
+    return rc;
+}
+
+int32_t tfm__tokenizer_of_source(tfm__store *store, const tfm__container *container, tfm__heap *heap,
+                                 tfm_tokenizer **out, tfm_error *error) {
+    static const char *const names[] = {"source_vocabulary.txt", "source_vocabulary.json",
+                                        "shared_vocabulary.txt", "shared_vocabulary.json", NULL};
+    *out = NULL;
+    if (container->format != TFM__FORMAT_CTRANSLATE2) return TFM_OK;
+    return load_ct2(store, container, names, true, heap, out, error);
+}
+
+static int32_t load_ct2_target(tfm__store *store, const tfm__container *container, tfm__heap *heap,
+                               tfm_tokenizer **out, tfm_error *error) {
+    static const char *const names[] = {"target_vocabulary.txt", "target_vocabulary.json",
+                                        "shared_vocabulary.txt", "shared_vocabulary.json", NULL};
+    int32_t rc = load_ct2(store, container, names, false, heap, out, error);
+    if (rc || *out) return rc;
+    return tfm__fail(
+        error, TFM_E_MISSING,
+        "there is neither target_vocabulary nor shared_vocabulary (.txt, .json) beside model.bin");
+}
+
 int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *container,
                                   const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
                                   tfm_error *error) {
@@ -325,6 +404,8 @@ int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *conta
     *out = NULL;
     if (!options) options = &defaults;
     if (container->format == TFM__FORMAT_GGUF) return from_container(container, options, heap, out, error);
+    if (container->format == TFM__FORMAT_CTRANSLATE2)
+        return load_ct2_target(store, container, heap, out, error);
     if (container->format != TFM__FORMAT_LLAMA2C) return load_folder(store, options, heap, out, error);
     snprintf(own, sizeof own, "tok%d.bin", (int)container->llama2c.vocab_size);
     rc = load_beside(store, bin, options, heap, out, error);

@@ -96,6 +96,10 @@ static void put_special(tfm__json_writer *w, int64_t id, const char *name, bool 
     *any = true;
 }
 
+void tfm__vocab_special(tfm__json_writer *w, int64_t id, const char *name, bool *any) {
+    put_special(w, id, name, false, any);
+}
+
 static void put_bert(tfm__json_writer *w, const tfm__bert_vocab *v) {
     static const char *const specials[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
     bool lower = v->lower_case == TFM_DEFAULT ? !has_capitals(v) : v->lower_case == TFM_YES;
@@ -147,7 +151,7 @@ int32_t tfm__load_bert(tfm_tokenizer *t, const tfm__bert_vocab *vocab, const cha
 
 /* The next line, without what ends it; false at the end. A carriage return in front of the line feed belongs
  * to the end. */
-static bool next_line(const uint8_t *data, size_t size, size_t *at, tfm__text *line) {
+bool tfm__vocab_line(const uint8_t *data, size_t size, size_t *at, tfm__text *line) {
     const uint8_t *end;
     if (*at >= size) return false;
     end = memchr(data + *at, '\n', size - *at);
@@ -160,7 +164,7 @@ static bool next_line(const uint8_t *data, size_t size, size_t *at, tfm__text *l
 
 bool tfm__is_vocab_txt(const uint8_t *data, size_t size) {
     tfm__text line;
-    for (size_t at = 0; next_line(data, size, &at, &line);) {
+    for (size_t at = 0; tfm__vocab_line(data, size, &at, &line);) {
         if (line.size > 4096) return false;
         if (is_name(&line, "[UNK]")) return true;
     }
@@ -175,7 +179,7 @@ int32_t tfm__load_vocab_txt(tfm_tokenizer *t, const tfm__loaded_text *file, cons
     bool ok = true;
     int32_t rc = TFM_OK;
     tfm__buffer_init(&tokens, t->heap);
-    for (size_t at = 0, start = 0; rc == TFM_OK && ok && next_line(file->data, file->size, &at, &line);
+    for (size_t at = 0, start = 0; rc == TFM_OK && ok && tfm__vocab_line(file->data, file->size, &at, &line);
          start = at) {
         if (tfm__utf8_valid((const uint8_t *)line.data, line.size) < line.size)
             rc = tfm__fail_at(error, TFM_E_FORMAT, file->name, NULL, start, "a token that is not UTF-8");
@@ -195,7 +199,7 @@ int32_t tfm__load_vocab_txt(tfm_tokenizer *t, const tfm__loaded_text *file, cons
 static int32_t put_merges(tfm__json_writer *w, const tfm__loaded_text *merges, tfm_error *error) {
     tfm__text line;
     bool first = true;
-    for (size_t at = 0, start = 0, number = 1; next_line(merges->data, merges->size, &at, &line);
+    for (size_t at = 0, start = 0, number = 1; tfm__vocab_line(merges->data, merges->size, &at, &line);
          start = at, number++) {
         const char *space = line.size ? memchr(line.data, ' ', line.size) : NULL;
         size_t left = space ? (size_t)(space - line.data) : 0;

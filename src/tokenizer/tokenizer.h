@@ -20,6 +20,11 @@ int32_t tfm__tokenizer_from_model(tfm__store *store, const tfm__container *conta
                                   const tfm_tokenizer_options *options, tfm__heap *heap, tfm_tokenizer **out,
                                   tfm_error *error);
 
+/* From a model that reads with one vocabulary and writes with another, the reading one; *out stays NULL where
+ * the model has but one. */
+int32_t tfm__tokenizer_of_source(tfm__store *store, const tfm__container *container, tfm__heap *heap,
+                                 tfm_tokenizer **out, tfm_error *error);
+
 /* From a file or folder that holds a tokenizer, told by content. */
 int32_t tfm__tokenizer_from_store(tfm__store *store, const tfm_tokenizer_options *options, tfm__heap *heap,
                                   tfm_tokenizer **out, tfm_error *error);

@@ -813,6 +813,7 @@ _SIGNATURES: List[Any] = [
     ("tfm_model_release", None, [c_void_p]),
     ("tfm_model_get_info", c_int32, [c_void_p, POINTER(ModelInfo), _error]),
     ("tfm_tokenizer_of", c_void_p, [c_void_p]),
+    ("tfm_source_tokenizer_of", c_void_p, [c_void_p]),
     ("tfm_model_bytes", c_uint64, [c_void_p]),
     ("tfm_model_tensor_count", c_size_t, [c_void_p]),
     ("tfm_model_tensor", c_int32, [c_void_p, c_size_t, POINTER(TensorInfo), _error]),
