@@ -117,6 +117,8 @@ static const setting settings[] = {
     {.threads = 4, .host_threads = true},
     {.threads = 2, .isa = TFM_ISA_AVX2},
     {.threads = 2, .isa = TFM_ISA_AVX512},
+    {.threads = 2, .isa = TFM_ISA_NEON},
+    {.threads = 2, .isa = TFM_ISA_NEON_DOTPROD},
     {.threads = 2, .isa = TFM_ISA_AVX2, .cut_seed = 5},
     {.threads = 2, .isa = TFM_ISA_PORTABLE, .cut_seed = 6},
 };
@@ -124,6 +126,8 @@ static const setting settings[] = {
 static bool can_run(const setting *s) {
     if (s->isa == TFM_ISA_AVX2) return tfm__cpu_has_isa(TFM__ISA_AVX2);
     if (s->isa == TFM_ISA_AVX512) return tfm__cpu_has_isa(TFM__ISA_AVX512);
+    if (s->isa == TFM_ISA_NEON) return tfm__cpu_has_isa(TFM__ISA_NEON);
+    if (s->isa == TFM_ISA_NEON_DOTPROD) return tfm__cpu_has_isa(TFM__ISA_DOTPROD);
     return true;
 }
 

@@ -737,8 +737,8 @@ static void test_attention_reference(void **state) {
     (void)state;
     double exact[512];
     for (int round = 0; round < 40; round++) {
-        attention_case c = make_attention(cache_types[round % 5], 9, 1 + random_below(40),
-                                          1 + random_below(40), 1 + random_below(4), round & 1);
+        size_t pages = 1 + random_below(4), values = 1 + random_below(40), keys = 1 + random_below(40);
+        attention_case c = make_attention(cache_types[round % 5], 9, keys, values, pages, round & 1);
         if (round & 2) c.tile.soft_cap = 2.0f;
         if (round & 4) c.tile.slopes = c.slopes;
         if (round & 8) c.tile.bias = c.bias;

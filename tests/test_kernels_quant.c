@@ -76,6 +76,10 @@ static int fill_tables(void **state) {
         tfm__kernels_avx512_quant(table);
         table->isa = TFM__ISA_AVX512;
     }
+#elif TFM__AARCH64
+    for (int isa = TFM__ISA_NEON; isa <= TFM__ISA_DOTPROD; isa++) {
+        if (tfm__cpu_has_isa(isa)) tfm__kernels_fill(&tables[table_count++], isa);
+    }
 #endif
     return 0;
 }

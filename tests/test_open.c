@@ -70,8 +70,9 @@ static void test_unaligned(void **state) {
         float expected[TINY_VOCAB];
         answer(t.model, expected);
         for (size_t shift = 1; shift <= 9; shift += shift < 4 ? 1 : 5)
-            for (int32_t isa = TFM_ISA_BEST; isa <= TFM_ISA_AVX512; isa++) {
-                static const char *const names[] = {"portable", "portable", "avx2", "avx512"};
+            for (int32_t isa = TFM_ISA_BEST; isa <= TFM_ISA_NEON_DOTPROD; isa++) {
+                static const char *const names[] = {"portable", "portable", "avx2",
+                                                    "avx512",   "neon",     "neon-dotprod"};
                 tfm_model_options options = TFM_MODEL_OPTIONS_INIT;
                 tfm_model *model = NULL;
                 uint8_t *moved = malloc(t.file.size + shift);

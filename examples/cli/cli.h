@@ -76,7 +76,8 @@ extern const char *const cli_kv_names[];
 #define CLI_OPTION_ISA(open)                                                                                 \
     {                                                                                                        \
         0, "isa", ARG_CHOICE, &(open)->isa, "NAME",                                                          \
-            "best, portable, avx2 or avx512; never changes a result", 0, 0, cli_isa_names                    \
+            "best, portable, avx2, avx512, neon or neon-dotprod; never changes a result", 0, 0,              \
+            cli_isa_names                                                                                    \
     }
 #define CLI_OPTION_KV(open)                                                                                  \
     {                                                                                                        \

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const cli_isa_names[] = {"best", "portable", "avx2", "avx512",
-                                     NULL}; /* in the order of TFM_ISA_* */
+const char *const cli_isa_names[] = {"best", "portable",     "avx2", "avx512",
+                                     "neon", "neon-dotprod", NULL}; /* in the order of TFM_ISA_* */
 const char *const cli_kv_names[] = {"default", "f32",  "f16", "bf16",
                                     "q8_0",    "q4_0", NULL}; /* as TFM_CACHE_* */
 

@@ -68,7 +68,8 @@ TFM_API const char *tfm_version(void);
 TFM_API uint32_t tfm_abi_version(void);
 
 /* Whether this build, on this processor, has a named capability.
- *   name   NUL-terminated: an instruction set ("portable", "avx2", "avx512", "neon"), a weight type in lower case
+ *   name   NUL-terminated: an instruction set ("portable", "avx2", "avx512", "neon",
+ *          "neon-dotprod"), a weight type in lower case
  *          ("f32", "q4_k", ...), a model family ("llama", "gemma3", ...) or an optional part ("openblas", "pcre2").
  * Returns 1 if so, 0 if not or if the name is unknown or NULL. Any thread. Allocates nothing. Since 0.1. */
 TFM_API int32_t tfm_capability(const char *name);
@@ -78,6 +79,8 @@ TFM_API int32_t tfm_capability(const char *name);
 #define TFM_ISA_PORTABLE 1
 #define TFM_ISA_AVX2 2
 #define TFM_ISA_AVX512 3
+#define TFM_ISA_NEON 4         /* 64-bit ARM */
+#define TFM_ISA_NEON_DOTPROD 5 /* 64-bit ARM with SDOT (ARMv8.2) */
 
 /* ---- Status and errors --------------------------------------------------------------------------------- */
 

@@ -9,6 +9,12 @@
 #include <sched.h>
 #include <unistd.h>
 
+#if TFM__AARCH64 && defined(__linux__)
+#include <sys/auxv.h>
+#elif TFM__AARCH64 && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 
@@ -17,8 +23,7 @@ static bool has_avx2(void) {
     __builtin_cpu_init();
     /* clang 14 does not know "f16c" as a feature's name, so that bit is read directly */
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-           __builtin_cpu_supports("popcnt") &&
-           __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
+           __builtin_cpu_supports("popcnt") && __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C);
 }
 static bool has_avx512(void) {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -30,6 +35,18 @@ static bool has_avx2(void) { return false; }
 static bool has_avx512(void) { return false; }
 #endif
 
+static bool has_dotprod(void) {
+#if TFM__AARCH64 && defined(__linux__)
+    return (getauxval(AT_HWCAP) & 1ul << 20) != 0; /* HWCAP_ASIMDDP, which old headers lack */
+#elif TFM__AARCH64 && defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, NULL, 0) == 0 && has;
+#else
+    return false;
+#endif
+}
+
 bool tfm__cpu_has_isa(int isa) {
     switch (isa) {
     case TFM__ISA_PORTABLE:
@@ -38,6 +55,10 @@ bool tfm__cpu_has_isa(int isa) {
         return has_avx2();
     case TFM__ISA_AVX512:
         return has_avx512();
+    case TFM__ISA_NEON:
+        return TFM__AARCH64;
+    case TFM__ISA_DOTPROD:
+        return has_dotprod();
     default:
         return false;
     }
@@ -51,7 +72,8 @@ int tfm__cpu_best_isa(void) {
 }
 
 int32_t tfm__cpu_choose_isa(int32_t wanted, int *isa, tfm_error *error) {
-    static const int levels[] = {TFM__ISA_PORTABLE, TFM__ISA_PORTABLE, TFM__ISA_AVX2, TFM__ISA_AVX512};
+    static const int levels[] = {TFM__ISA_PORTABLE, TFM__ISA_PORTABLE, TFM__ISA_AVX2,
+                                 TFM__ISA_AVX512,   TFM__ISA_NEON,     TFM__ISA_DOTPROD};
     if (wanted < 0 || (size_t)wanted >= TFM__COUNT(levels))
         return tfm__fail(error, TFM_E_ARGUMENT, "there is no instruction set %d", (int)wanted);
     *isa = wanted == TFM_ISA_BEST ? tfm__cpu_best_isa() : levels[wanted];
@@ -61,7 +83,7 @@ int32_t tfm__cpu_choose_isa(int32_t wanted, int *isa, tfm_error *error) {
 }
 
 const char *tfm__isa_name(int isa) {
-    static const char *const names[TFM__ISA_COUNT] = {"portable", "avx2", "avx512", "neon"};
+    static const char *const names[TFM__ISA_COUNT] = {"portable", "avx2", "avx512", "neon", "neon-dotprod"};
     return isa >= 0 && isa < TFM__ISA_COUNT ? names[isa] : "?";
 }
 

@@ -65,6 +65,12 @@ WORD vec v_dots(vec w0, vec x0, vec w1, vec x1) {
     vec pairs = _mm256_add_epi16(_mm256_maddubs_epi16(w0, x0), _mm256_maddubs_epi16(w1, x1));
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
+/* acc + scale * (w . x), scale in every 16-bit place; w below 64 */
+WORD vec v_scaled_dot(vec acc, vec w, vec x, vec scale) { return v_dpw(acc, v_maddubs(w, x), scale); }
+/* acc + scale * (w0 . x0 + w1 . x1); w below 32 */
+WORD vec v_scaled_dots(vec acc, vec w0, vec x0, vec w1, vec x1, vec scale) {
+    return v_dpw(acc, v_add16(v_maddubs(w0, x0), v_maddubs(w1, x1)), scale);
+}
 /* Signed bytes made ready for the products below: nothing to do. */
 WORD vec v_wide(vec a) { return a; }
 WORD vec v_wide_pairs(vec w, vec x) {

@@ -64,6 +64,12 @@ WORD vec v_dpw(vec acc, vec a, vec b) { return _mm512_dpwssd_epi32(acc, a, b); }
 WORD vec v_dots(vec w0, vec x0, vec w1, vec x1) {
     return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), w0, x0), w1, x1);
 }
+/* acc + scale * (w . x), scale in every 16-bit place; w below 64 */
+WORD vec v_scaled_dot(vec acc, vec w, vec x, vec scale) { return v_dpw(acc, v_maddubs(w, x), scale); }
+/* acc + scale * (w0 . x0 + w1 . x1); w below 32 */
+WORD vec v_scaled_dots(vec acc, vec w0, vec x0, vec w1, vec x1, vec scale) {
+    return v_dpw(acc, v_add16(v_maddubs(w0, x0), v_maddubs(w1, x1)), scale);
+}
 /* Signed bytes made ready for the products below, which give WIDE_BIAS more per weight. */
 WORD vec v_wide(vec a) { return _mm512_xor_si512(a, _mm512_set1_epi8((char)0x80)); }
 WORD vec v_wide_dots(vec w0, vec x0, vec w1, vec x1) { return v_dots(w0, x0, w1, x1); }

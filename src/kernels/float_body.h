@@ -1,9 +1,9 @@
-/* float_body.h - the float kernels over rows and elements, written once for the x86 vector units.
+/* float_body.h - the float kernels over rows and elements, written once for all vector units.
  *
- * Included by avx2_float.c and avx512_float.c after they have defined the vector layer: v16, sixteen floats,
- * and the operations v16_*. float_product.h and float_attention.h are the other two parts of this template.
- * Everything is static; nothing here may be shared between the two, for each is compiled with its own
- * instruction set.
+ * Included by avx2_float.c, avx512_float.c and neon_float.c after they have defined the vector layer: v16,
+ * sixteen floats, and the operations v16_*. float_product.h and float_attention.h are the other two parts of
+ * this template. Everything is static; nothing here may be shared between them, for each is compiled with its
+ * own instruction set.
  *
  * The bits are those of ref_float.c: v16_exp, v16_tanh and v16_erf are elementary.h operation by operation,
  * sixteen running sums are the sixteen lanes, and the last, short vector is loaded and stored under a mask

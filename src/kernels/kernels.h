@@ -148,6 +148,10 @@ void tfm__kernels_avx2_float(tfm__kernels *kernels);
 void tfm__kernels_avx2_quant(tfm__kernels *kernels);
 void tfm__kernels_avx512_float(tfm__kernels *kernels);
 void tfm__kernels_avx512_quant(tfm__kernels *kernels);
+#elif TFM__AARCH64
+void tfm__kernels_neon_float(tfm__kernels *kernels);
+void tfm__kernels_neon_quant(tfm__kernels *kernels);
+void tfm__kernels_dotprod_quant(tfm__kernels *kernels);
 #endif
 
 #endif

@@ -1,4 +1,4 @@
-/* quant_entries.h - what the AVX2 and AVX-512 versions of the quantised kernels have in common besides their
+/* quant_entries.h - what the versions of the quantised kernels have in common besides their
  * bodies: the functions of every weight type and their places in the table. Included by avx2_quant.c and
  * avx512_quant.c after quant_lanes.h, with QUANT_MATRIX naming the product with several tokens (false: it
  * declines). */

@@ -1,9 +1,10 @@
-/* quant_lanes.h - the bodies of the x86 quantised kernels that do not depend on the width of a vector:
+/* quant_lanes.h - the bodies of the quantised kernels that do not depend on the width of a vector:
  * spelling blocks out in registers, the product with a single token, and values as floats. Included by the
- * avx2_quant and avx512_quant files only, after the small vocabulary used here (vec, fvec, LANES, ROWS,
- * v_..., f_...).
+ * avx2_quant and avx512_quant files, neon_quant.c and dotprod_quant.c only, after the small vocabulary used
+ * here (vec, fvec, LANES, ROWS, v_..., f_...).
  *
- * A vec is LANES lanes of 16 bytes (4 with AVX-512, 2 with AVX2); an fvec is ROWS = 4 * LANES floats.
+ * A vec is LANES lanes of 16 bytes (4 with AVX-512, 2 with AVX2, 1 with NEON); an fvec is ROWS = 4 * LANES
+ * floats.
  *
  * Lane order: v_rows(p, stride, j) reads 16 bytes of LANES rows at once: lane i has row 4 i + j. Dot products
  * leave four partial sums per lane, and v_reduce of the four j gives the sums of rows 0, 1, 2 ... in order.
@@ -37,7 +38,11 @@
 #endif
 
 /* Keeps a sum where it is: compilers make trees of chains of integer additions, and run out of registers. */
+#if defined(__aarch64__)
+#define IN_ORDER(v) __asm__("" : "+w"(v))
+#else
 #define IN_ORDER(v) __asm__("" : "+v"(v))
+#endif
 
 /* Where things lie, as constants: the type is always known when these are compiled. */
 INLINE size_t block_bytes_of(uint32_t type) {
@@ -377,7 +382,7 @@ INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k,
             vec sum = v_zero();
             if (has_16_scales(type)) {
                 UNROLL for (int i = 0; i < 16; i++) {
-                    sum = v_dpw(sum, v_maddubs(piece(type, raw, i), v_lane(q + 16 * i)), one_scale(&s, i));
+                    sum = v_scaled_dot(sum, piece(type, raw, i), v_lane(q + 16 * i), one_scale(&s, i));
                     IN_ORDER(sum);
                 }
             } else if (is_wide(type)) {
@@ -389,9 +394,9 @@ INLINE fvec vector_256(uint32_t type, const uint8_t *p, size_t stride, size_t k,
                 }
             } else {
                 UNROLL for (int i = 0; i < 8; i++) {
-                    vec pairs = v_add16(v_maddubs(piece(type, raw, 2 * i), v_lane(q + 32 * i)),
-                                        v_maddubs(piece(type, raw, 2 * i + 1), v_lane(q + 32 * i + 16)));
-                    sum = v_dpw(sum, pairs, one_scale(&s, i));
+                    sum =
+                        v_scaled_dots(sum, piece(type, raw, 2 * i), v_lane(q + 32 * i),
+                                      piece(type, raw, 2 * i + 1), v_lane(q + 32 * i + 16), one_scale(&s, i));
                     IN_ORDER(sum);
                 }
             }

@@ -17,5 +17,11 @@ void tfm__kernels_fill(tfm__kernels *kernels, int isa) {
         tfm__kernels_avx512_float(kernels);
         tfm__kernels_avx512_quant(kernels);
     }
+#elif TFM__AARCH64
+    if (isa == TFM__ISA_NEON || isa == TFM__ISA_DOTPROD) {
+        tfm__kernels_neon_float(kernels);
+        tfm__kernels_neon_quant(kernels);
+    }
+    if (isa == TFM__ISA_DOTPROD) tfm__kernels_dotprod_quant(kernels);
 #endif
 }

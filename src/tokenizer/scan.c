@@ -19,6 +19,7 @@ size_t tfm__scan_single(const tfm__stage *stage, const uint8_t *text, size_t len
 }
 
 tfm__scan_fn *tfm__scan_for(const tfm_tokenizer *tokenizer, const tfm__stage *stage) {
+    (void)tokenizer; /* where only the portable one is built */
     tfm__scan_fn *found = NULL;
 #if defined(__x86_64__)
     if (tokenizer->isa == TFM__ISA_AVX512) found = tfm__scan_for_avx512(stage);

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, Optional, Union
 Text = Union[str, bytes]
 Path = Union[str, "os.PathLike[str]"]
 
-ISAS = {"best": 0, "portable": 1, "avx2": 2, "avx512": 3}
+ISAS = {"best": 0, "portable": 1, "avx2": 2, "avx512": 3, "neon": 4, "neon-dotprod": 5}
 
 
 def bytes_of(text: Text) -> bytes:

@@ -55,9 +55,9 @@ class TensorInfo(NamedTuple):
 class Model(Owner):
     """A GGUF file, a Hugging Face folder or a llama2.c file.
 
-    threads: how many work, 0 for one per processor; or pool: a Pool to share. isa: "best", "portable", "avx2" or
-    "avx512". byte_budget: most bytes for model, sessions and caches, 0 for no bound. progress(done, total) and
-    log(level, text) are called meanwhile. Any number of threads may use a model, through one session each.
+    threads: how many work, 0 for one per processor; or pool: a Pool to share. isa: "best", "portable", "avx2",
+    "avx512", "neon" or "neon-dotprod". byte_budget: most bytes for model, sessions and caches, 0 for no bound.
+    progress(done, total) and log(level, text) are called meanwhile. Any number of threads may use a model, through one session each.
     """
 
     def __init__(

@@ -78,7 +78,7 @@ class Tokenizer(Owner):
         pattern, special_tokens: for .tiktoken files, which hold neither: "gpt2", "cl100k", "o200k", "llama3" or a regular
         expression, and the special tokens with their ids; None: those of the published encoding that the file is.
         llama_cpp: of a GGUF file the ids that llama.cpp gives where they are not those of the original tokenizer.
-        isa: "best", "portable", "avx2" or "avx512"; never changes an id. cache_bytes: most memory that a thread may
+        isa: "best", "portable" or another name of tfm.Model's; never changes an id. cache_bytes: most memory that a thread may
         use to remember pieces of text, 0 for 16 MiB, 1 for none. byte_budget: most bytes in all, 0 for no bound.
         """
         options = _load_options(pattern, special_tokens, llama_cpp, isa, cache_bytes, byte_budget)
