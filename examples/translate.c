@@ -1,5 +1,5 @@
-/* translate.c - the transformer of 2017: an encoder reads a text once, a decoder writes the text that belongs to it,
- * looking at the encoder's states with every token.
+/* translate.c - the transformer of 2017: an encoder reads a text once, a decoder writes the text that belongs
+ * to it, looking at the encoder's states with every token.
  *
  *     cc translate.c $(pkg-config --cflags --libs tfm) -o translate
  *     ./translate opus-mt-en-de "The weather is nice today."
@@ -26,7 +26,8 @@ int main(int argc, char **argv) {
         return 2;
     }
     int failed = tfm_model_load(argv[1], NULL, &model, &error) ||
-                 tfm_tokenize(tfm_tokenizer_of(model), argv[2], strlen(argv[2]), NULL, ids, 512, &row.count, &error) ||
+                 tfm_tokenize(tfm_source_tokenizer_of(model), argv[2], strlen(argv[2]), NULL, ids, 512,
+                              &row.count, &error) ||
                  tfm_encode(model, &row, 1, NULL, &encoded, &error);
     on.encoded = encoded;
     failed = failed || tfm_session_create(model, &on, &session, &error) ||

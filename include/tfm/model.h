@@ -57,7 +57,8 @@ typedef struct tfm_model_options {
 #define TFM_MODEL_OPTIONS_INIT { sizeof(tfm_model_options), NULL, 0, NULL, 0, 0, NULL, NULL, NULL, NULL, NULL }
 
 /* Opens a model: GGUF (versions 1 to 3, single or split), a Hugging Face folder (config.json with safetensors), or
- * llama2.c's .bin (versions 0 to 2, with tokenizer.bin or, for N tokens, tokN.bin beside it), told by the content and not
+ * llama2.c's .bin (versions 0 to 2, with tokenizer.bin or, for N tokens, tokN.bin beside it), a CTranslate2 folder
+ * (model.bin, versions 2 to 6, encoder-decoders), told by the content and not
  * by the name.
  *   path      UTF-8
  *   options   NULL: defaults

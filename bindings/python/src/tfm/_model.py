@@ -173,10 +173,16 @@ class Model(Owner):
     @property
     def tokenizer(self) -> Optional[Tokenizer]:
         """The model's tokenizer, or None if its files hold none."""
-        pointer = lib.tfm_tokenizer_of(self._pointer)
-        if not pointer:
-            return None
-        return Tokenizer(Handle(pointer, lambda _pointer: None, (self._open,)))
+        return self._borrowed(lib.tfm_tokenizer_of(self._pointer))
+
+    @property
+    def source_tokenizer(self) -> Optional[Tokenizer]:
+        """What an encoder-decoder's encoder reads is cut by this one; only where the files hold two vocabularies is it
+        another than tokenizer."""
+        return self._borrowed(lib.tfm_source_tokenizer_of(self._pointer))
+
+    def _borrowed(self, pointer: Optional[int]) -> Optional[Tokenizer]:
+        return Tokenizer(Handle(pointer, lambda _pointer: None, (self._open,))) if pointer else None
 
     def session(
         self,

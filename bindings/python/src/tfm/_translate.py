@@ -28,18 +28,18 @@ def translate(
     max_tokens: int,
     settings: Dict[str, Any],
 ) -> str:
-    tokenizer = model.tokenizer
-    if tokenizer is None:
+    tokenizer, reader = model.tokenizer, model.source_tokenizer
+    if tokenizer is None or reader is None:
         raise TfmError(E_STATE, "the model's files hold no tokenizer")
     if settings.get("sampler") is None:
         settings.setdefault("temperature", 0.0)
-    with tokenizer:
+    with tokenizer, reader:
         tokens: List[int] = [] if target is None else [_language(tokenizer, target)]
         row: Any = text
         if _is_text(text):
-            row = list(tokenizer.encode(text, add_special=source is None))
+            row = list(reader.encode(text, add_special=None if source is None else False))
             if source is not None:
-                end = tokenizer.info.eos
-                row = [_language(tokenizer, source), *row] + ([end] if end >= 0 else [])
+                end = reader.info.eos
+                row = [_language(reader, source), *row] + ([end] if end >= 0 else [])
         with model.encode([row]) as encoded, model.session(encoded=encoded) as session:
             return "".join(session.generate(tokens=tokens, max_tokens=max_tokens, **settings))
