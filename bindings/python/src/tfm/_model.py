@@ -173,15 +173,15 @@ class Model(Owner):
     @property
     def tokenizer(self) -> Optional[Tokenizer]:
         """The model's tokenizer, or None if its files hold none."""
-        return self._borrowed(lib.tfm_tokenizer_of(self._pointer))
+        return self._tokenizer_at(lib.tfm_tokenizer_of(self._pointer))
 
     @property
     def source_tokenizer(self) -> Optional[Tokenizer]:
         """What an encoder-decoder's encoder reads is cut by this one; only where the files hold two vocabularies is it
         another than tokenizer."""
-        return self._borrowed(lib.tfm_source_tokenizer_of(self._pointer))
+        return self._tokenizer_at(lib.tfm_source_tokenizer_of(self._pointer))
 
-    def _borrowed(self, pointer: Optional[int]) -> Optional[Tokenizer]:
+    def _tokenizer_at(self, pointer: Optional[int]) -> Optional[Tokenizer]:
         return Tokenizer(Handle(pointer, lambda _pointer: None, (self._open,))) if pointer else None
 
     def session(
