@@ -30,6 +30,7 @@ static void watch_signals(int watch) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = watch ? on_signal : SIG_DFL;
+    action.sa_flags = SA_RESTART; /* a frame half written is finished; poll returns in any case */
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < ARG_COUNT(numbers); i++) sigaction(numbers[i], &action, NULL);
 }
@@ -318,7 +319,7 @@ static int loop(live *l) {
         }
         if (screen_draw(&l->screen, l->p, &l->look)) return CLI_ERROR;
         screen_show(&l->screen);
-        if (ferror(stdout)) return CLI_ERROR;
+        if (ferror(stdout) && !live_signal) return CLI_ERROR; /* a hang-up takes the terminal with it */
         int spent = (int)((cli_seconds() - begin) * 1000);
         listen(l, l->look.running ? (spent < FRAME_MS ? FRAME_MS - spent : 0) : 200);
     }
