@@ -406,6 +406,38 @@ done
 expect 0 train --from "$work/small" --data "$work/cats" -o "$work/part" --steps 6 --context 16 --lr 1e-3 --seed 5 --resume
 holds "train: resumed, the same weights" cmp "$work/whole/model.safetensors" "$work/part/model.safetensors"
 expect 0 eval "$work/trained" -f "$work/cats" --context 32
+# held-out loss, samples and the curve: they change nothing, and a resumed run goes on with its curve
+head -n 20 "$work/cats" >"$work/other"
+watch="--held-out $work/other --held-out-every 2 --sample-every 3 --sample-tokens 5 --curve $work/curve.csv"
+expect 0 train --from "$work/small" --data "$work/cats" -o "$work/watched" --steps 6 --context 16 --lr 1e-3 --seed 5 --json \
+    $watch --sample-prompt "the cat"
+cp "$out" "$work/steps"
+holds "train: watched, the same weights" cmp "$work/whole/model.safetensors" "$work/watched/model.safetensors"
+holds "train: the curve is a picture" grep -q '</svg>' "$work/curve.svg"
+cp "$work/curve.csv" "$work/whole.csv"
+python "train: held-out loss, samples and curve" '
+import csv, json, sys, xml.dom.minidom
+lines = [json.loads(l) for l in open(sys.argv[1])]
+held = {l["step"]: l["held_out_loss"] for l in lines if "held_out_loss" in l}
+assert sorted(held) == [0, 2, 4, 6] and held[6] < held[0], held
+samples = {l["step"]: l["sample"] for l in lines if "sample" in l}
+assert sorted(samples) == [3, 6] and all(s.startswith("the cat") and len(s) > 7 for s in samples.values()), samples
+rows = list(csv.DictReader(open(sys.argv[2])))
+assert [int(r["step"]) for r in rows] == list(range(7))
+assert [r["step"] for r in rows if r["held_out_loss"]] == ["0", "2", "4", "6"] and rows[6]["loss"] == ""
+for r, l in zip(rows, (l for l in lines if "loss" in l)):
+    assert abs(float(r["loss"]) - l["loss"]) < 1e-6 and abs(float(r["grad_norm"]) - l["grad_norm"]) < 1e-4
+xml.dom.minidom.parse(sys.argv[3])' "$work/steps" "$work/curve.csv" "$work/curve.svg"
+holds "train: a curve beside the weights" test -s "$work/whole/loss.svg" -a -s "$work/part/loss.csv"
+holds "train: resumed, the same curve" test "$(cut -d, -f1-4 "$work/whole/loss.csv")" = "$(cut -d, -f1-4 "$work/part/loss.csv")"
+expect 0 train --from "$work/small" --data "$work/cats" -o "$work/x" --steps 2 --context 16 --held-out-share 0.25 --json
+holds "train: a share held out" test "$(grep -c held_out_loss "$out")" -eq 3
+rm -r "$work/x"
+expect 1 train --from "$work/small" --data "$work/other" -o "$work/x" --context 200 --held-out-share 0.9
+expect 2 train --from "$work/small" --data "$work/cats" -o "$work/x" --held-out "$work/other" --held-out-share 0.1
+expect 2 train --from "$work/small" --data "$work/cats" -o "$work/x" --sample-every 5
+expect 2 train --from "$work/small" --data "$work/cats" -o "$work/x" --held-out-every 5
+expect 1 train --from "$work/small" --data "$work/cats" -o "$work/x" --curve "$work/no/such/folder/curve"
 expect 2 train --from "$work/small" --data "$work/cats"
 expect 2 train --from "$work/small" --data "$work/cats" -o "$work/x" --schedule wavy
 expect 1 train --from "$model" --data "$work/cats" -o "$work/x"

@@ -92,6 +92,28 @@ class Training(unittest.TestCase):
             with tfm.Model(Path(folder) / "model") as model, tfm.Trainer(model) as trainer:
                 self.assertEqual(trainer.evaluate(BATCH).loss, second.evaluate(BATCH).loss)
 
+    def test_the_model_in_training(self) -> None:
+        trainer, alone = self.trainer(learning_rate=1e-2), self.trainer(learning_rate=1e-2)
+        tokens = BATCH[0]
+
+        def cost(model: tfm.Model) -> float:
+            with model.session() as session:
+                session.forward(tokens[:-1])
+                return -session.top(1)[0].probability
+
+        before = cost(trainer.model)
+        self.assertAlmostEqual(before, cost(self.model), places=5)
+        for _ in range(3):
+            trainer.step(BATCH)
+            alone.step(BATCH)
+            cost(trainer.model)
+        self.assertNotEqual(cost(trainer.model), before)
+        self.assertEqual(trainer.evaluate(BATCH).loss, alone.evaluate(BATCH).loss)
+        session = trainer.model.session()  # keeps the trainer
+        trainer.close()
+        session.forward(tokens)
+        session.close()
+
     def test_errors(self) -> None:
         trainer = self.trainer()
         with self.assertRaises(tfm.TfmError):

@@ -409,6 +409,55 @@ static void bad_input(void **state) {
     tiny_close(&gpt2);
 }
 
+/* Logits of the last of n tokens in a new session of the model. */
+static void last_logits(tfm_model *model, const tfm_token *tokens, size_t n, float *out) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_session *session = NULL;
+    tfm_session_options options = TFM_SESSION_OPTIONS_INIT;
+    const float *logits = NULL;
+    options.cache_type = TFM_CACHE_F32;
+    if (tfm_session_create(model, &options, &session, &error) ||
+        tfm_forward(session, tokens, n, NULL, &error) || tfm_logits(session, 0, &logits, NULL, &error))
+        fail_msg("%s", error.message);
+    memcpy(out, logits, TINY_VOCAB * sizeof *out);
+    tfm_session_destroy(session);
+}
+
+/* Sessions on the weights in training: at first they are the model's, then those of the steps; steps do not
+ * notice. */
+static void model_in_training(void **state) {
+    (void)state;
+    for (size_t k = 0; k < TFM__COUNT(kinds); k++) {
+        tiny_spec spec = {.family = kinds[k], .type = TFM__F32, .seed = 4};
+        tiny file = tiny_open(&spec, NULL);
+        tfm_token tokens[40];
+        float theirs[TINY_VOCAB], first[TINY_VOCAB], second[TINY_VOCAB];
+        tiny_ids(tokens, TFM__COUNT(tokens), 2);
+        tfm_train_batch batch = TFM_TRAIN_BATCH_INIT;
+        batch.tokens = tokens;
+        batch.rows = 1;
+        batch.length = TFM__COUNT(tokens);
+        tfm_trainer *trainer = trainer_of(file.model, NULL), *alone = trainer_of(file.model, NULL);
+        assert_ptr_equal(tfm_tokenizer_of(tfm_trainer_model(trainer)), tfm_tokenizer_of(file.model));
+        last_logits(file.model, tokens, 30, theirs);
+        last_logits(tfm_trainer_model(trainer), tokens, 30, first);
+        assert_memory_equal(theirs, first, sizeof theirs);
+        for (int s = 0; s < 2; s++) {
+            step(alone, &batch, 1);
+            step(trainer, &batch, 1);
+            last_logits(tfm_trainer_model(trainer), tokens, 30, second);
+            assert_memory_not_equal(first, second, sizeof first);
+        }
+        last_logits(tfm_trainer_model(alone), tokens, 30, first);
+        assert_memory_equal(first, second, sizeof first);
+        same_tensors(trainer, alone, TFM_TRAINED_WEIGHT);
+        tfm_trainer_destroy(alone);
+        tfm_trainer_destroy(trainer);
+        tiny_close(&file);
+    }
+    assert_null(tfm_trainer_model(NULL));
+}
+
 /* What the schedules say at their corners. */
 static void schedules(void **state) {
     tiny_spec spec = {.type = TFM__F32, .seed = 1};
@@ -440,9 +489,9 @@ static void schedules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_runs),      cmocka_unit_test(long_runs),    cmocka_unit_test(same_bits),
-        cmocka_unit_test(loss_of_forward), cmocka_unit_test(accumulation), cmocka_unit_test(bad_input),
-        cmocka_unit_test(schedules),
+        cmocka_unit_test(short_runs),      cmocka_unit_test(long_runs),         cmocka_unit_test(same_bits),
+        cmocka_unit_test(loss_of_forward), cmocka_unit_test(accumulation),      cmocka_unit_test(bad_input),
+        cmocka_unit_test(schedules),       cmocka_unit_test(model_in_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,20 @@
 /* cmd_train.c - `tfm train`: goes on training a model, on texts or on given batches. */
 #include "json_out.h"
-#include "train_data.h"
+#include "train_curve.h"
+#include "train_watch.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct train_options {
     cli_open_options open; /* context: tokens of a row that are predicted */
-    arg_texts data;
+    arg_texts data, held_out;
     arg_u64 steps, warmup, decay_steps, batch, accumulate, seed, every;
-    arg_f64 rate, last_rate, weight_decay, beta1, beta2, epsilon, momentum, clip;
-    const char *from, *out;
+    arg_u64 held_every, sample_every, sample_tokens;
+    arg_f64 rate, last_rate, weight_decay, beta1, beta2, epsilon, momentum, clip, held_share;
+    const char *from, *out, *curve, *sample_prompt;
     int schedule, optimizer; /* TFM_SCHEDULE_*, TFM_OPTIMIZER_*: the places in the names */
     int resume, json;
 } train_options;
@@ -30,6 +33,9 @@ typedef struct run {
     tfm_train_batch *batches; /* [accumulate] */
     int32_t *tokens;          /* [accumulate, rows, length] */
     char *checkpoint;         /* path */
+    train_held held;
+    uint64_t held_every;
+    train_curve curve;
 } run;
 
 static int make_trainer(run *r) {
@@ -74,8 +80,8 @@ static int lay_step(run *r, uint64_t step) {
     return CLI_OK;
 }
 
-static void report(const run *r, const tfm_train_result *result, double seconds) {
-    double speed = seconds > 0 ? (double)result->targets / seconds : 0;
+static void report(const run *r, const tfm_train_result *result, const train_point *point) {
+    double speed = point->speed;
     uint64_t each = r->steps <= 40 ? 1 : r->steps / 20;
     if (r->options->json) {
         printf("{\"step\":%" PRIu64 ",\"loss\":", result->step);
@@ -86,6 +92,10 @@ static void report(const run *r, const tfm_train_result *result, double seconds)
         json_number(stdout, result->learning_rate);
         printf(",\"tokens_per_second\":");
         json_number(stdout, speed);
+        if (isfinite(point->held_out)) {
+            printf(",\"held_out_loss\":");
+            json_number(stdout, point->held_out);
+        }
         printf("}\n");
     } else if (result->step % each == 0 || result->step + 1 == r->steps) {
         cli_progress_clear(&r->host->progress);
@@ -95,36 +105,110 @@ static void report(const run *r, const tfm_train_result *result, double seconds)
     fflush(stdout);
 }
 
+/* The loss of held-out text, where it is time for that; what it is at the end has a line of its own. */
+static int measure(run *r, train_point *point) {
+    int at_end = point->step == r->steps;
+    if (!r->held.count || (point->step % r->held_every && !at_end)) return CLI_OK;
+    int status = train_held_loss(&r->held, r->host, r->trainer, &point->held_out);
+    if (status) return status;
+    if (!r->options->json) {
+        cli_progress_clear(&r->host->progress);
+        printf("after %" PRIu64 " steps: held-out loss %.4f\n", point->step, point->held_out);
+    } else if (at_end) {
+        printf("{\"step\":%" PRIu64 ",\"held_out_loss\":", point->step);
+        json_number(stdout, point->held_out);
+        printf("}\n");
+    }
+    fflush(stdout);
+    return CLI_OK;
+}
+
+/* What the model writes after `made` steps, where it is time for that. */
+static int show_sample(run *r, uint64_t made) {
+    const train_options *o = r->options;
+    char *text = NULL;
+    size_t length = 0;
+    if (!o->sample_every.given || (made % o->sample_every.value && made != r->steps)) return CLI_OK;
+    int status =
+        train_sample(r->host, r->trainer, o->sample_prompt,
+                     o->sample_tokens.given ? o->sample_tokens.value : 64, o->seed.value, &text, &length);
+    if (status) return status;
+    cli_progress_clear(&r->host->progress);
+    if (o->json) {
+        printf("{\"step\":%" PRIu64 ",\"sample\":", made);
+        json_string(stdout, text, length);
+        printf("}\n");
+    } else {
+        printf("after %" PRIu64 " steps: ", made);
+        fwrite(text, 1, length, stdout);
+        putchar('\n');
+    }
+    fflush(stdout);
+    free(text);
+    return CLI_OK;
+}
+
 /* The folder, and a checkpoint in it to go on from. */
 static int keep(run *r, int with_checkpoint) {
     if (tfm_trainer_save(r->trainer, r->options->out, &r->host->error) ||
         (with_checkpoint && tfm_trainer_checkpoint(r->trainer, r->checkpoint, &r->host->error)))
         return cli_fail(r->host);
+    return train_curve_write(&r->curve, "train");
+}
+
+/* One step, from its batches to its line. */
+static int make_step(run *r, uint64_t step, train_point *point) {
+    tfm_train_result result = TFM_TRAIN_RESULT_INIT;
+    int status = lay_step(r, step);
+    if (status) return status;
+    double began = cli_seconds();
+    if (tfm_trainer_step(r->trainer, r->batches, r->accumulate, &result, &r->host->error)) return CLI_ERROR;
+    double seconds = cli_seconds() - began;
+    point->loss = result.loss;
+    point->norm = result.gradient_norm;
+    point->rate = result.learning_rate;
+    point->speed = seconds > 0 ? (double)result.targets / seconds : 0;
+    report(r, &result, point);
+    cli_progress_report(&r->host->progress, step + 1, r->steps);
     return CLI_OK;
+}
+
+/* Why it ended early was said, unless it is Ctrl-C's: what was reached is kept. */
+static int stopped(run *r, int status, uint64_t start) {
+    tfm_error why = r->host->error;
+    if (why.code == TFM_E_CANCELLED && tfm_trainer_steps(r->trainer) > start)
+        (void)keep(r, 1); /* --resume goes on from here */
+    r->host->error = why;
+    return status;
 }
 
 static int loop(run *r) {
     uint64_t every = r->options->every.value, start = tfm_trainer_steps(r->trainer);
+    train_point *point;
+    int status = CLI_OK;
     cli_progress_label(&r->host->progress, "training");
     for (uint64_t step = start; step < r->steps; step++) {
-        tfm_train_result result = TFM_TRAIN_RESULT_INIT;
-        int status = lay_step(r, step);
-        if (status) return status;
-        double began = cli_seconds();
-        if (tfm_trainer_step(r->trainer, r->batches, r->accumulate, &result, &r->host->error)) {
-            tfm_error stopped = r->host->error;
-            if (stopped.code == TFM_E_CANCELLED && step > start)
-                (void)keep(r, 1); /* --resume goes on from here */
-            r->host->error = stopped;
-            return cli_fail(r->host);
+        point = train_curve_add(&r->curve, step);
+        if (!point) return cli_error("train", "out of memory");
+        status = measure(r, point);
+        if (status) return stopped(r, status, start);
+        status = make_step(r, step, point);
+        if (status) {
+            if (isnan(point->loss)) r->curve.count--; /* it was not made */
+            return stopped(r, cli_fail(r->host), start);
         }
-        report(r, &result, cli_seconds() - began);
-        cli_progress_report(&r->host->progress, step + 1, r->steps);
         if (every && (step + 1) % every == 0 && step + 1 < r->steps && (status = keep(r, 1)) != 0)
             return status;
+        status = show_sample(r, step + 1);
+        if (status) return stopped(r, status, start);
     }
     cli_progress_clear(&r->host->progress);
-    return keep(r, r->options->every.given);
+    if (r->held.count) {
+        point = train_curve_add(&r->curve, r->steps);
+        if (!point) return cli_error("train", "out of memory");
+        status = measure(r, point);
+    }
+    return status ? stopped(r, status, start) : keep(r, r->options->every.given);
 }
 
 /* Shapes and room, from the options or from the file of batches. */
@@ -149,12 +233,42 @@ static int prepare(run *r) {
     return CLI_OK;
 }
 
+/* The held-out rows: the last ones of the texts, or files of their own. */
+static int hold_out(run *r) {
+    const train_options *o = r->options;
+    train_data data;
+    r->held_every = o->held_every.given ? o->held_every.value : r->steps < 20 ? 1 : r->steps / 20;
+    if (o->held_share.value > 0)
+        return train_held_open(&r->held, "train", &r->data, r->data.windows, r->rows);
+    if (!o->held_out.count) return CLI_OK;
+    memset(&data, 0, sizeof data);
+    int status = train_data_open(&data, r->host, o->held_out.items, o->held_out.count, r->length - 1, 0, 0);
+    if (!status && data.batches) status = args_usage("train", "--held-out takes texts, not batches");
+    if (!status) status = train_held_open(&r->held, "train", &data, 0, r->rows);
+    train_data_close(&data);
+    return status;
+}
+
+static int open_curve(run *r) {
+    const train_options *o = r->options;
+    size_t size = strlen(o->out) + sizeof "/loss";
+    char *path = malloc(size);
+    if (!path) return cli_error("train", "out of memory");
+    snprintf(path, size, "%s/loss", o->out);
+    int status = train_curve_open(&r->curve, "train", o->curve ? o->curve : path,
+                                  tfm_trainer_steps(r->trainer), o->curve != NULL);
+    free(path);
+    return status;
+}
+
 /* What would only come to light at the end. */
 static int check_model(cli_host *host, const train_options *o, size_t *context) {
     tfm_model_info info = TFM_MODEL_INFO_INIT;
     if (tfm_model_get_info(host->model, &info, &host->error)) return cli_fail(host);
     if (strcmp(info.format, "huggingface") != 0)
         return cli_error("train", "%s is no Hugging Face folder: what is trained is saved as one", o->from);
+    if (o->sample_every.given && !tfm_tokenizer_of(host->model))
+        return cli_error("train", "the model has no tokenizer: it can write no samples");
     *context = o->open.context.value ? (size_t)o->open.context.value
                : info.context < 257  ? (size_t)info.context
                                      : 256;
@@ -168,18 +282,29 @@ static int train(train_options *o) {
     memset(&r, 0, sizeof r);
     if (!o->from || !o->out || !o->data.count)
         return args_usage("train", "--from, --data and --out are needed");
+    if (o->held_out.count && o->held_share.given)
+        return args_usage("train", "--held-out or --held-out-share, not both");
+    if (o->held_every.given && !o->held_out.count && !o->held_share.given)
+        return args_usage("train", "--held-out-every needs --held-out or --held-out-share");
+    if (o->sample_every.given != (o->sample_prompt != NULL))
+        return args_usage("train", "--sample-every and --sample-prompt go together");
     r.host = &host;
     r.options = o;
     int status = cli_open(&host, "train");
     if (!status) status = cli_open_model(&host, o->from, &o->open);
     if (!status) status = check_model(&host, o, &context);
     if (!status)
-        status = train_data_open(&r.data, &host, o->data.items, o->data.count, context, o->seed.value);
+        status = train_data_open(&r.data, &host, o->data.items, o->data.count, context, o->seed.value,
+                                 o->held_share.value);
     if (!status) status = prepare(&r);
+    if (!status) status = hold_out(&r);
     if (!status) status = make_trainer(&r);
+    if (!status) status = open_curve(&r);
     if (!status) status = loop(&r);
     tfm_trainer_destroy(r.trainer);
     train_data_close(&r.data);
+    train_held_close(&r.held);
+    train_curve_close(&r.curve);
     free(r.batches);
     free(r.tokens);
     free(r.checkpoint);
@@ -220,6 +345,20 @@ int cmd_train(int argc, char **argv) {
         {0, "checkpoint", ARG_U64, &o.every, "N", "steps between checkpoints in FOLDER (default: none)", 1,
          1e15, NULL},
         {0, "resume", ARG_FLAG, &o.resume, NULL, "go on from FOLDER's checkpoint", 0, 0, NULL},
+        {0, "held-out", ARG_TEXTS, &o.held_out, "FILE",
+         "a text that is not trained on, for the loss that says what was learned; may be repeated", 0, 0,
+         NULL},
+        {0, "held-out-share", ARG_F64, &o.held_share, "X", "instead: the last share of the texts' rows", 0,
+         0.9, NULL},
+        {0, "held-out-every", ARG_U64, &o.held_every, "N",
+         "steps between two of those losses (default: a twentieth of the run)", 1, 1e15, NULL},
+        {0, "sample-every", ARG_U64, &o.sample_every, "N", "steps between samples of what the model writes",
+         1, 1e15, NULL},
+        {0, "sample-prompt", ARG_TEXT, &o.sample_prompt, "TEXT", "what a sample begins with", 0, 0, NULL},
+        {0, "sample-tokens", ARG_U64, &o.sample_tokens, "N", "most tokens of a sample (default 64)", 1, 1e6,
+         NULL},
+        {0, "curve", ARG_TEXT, &o.curve, "PATH",
+         "the loss curve: PATH.csv and PATH.svg (default: loss.csv and loss.svg in FOLDER)", 0, 0, NULL},
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "each step is an object of JSON", 0, 0, NULL},

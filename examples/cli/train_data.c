@@ -50,22 +50,32 @@ static void shuffle(train_data *data, uint64_t epoch) {
     data->epoch = epoch;
 }
 
-void train_data_row(train_data *data, uint64_t index, int32_t *row) {
-    if (data->epoch != index / data->windows) shuffle(data, index / data->windows);
-    size_t window = data->order[index % data->windows];
+void train_data_window(const train_data *data, size_t window, int32_t *row) {
     memcpy(row, data->ids + window * data->context, (data->context + 1) * sizeof *row);
 }
 
-static int open_texts(train_data *data, cli_host *host, const char *const *files, size_t count) {
+void train_data_row(train_data *data, uint64_t index, int32_t *row) {
+    if (data->epoch != index / data->windows) shuffle(data, index / data->windows);
+    train_data_window(data, data->order[index % data->windows], row);
+}
+
+static int open_texts(train_data *data, cli_host *host, const char *const *files, size_t count,
+                      double share) {
     int status = CLI_OK;
     if (!tfm_tokenizer_of(host->model))
         return cli_error(host->command, "the model has no tokenizer: texts cannot be read");
     for (size_t i = 0; i < count && !status; i++) status = add_text(data, host, files[i]);
     if (status) return status;
-    data->windows = data->count ? (data->count - 1) / data->context : 0;
-    if (data->windows == 0)
+    data->all = data->count ? (data->count - 1) / data->context : 0;
+    if (data->all == 0)
         return cli_error(host->command, "%zu tokens of text make no row of %zu and one to predict",
                          data->count, data->context);
+    size_t held = (size_t)((double)data->all * share + 0.5);
+    if (share > 0 && held == 0) held = 1;
+    if (held >= data->all)
+        return cli_error(host->command, "of %zu rows of %zu tokens, %zu are held out: none is left",
+                         data->all, data->context, held);
+    data->windows = data->all - held;
     if (data->windows > UINT32_MAX) return cli_error(host->command, "too much text");
     data->order = malloc(data->windows * sizeof *data->order);
     if (!data->order) return cli_error(host->command, "out of memory");
@@ -134,13 +144,15 @@ static int open_batches(train_data *data, cli_host *host, const char *path) {
 }
 
 int train_data_open(train_data *data, cli_host *host, const char *const *files, size_t count, size_t context,
-                    uint64_t seed) {
+                    uint64_t seed, double share) {
     const char *ending = strrchr(files[0], '.');
     data->context = context;
     data->seed = seed;
+    if (count == 1 && ending && strcmp(ending, ".safetensors") == 0 && share > 0)
+        return args_usage(host->command, "--held-out-share is for texts; this file has batches");
     if (count == 1 && ending && strcmp(ending, ".safetensors") == 0)
         return open_batches(data, host, files[0]);
-    return open_texts(data, host, files, count);
+    return open_texts(data, host, files, count, share);
 }
 
 void train_data_close(train_data *data) {

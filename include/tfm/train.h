@@ -134,6 +134,12 @@ TFM_API int32_t tfm_trainer_evaluate(tfm_trainer *trainer, const tfm_train_batch
 TFM_API void tfm_trainer_watch(tfm_trainer *trainer, tfm_progress_fn progress, void *user,
                                const tfm_cancel *cancel);
 
+/* The model that is being trained, for sessions on its weights as they are: what it writes, what it gives a text.
+ * Belongs to the trainer: it is not to be released, and its sessions are to be destroyed before the trainer and used by
+ * the trainer's thread, between its calls. A session holds keys and values of the weights that it read with: behind a
+ * step, tfm_session_rewind it to 0 or make another. NULL for NULL. Never fails. Since 0.2. */
+TFM_API tfm_model *tfm_trainer_model(tfm_trainer *trainer);
+
 /* Another highest learning rate for the steps to come, for hosts with a schedule of their own: it is used as it is,
  * schedule and warm-up aside; a negative one goes back to them. Errors: TFM_E_ARGUMENT (not finite). Since 0.2. */
 TFM_API int32_t tfm_trainer_set_rate(tfm_trainer *trainer, double rate, tfm_error *error);

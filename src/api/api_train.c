@@ -115,6 +115,8 @@ int32_t tfm_trainer_set_rate(tfm_trainer *trainer, double rate, tfm_error *error
     return TFM_OK;
 }
 
+tfm_model *tfm_trainer_model(tfm_trainer *trainer) { return trainer ? &trainer->model : NULL; }
+
 uint64_t tfm_trainer_steps(const tfm_trainer *trainer) { return trainer ? trainer->step : 0; }
 
 size_t tfm_trainer_tensor_count(const tfm_trainer *trainer) { return trainer ? trainer->parameter_count : 0; }

@@ -155,12 +155,15 @@ int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
     status = copy_tensors(t, error);
     if (!status) status = tfm__model_bind(m, &m->container, error);
     if (status) return status;
+    m->tokenizer = from->tokenizer; /* for sessions on the weights in training */
+    m->cache_type = TFM__F32;
     memcpy(m->frequencies, from->frequencies, sizeof m->frequencies);
     t->gradients_of = (tfm__gradients){t->weights, t->gradients, t->count, m->shifted};
     return list_parameters(t, error);
 }
 
 void tfm__weights_drop(tfm_trainer *t) {
+    tfm__crowd_free(&t->model, atomic_exchange(&t->model.crowd, NULL));
     if (t->model.container.arena.heap) tfm__arena_free(&t->model.container.arena);
     if (t->model.layers) tfm__free(&t->model.heap, t->model.layers);
     if (t->model.weights_change) tfm__free(&t->model.heap, t->model.container.tensors);

@@ -882,6 +882,7 @@ _SIGNATURES: List[Any] = [
      [c_void_p, POINTER(TrainBatch), c_size_t, POINTER(TrainResult), _error]),
     ("tfm_trainer_watch", None, [c_void_p, ProgressFn, c_void_p, c_void_p]),
     ("tfm_trainer_set_rate", c_int32, [c_void_p, c_double, _error]),
+    ("tfm_trainer_model", c_void_p, [c_void_p]),
     ("tfm_trainer_steps", c_uint64, [c_void_p]),
     ("tfm_trainer_tensor_count", c_size_t, [c_void_p]),
     ("tfm_trainer_tensor", c_int32, [c_void_p, c_size_t, c_int32, POINTER(TrainedTensor), _error]),

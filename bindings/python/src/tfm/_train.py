@@ -228,6 +228,17 @@ class Trainer(Owner):
         """How many were made."""
         return int(lib.tfm_trainer_steps(self._pointer))
 
+    @property
+    def model(self) -> "Model":
+        """The model that is being trained: trainer.model.generate("Once upon") shows what it writes now. A session on it holds
+        keys and values of the weights that it read with: after a step, rewind it to 0 or make another."""
+        from ._model import Model
+
+        model = Model.__new__(Model)
+        pointer = lib.tfm_trainer_model(self._pointer)
+        model._handle = Handle(pointer, lambda _pointer: None, (self._open,))  # the trainer's own
+        return model
+
     def save(self, folder: Path) -> None:
         """As a Hugging Face folder."""
         call(lib.tfm_trainer_save, self._pointer, path_of(folder))
