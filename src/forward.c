@@ -211,7 +211,8 @@ static int32_t forward_all(tfm_session *session, const tfm_token *tokens, size_t
                           .pool = model->pool,
                           .ids = session->tokens + start + done,
                           .tokens = TFM__MIN(count - done, session->batch),
-                          .position = start + done};
+                          .position = start + done,
+                          .adapted = session->adapted.count > 0};
         bool last = done + pass.tokens == count;
         session->inspection.left = count - done - pass.tokens;
         size_t now = wanted == count ? pass.tokens : last ? wanted : 0;

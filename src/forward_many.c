@@ -7,8 +7,8 @@
  *     logits = Wout norm(x) of the tokens that somebody wants them for    [T', V]
  *
  * A row is computed in an order that does not depend on the other rows, so a session gets the bits that it
- * would get alone. A session that is being looked into runs by itself: inspectors see one session's values.
- */
+ * would get alone. A session that is being looked into runs by itself: inspectors see one session's values;
+ * so does one whose adapters change experts or the output, whose rows are not those of the pass. */
 #include "blocks/blocks.h"
 #include "forward.h"
 
@@ -51,6 +51,7 @@ static void gather(many *m, tfm__pass *pass, size_t *wanted) {
             crowd->stretch_index[first + i] = (uint32_t)pass->stretch_count;
             if (m->taken + i >= silent) crowd->wanted[(*wanted)++] = (uint32_t)(first + i);
         }
+        pass->adapted = pass->adapted || part->session->adapted.count > 0;
         pass->stretch_count++;
         pass->tokens += now;
         if ((m->taken += now) < part->count) return; /* the pass is full */
@@ -117,7 +118,8 @@ static int32_t prepare(many *m, uint64_t *together) {
         const tfm_forward_part *part = &m->parts[i];
         m->total += part->count;
         part->session->logits_count = 0;
-        part->session->inspection.alone = part->session->inspection.first != NULL;
+        part->session->inspection.alone =
+            part->session->inspection.first != NULL || part->session->adapted.alone;
         if (runs_alone(part)) continue;
         int32_t status = tfm__session_reserve_past(part->session, part->count, wanted_of(part), m->error);
         if (status) return status;

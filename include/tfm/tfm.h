@@ -7,6 +7,7 @@
  *   tokenizer_train.h  a tokenizer learnt from text: tfm_tokenizer_train; saving tokenizers
  *   model.h       a parameter file, opened: tfm_model_load
  *   session.h     one timeline through a model: tfm_forward, tfm_logits, rewind, fork
+ *   adapter.h     LoRA adapters: small changes of a model for one session: tfm_session_adapt
  *   encode.h      encoders: whole texts in, vectors out: tfm_encode
  *   plan.h        parameters, memory, arithmetic and cost of a shape, without weights: tfm_plan
  *   inspect.h     looking inside a pass, and changing it: tfm_inspect
@@ -35,6 +36,7 @@
 #include "tfm/tokenizer_train.h"
 #include "tfm/model.h"
 #include "tfm/session.h"
+#include "tfm/adapter.h"
 #include "tfm/inspect.h"
 #include "tfm/plan.h"
 #include "tfm/encode.h"

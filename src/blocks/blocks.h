@@ -24,6 +24,7 @@ typedef struct tfm__pass {
     size_t stretch_count;
     const uint32_t *stretch_index; /* [tokens] the stretch of each, with stretches */
     const int32_t *types;          /* [tokens] token types; NULL: all 0 */
+    bool adapted;                  /* a session of the pass has adapters */
     struct tfm__tape *tape;        /* training: keeps what the way back needs (tape.h); NULL otherwise */
 } tfm__pass;
 
@@ -67,8 +68,15 @@ typedef struct tfm__job {
     float *y; /* [rows, view->rows], packed */
 } tfm__job;
 /* y = W x + bias for up to four matrices that share their input x [rows, columns], packed; x is quantised
- * once per format that the matrices ask for. */
+ * once per format that the matrices ask for. With what the sessions' adapters add. */
 void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count);
+/* The same without adapters. */
+void tfm__linear_plain(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count);
+
+/* adapt.c */
+/* y += scale B (A x) for each adapter of each row's session. The jobs' y holds the product with the matrix.
+ */
+void tfm__adapt(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count);
 
 /* Takes a product of queries, keys and values apart that lie group by group: fused to q, k, v. */
 void tfm__take_apart(tfm__pass *pass);

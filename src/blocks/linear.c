@@ -57,6 +57,11 @@ static const void *input_of(tfm__pass *pass, const float *x, size_t rows, size_t
 }
 
 void tfm__linear(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count) {
+    tfm__linear_plain(pass, x, rows, jobs, job_count);
+    if (TFM__UNLIKELY(pass->adapted)) tfm__adapt(pass, x, rows, jobs, job_count);
+}
+
+void tfm__linear_plain(tfm__pass *pass, const float *x, size_t rows, const tfm__job *jobs, size_t job_count) {
     linear_plan plan = {.kernels = pass->kernels};
     size_t work = 0;
     uint8_t *made[TFM__ACT_COUNT] = {NULL}, *free_space = pass->s->quantised;

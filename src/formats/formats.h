@@ -107,6 +107,10 @@ typedef struct tfm__container {
 int32_t tfm__container_open(tfm__store *store, tfm__container *container, tfm_error *error);
 void tfm__container_release(tfm__container *container);
 
+/* An adapter: a GGUF file; or PEFT's layout, a folder (or one of its two files) with adapter_config.json,
+ * which becomes config, and adapter_model.safetensors (FORMAT_SAFETENSORS). *container is zeroed on error. */
+int32_t tfm__container_open_adapter(tfm__store *store, tfm__container *container, tfm_error *error);
+
 /* The description alone: the folder's config.json, or the JSON file that the store was opened with (a weight
  * index has its config.json beside it). No tensors. *container is zeroed on error. */
 int32_t tfm__container_open_config(tfm__store *store, tfm__container *container, tfm_error *error);

@@ -9,10 +9,8 @@
 
 #define TFM__HF_MOST_SHARDS 10000
 
-/* Opens a file beside the main one. missing: what a failure to find it is reported as, or TFM_OK to keep
- * quiet about it and give file UINT32_MAX. */
-static int32_t open_named(tfm__store *store, tfm__container *container, const char *name, int32_t missing,
-                          uint32_t *file, tfm_error *error) {
+int32_t tfm__open_named(tfm__store *store, tfm__container *container, const char *name, int32_t missing,
+                        const char *who, uint32_t *file, tfm_error *error) {
     tfm_error detail = TFM_ERROR_INIT;
     tfm__blob blob;
     int32_t status = tfm__store_sibling(store, name, &blob, &detail);
@@ -20,7 +18,7 @@ static int32_t open_named(tfm__store *store, tfm__container *container, const ch
     if (status == TFM_E_NOT_FOUND) {
         if (missing == TFM_OK) return TFM_OK;
         return tfm__fail_at(error, missing, detail.file[0] ? detail.file : name, NULL, TFM__NO_OFFSET,
-                            "a Hugging Face model needs this file");
+                            "%s needs this file", who);
     }
     if (status && error) { /* as far as the caller's struct reaches */
         detail.struct_size = error->struct_size;
@@ -30,8 +28,12 @@ static int32_t open_named(tfm__store *store, tfm__container *container, const ch
     return tfm__container_add_blob(container, &blob, file, error);
 }
 
-/* Parses blobs[file] as a JSON object that the container keeps. */
-static int32_t parse_object(tfm__container *container, uint32_t file, tfm__json *json, tfm_error *error) {
+static int32_t open_named(tfm__store *store, tfm__container *container, const char *name, int32_t missing,
+                          uint32_t *file, tfm_error *error) {
+    return tfm__open_named(store, container, name, missing, "a Hugging Face model", file, error);
+}
+
+int32_t tfm__parse_object(tfm__container *container, uint32_t file, tfm__json *json, tfm_error *error) {
     const tfm__blob *blob = &container->blobs[file];
     int32_t status;
     if (blob->size > SIZE_MAX)
@@ -122,7 +124,7 @@ static int32_t read_index(tfm__store *store, tfm__container *container, uint32_t
     shard_list shards = {NULL, 0};
     tfm__json_value map, key;
     size_t last = 0;
-    int32_t status = parse_object(container, file, &json, error);
+    int32_t status = tfm__parse_object(container, file, &json, error);
     if (status) return status;
     map = tfm__json_get(&json, tfm__json_root(&json), "weight_map");
     if (tfm__json_kind(&json, map) != TFM__JSON_OBJECT || tfm__json_size(&json, map) == 0)
@@ -176,11 +178,11 @@ int32_t tfm__hf_open(tfm__store *store, tfm__container *container, int main_is, 
     container->format = TFM__FORMAT_HF;
     if (main_is != TFM__HF_CONFIG)
         status = open_named(store, container, "config.json", TFM_E_MISSING, &file, error);
-    if (status == TFM_OK) status = parse_object(container, file, &container->config, error);
+    if (status == TFM_OK) status = tfm__parse_object(container, file, &container->config, error);
     if (status) return status;
     status = open_named(store, container, "generation_config.json", TFM_OK, &file, error);
     if (status == TFM_OK && file != UINT32_MAX)
-        status = parse_object(container, file, &container->generation_config, error);
+        status = tfm__parse_object(container, file, &container->generation_config, error);
     if (status) return status;
     switch (main_is) {
     case TFM__HF_WEIGHTS:
@@ -201,5 +203,5 @@ int32_t tfm__hf_open_config(tfm__store *store, tfm__container *container, bool i
     tfm__blob first = container->blobs[0]; /* messages name the description */
     container->blobs[0] = container->blobs[file];
     container->blobs[file] = first;
-    return parse_object(container, 0, &container->config, error);
+    return tfm__parse_object(container, 0, &container->config, error);
 }

@@ -21,6 +21,13 @@ int32_t tfm__hf_open(tfm__store *store, tfm__container *container, int main_is, 
 /* The same without weights: config.json beside the main file, or blobs[0] if that is it. */
 int32_t tfm__hf_open_config(tfm__store *store, tfm__container *container, bool is_main, tfm_error *error);
 
+/* Opens a file beside the main one (hf.c). missing: what a failure to find it is reported as, who needs it;
+ * or TFM_OK to keep quiet about it and give file UINT32_MAX. */
+int32_t tfm__open_named(tfm__store *store, tfm__container *container, const char *name, int32_t missing,
+                        const char *who, uint32_t *file, tfm_error *error);
+/* Parses blobs[file] as a JSON object that the container keeps (hf.c). */
+int32_t tfm__parse_object(tfm__container *container, uint32_t file, tfm__json *json, tfm_error *error);
+
 /* Appends the tensors of the safetensors file in blobs[file]. */
 int32_t tfm__safetensors_read(tfm__container *container, uint32_t file, tfm_error *error);
 

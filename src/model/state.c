@@ -58,6 +58,7 @@ void tfm__session_free(tfm_session *session) {
     tfm__free(heap, session->logits);
     tfm__free(heap, session->scratch.memory);
     tfm__inspectors_free(session);
+    tfm__session_unadapt(session);
     if (session->cross) drop_cross(session);
     tfm__free(heap, session);
 }
@@ -295,6 +296,8 @@ static int32_t copy_into(const tfm_session *session, tfm_session *fork, tfm_erro
         fork->page_count = held;
     }
     fork->position = session->position;
+    status = tfm__session_adapt(fork, session->adapted.uses, session->adapted.count, error);
+    if (status) return status;
     if (session->cross && (status = tfm__session_copy(session->cross, &fork->cross, error)) != 0)
         return status;
     if (session->logits_count) {

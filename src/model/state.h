@@ -8,6 +8,7 @@
 #define TFM__STATE_H
 
 #include "kernels/cache_blocks.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "tfm/inspect.h"
 
@@ -70,9 +71,9 @@ typedef struct tfm__inspection {
     tfm_inspector *first;
     uint32_t sites; /* a bit for each TFM_SITE_* that somebody looks at */
     bool inside;    /* a function runs */
-    bool alone;     /* in the present call for many sessions, this one runs by itself */
-    size_t left;    /* tokens of the call that come after the present batch */
-    size_t row;     /* of an encoder's call */
+    bool alone; /* in the present call for many sessions, this one runs by itself (adapters may ask for it) */
+    size_t left; /* tokens of the call that come after the present batch */
+    size_t row;  /* of an encoder's call */
     float *rows,
         *kept;       /* [TFM__INSPECT_ROWS, columns] weights or logits, and what they were before a write */
     size_t capacity; /* floats in each */
@@ -121,6 +122,7 @@ struct tfm_session {
     tfm__scratch scratch;
     tfm__inspection inspection;
     tfm__expert_watch expert_watch;
+    tfm__adapted adapted;
 };
 
 /* crowd.c: what a pass over several sessions works in. The model keeps one for the next call. */
@@ -172,6 +174,13 @@ size_t tfm__session_reach(const tfm_session *session, size_t count);
 /* Room in the context for count more, and every id inside the vocabulary. */
 int32_t tfm__check_tokens(const tfm_session *session, const tfm_token *tokens, size_t count,
                           tfm_error *error);
+
+/* adapters.c */
+/* Puts these adapters, checked, in the place of those that the session has. On an error nothing has changed.
+ */
+int32_t tfm__session_adapt(tfm_session *session, const tfm_adapter_use *uses, size_t count, tfm_error *error);
+/* Lets go of all. */
+void tfm__session_unadapt(tfm_session *session);
 
 /* inspectors.c */
 /* tfm_inspect with arguments that are there. */
