@@ -98,8 +98,8 @@ static void test_wild_weights(void **state) {
     for (size_t f = 0; f < TFM__COUNT(families); f++)
         for (size_t i = 0; i < TFM__COUNT(types); i++)
             for (uint64_t seed = 0; seed < 4; seed++) {
-                tiny_file file = tiny_make(
-                    &(tiny_spec){.family = families[f], .type = types[i], .window = 8, .context = 64});
+                tiny_file file = tiny_make(&(tiny_spec){
+                    .family = families[f], .type = types[i], .window = f == 1 ? 8 : 0, .context = 64});
                 tfm_error error;
                 tfm__rng rng;
                 tfm__rng_seed(&rng, seed);
@@ -220,12 +220,29 @@ static void test_other_families(void **state) {
         {"gemma3", {"attention.sliding_window_pattern", TINY_STRING, 0, TFM_E_FORMAT}},
         {"gemma3", {"block_count", TINY_U32, 4294967295.0, TFM_E_FORMAT}},
         {"nobody", {"block_count", TINY_U32, 2, TFM_E_UNSUPPORTED}},
+        /* what changes the arithmetic and what this family does not read */
+        {"gpt2", {"attention.sliding_window", TINY_U32, 8, TFM_E_UNSUPPORTED}},
+        {"gpt2", {"attention.sliding_window", TINY_U32, 1048576, TFM_OK}}, /* past the context */
+        {"gpt2", {"attention.max_alibi_bias", TINY_F32, 8, TFM_E_UNSUPPORTED}},
+        {"gpt2", {"attention.max_alibi_bias", TINY_F32, 0, TFM_OK}},
+        {"gemma3", {"attention.causal", TINY_BOOL, 1, TFM_OK}},
+        {"gpt2", {"attention.causal", TINY_BOOL, 0, TFM_E_UNSUPPORTED}},
+        {"gpt2", {"attention.causal", TINY_U32, 1, TFM_E_FORMAT}},
+        {"gemma3", {"altup.num_inputs", TINY_U32, 4, TFM_E_UNSUPPORTED}},
+        {"gemma3", {"altup.num_inputs", TINY_U32, 1, TFM_OK}},
+        {"gemma3", {"attention.shared_kv_layers", TINY_U32, 10, TFM_E_UNSUPPORTED}},
+        {"gemma3", {"swin_norm", TINY_BOOL, 1, TFM_E_UNSUPPORTED}},
+        {"gemma3", {"rope.scaling.yarn_ext_factor", TINY_F32, 1, TFM_OK}},
+        {"gemma3", {"rope.scaling.yarn_ext_factor", TINY_F32, NAN, TFM_E_UNSUPPORTED}},
+        {"gemma3", {"router_logit_softcapping", TINY_STRING, 0, TFM_E_UNSUPPORTED}},
+        {"llama", {"attention.kv_lora_rank", TINY_U32, 512, TFM_E_UNSUPPORTED}},
+        {"llama", {"rope.scaling.finetuned", TINY_BOOL, 1, TFM_OK}},
     };
     for (size_t i = 0; i < TFM__COUNT(cases); i++) {
         tfm_error error;
         const absurd *a = &cases[i].a;
         tiny_spec spec = {.family = cases[i].family,
-                          .window = 8,
+                          .window = strcmp(cases[i].family, "gemma3") ? 0 : 8,
                           .no_tokenizer = true,
                           .key = a->key,
                           .key_type = a->type,

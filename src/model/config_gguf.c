@@ -5,24 +5,19 @@
 #include <stdio.h>
 
 #include "kernels/kernels.h"
-#include "model/config.h"
+#include "model/config_gguf.h"
 #include "model/windows.h"
 
-typedef struct reader {
-    const tfm__container *container;
-    tfm__text architecture;
-    const char *file;
-    tfm_error *error;
-    int32_t status; /* the first failure; later reads do nothing */
-} reader;
+typedef tfm__gguf_reader reader;
 
-static const tfm__meta *find(const reader *r, const char *name) {
+const tfm__meta *tfm__gguf_meta(tfm__gguf_reader *r, const char *name) {
     char key[160];
     snprintf(key, sizeof key, "%.*s.%s", (int)TFM__MIN(r->architecture.size, 64), r->architecture.data, name);
+    tfm__gguf_key_asked(r, name);
     return tfm__container_meta(r->container, key);
 }
 
-static void wrong_type(reader *r, const tfm__meta *meta) {
+void tfm__gguf_wrong_type(tfm__gguf_reader *r, const tfm__meta *meta) {
     r->status =
         tfm__fail_at(r->error, TFM_E_FORMAT, r->file, meta->key, meta->offset, "a value of the wrong type");
 }
@@ -31,7 +26,7 @@ static void wrong_type(reader *r, const tfm__meta *meta) {
  * uniform. */
 static bool read_u32(reader *r, const char *name, bool required, uint32_t *out) {
     if (r->status) return false;
-    const tfm__meta *meta = find(r, name);
+    const tfm__meta *meta = tfm__gguf_meta(r, name);
     if (!meta) {
         if (required)
             r->status = tfm__fail_at(r->error, TFM_E_MISSING, r->file, name, TFM__NO_OFFSET,
@@ -40,7 +35,7 @@ static bool read_u32(reader *r, const char *name, bool required, uint32_t *out) 
     }
     uint64_t value = 0, other;
     if (meta->count < 1 || !tfm__meta_u64(meta, 0, &value) || value > UINT32_MAX) {
-        wrong_type(r, meta);
+        tfm__gguf_wrong_type(r, meta);
         return false;
     }
     for (uint64_t i = 1; i < meta->count; i++)
@@ -55,10 +50,10 @@ static bool read_u32(reader *r, const char *name, bool required, uint32_t *out) 
 
 static bool read_f64(reader *r, const char *name, double *out) {
     if (r->status) return false;
-    const tfm__meta *meta = find(r, name);
+    const tfm__meta *meta = tfm__gguf_meta(r, name);
     if (!meta) return false;
     if (meta->type == TFM__META_ARRAY || !tfm__meta_f64(meta, 0, out)) {
-        wrong_type(r, meta);
+        tfm__gguf_wrong_type(r, meta);
         return false;
     }
     return true;
@@ -73,7 +68,7 @@ static bool read_f32(reader *r, const char *name, float *out) {
 
 static void read_rope(reader *r, tfm__config *config) {
     tfm__rope *rope = &config->rope[TFM__ROPE_GLOBAL];
-    const tfm__meta *type = find(r, "rope.scaling.type");
+    const tfm__meta *type = tfm__gguf_meta(r, "rope.scaling.type");
     tfm__text text;
     double legacy;
     rope->base = 10000.0;
@@ -111,7 +106,7 @@ static void read_rope(reader *r, tfm__config *config) {
 /* Which layers are windowed: an array of flags in the file, a period, or the family's rule. */
 static void read_windows(reader *r, tfm__config *config, tfm__container *container) {
     const tfm__family *family = config->family;
-    const tfm__meta *pattern = find(r, "attention.sliding_window_pattern");
+    const tfm__meta *pattern;
     uint64_t period = (uint64_t)family->window_pattern, flag;
     if (r->status || family->window == TFM__WINDOW_NEVER ||
         !read_u32(r, "attention.sliding_window", false, &config->window))
@@ -119,14 +114,15 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
     if (family->encoder && config->window) config->window = config->window / 2 + 1; /* half to each side */
     r->status = tfm__make_windowed(container, config, r->error);
     if (r->status) return;
+    pattern = tfm__gguf_meta(r, "attention.sliding_window_pattern");
     bool by_flags = pattern && pattern->type == TFM__META_ARRAY && pattern->count == config->layers;
     if (pattern && !by_flags && !(tfm__meta_u64(pattern, 0, &period) && period >= 1)) {
-        wrong_type(r, pattern);
+        tfm__gguf_wrong_type(r, pattern);
         return;
     }
     for (uint32_t i = 0; i < config->layers && !r->status; i++) {
         if (by_flags) {
-            if (!tfm__meta_u64(pattern, i, &flag)) wrong_type(r, pattern);
+            if (!tfm__meta_u64(pattern, i, &flag)) tfm__gguf_wrong_type(r, pattern);
             config->windowed[i] = flag != 0;
         } else {
             config->windowed[i] = tfm__is_windowed(family, i, period, 0);
@@ -137,12 +133,12 @@ static void read_windows(reader *r, tfm__config *config, tfm__container *contain
 /* The shape of the block and factors along the way, where the file decides. */
 static void read_block(reader *r, tfm__config *config) {
     const tfm__family *family = config->family;
-    const tfm__meta *parallel = find(r, "use_parallel_residual");
+    const tfm__meta *parallel = tfm__gguf_meta(r, "use_parallel_residual");
     bool flag;
     if (parallel && tfm__meta_bool(parallel, &flag))
         config->order = flag ? TFM__ORDER_PARALLEL : TFM__ORDER_PRE;
     else if (parallel)
-        wrong_type(r, parallel);
+        tfm__gguf_wrong_type(r, parallel);
     if (family->qk_switch && !tfm__container_tensor(r->container, "blk.0.attn_q_norm.weight"))
         config->qk_norm = TFM__QK_NORM_NONE;
     read_f32(r, "embedding_scale", &config->embed_scale);
@@ -150,15 +146,17 @@ static void read_block(reader *r, tfm__config *config) {
     if (read_f32(r, "logit_scale", &config->logit_scale) && family->logits_divided)
         config->logit_scale = 1.0f / config->logit_scale;
     read_f32(r, "attention.clamp_kqv", &config->clip_qkv);
-    read_f32(r, "attention.max_alibi_bias", &config->alibi_bias_max);
-    if (family->positions == TFM__POSITIONS_ALIBI) /* nothing bounds it; converters write what they find */
-        config->context = TFM__MAX(config->context, 2048u);
+    if (family->positions == TFM__POSITIONS_ALIBI) {
+        read_f32(r, "attention.max_alibi_bias", &config->alibi_bias_max);
+        config->context =
+            TFM__MAX(config->context, 2048u); /* nothing bounds it; converters write what they find */
+    }
 }
 
 /* Mixture of experts. Layers before leading_dense_block_count have none. */
 static void read_experts(reader *r, tfm__config *config, tfm__container *container) {
     tfm__experts *x = &config->experts;
-    const tfm__meta *norm = find(r, "expert_weights_norm");
+    const tfm__meta *norm = tfm__gguf_meta(r, "expert_weights_norm");
     uint32_t dense = 0, gating = 0, shared_count = 0;
     if (!read_u32(r, "expert_count", false, &x->count) || x->count == 0) return;
     read_u32(r, "expert_used_count", true, &x->used);
@@ -178,7 +176,7 @@ static void read_experts(reader *r, tfm__config *config, tfm__container *contain
         x->route = gating == 1 ? TFM__ROUTE_SOFTMAX : gating == 2 ? TFM__ROUTE_SIGMOID : TFM__ROUTE_CHOSEN;
     x->group_by_two = config->family->group_by_two;
     x->normalised = config->family->route_normalised;
-    if (norm && !tfm__meta_bool(norm, &x->normalised)) wrong_type(r, norm);
+    if (norm && !tfm__meta_bool(norm, &x->normalised)) tfm__gguf_wrong_type(r, norm);
     if (!read_u32(r, "leading_dense_block_count", false, &dense) || dense == 0) return;
     config->sparse = tfm__arena_alloc(&container->arena, TFM__MIN(config->layers, TFM__MAX_LAYERS) + 1u);
     if (!config->sparse && !r->status)
@@ -290,5 +288,7 @@ int32_t tfm__config_from_gguf(tfm__container *container, tfm__config *config, tf
     config->vocab = (uint32_t)TFM__MIN(embedding->shape[0], UINT32_MAX);
     if (config->family->encoder) read_encoder(&r, config);
     if (config->family->tower != TFM__TOWER_ALONE) read_tower(&r, config);
+    /* a file of two towers is described once: its decoder's row reads all that its encoder's does */
+    if (config->family->tower != TFM__TOWER_ENCODER) tfm__refuse_gguf_keys(&r, config);
     return r.status;
 }
