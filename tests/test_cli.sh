@@ -580,6 +580,47 @@ expect 2 bench "$model" -s 257
 expect 0 bench "$model" -n 0 -r 1 --json
 holds "bench without decode" grep -q '"decode":{"tokens":0,"tokens_per_second":null' "$out"
 
+# By length, depth and sessions, with the picture; each kernel beside the limits. Nothing here is about how fast it is.
+expect 0 bench "$model" -p 8,24 -n 4 -r 2 -t 2 -s 1,3 -d 0,40,80 --json --svg "$work/bench.svg"
+python "bench by length, depth and sessions" 'import json,sys
+import xml.etree.ElementTree as tree
+d=json.load(open(sys.argv[1]))
+curves=[d["prefill_by_length"],d["decode_by_sessions"],d["decode_by_depth"],d["prefill_by_depth"]]
+assert [p["tokens"] for p in curves[0]]==[8,24] and d["prefill"]==curves[0][0]
+assert [(p["sessions"],p["tokens"]) for p in curves[1]]==[(1,4),(3,12)] and d["sessions"]==1
+assert [(p["depth"],p["tokens"]) for p in curves[2]]==[(0,4),(40,4),(80,4)]
+assert [(p["depth"],p["tokens"]) for p in curves[3]]==[(0,8),(40,8),(80,8)]
+assert all(0<p["slowest"]<=p["tokens_per_second"]<=p["fastest"] for c in curves for p in c)
+root=tree.parse(sys.argv[2]).getroot()
+assert len(root.findall("{*}polyline"))==4 and len(root.findall("{*}circle"))==2+2+3+3' "$out" "$work/bench.svg"
+holds "a picture" grep -q '</svg>' "$work/bench.svg"
+expect 0 bench "$model" -p 8 -n 2 -r 1 -t 2 -s 1,2 -d 0,16 -k --size 2
+for row in 'together +4 tokens .* sessions 2' 'decode +2 tokens .* behind 16' 'prefill +8 tokens .* behind 16' \
+    'limits of [0-9]+ threads, .*GB/s' 'F32 +[0-9.]+ +[0-9.]+' 'MXFP4 +[0-9.]+ +[0-9.]+'; do
+    holds "bench as lines: $row" grep -Eq "^$row" "$out"
+done
+expect 0 bench "$model" -p 8 -n 2 -r 2 -t 2 -k --size 2 --json
+python "bench of kernels" 'import json,sys
+d=json.load(open(sys.argv[1])); l=d["limits"]
+assert l["threads"]>=1 and l["isa"] and l["streams"] in (1,2,4,8) and l["prefetch"]>=0
+assert l["read_gb_per_second"]>0 and l["f32_gop_per_second"]>0 and (l["int8_gop_per_second"] is None or l["int8_gop_per_second"]>0)
+names="F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4".split()
+assert [k["type"] for k in d["kernels"]]==names
+for k in d["kernels"]:
+    assert k["vector"]["gb_per_second"]>0 and k["vector"]["limit"]>0 and k["vector"]["share"]>0
+    assert k["matrix"]["gop_per_second"]>0 and k["matrix"]["tokens"] in (64,512)
+    assert k["matrix"]["share"] is None or k["matrix"]["share"]>0' "$out"
+expect 0 bench "$model" -p 8 -n 2 -r 1 --isa portable -k --size 1 --json
+holds "portable kernels" grep -q '"type":"MXFP4"' "$out"
+for bad in "-p x" "-p 8,4" "-p 8,8" "-p 8," "-d -1" "-d 0,x" "-s 0" "-s 1,257" "--size 0" "--size 8193"; do
+    # shellcheck disable=SC2086
+    expect 2 bench "$model" $bad
+done
+expect 1 bench "$model" -p 8 -n 2 -r 1 -d 100000000
+expect 1 bench "$model" -p 8 -n 2 -r 1 -s 2 --svg "$work/none.svg"
+holds "no picture of one point" test ! -e "$work/none.svg"
+expect 1 bench "$model" -p 8 -n 2 -r 1 -s 1,2 --svg "$work/nowhere/none.svg"
+
 # ---- Ctrl-C ----------------------------------------------------------------------------------------------------------
 
 checks=$((checks + 1))
