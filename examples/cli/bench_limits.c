@@ -197,12 +197,17 @@ static double int8_neon(void) {
 #undef SUM
 }
 
-static double int8_dotprod(void) {
+#ifdef __clang__
+__attribute__((target("dotprod")))
+#else
+__attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+static double
+int8_dotprod(void) {
     int8x16_t x = vdupq_n_s8(3), y = vdupq_n_s8(-2);
     int32x4_t sum = vdupq_n_s32(0);
 #define START(i) int32x4_t a##i = vdupq_n_s32(i);
-#define STEP(i)                                                                                              \
-    __asm__ volatile(".arch_extension dotprod\n\tsdot %0.4s, %1.16b, %2.16b" : "+w"(a##i) : "w"(x), "w"(y));
+#define STEP(i) __asm__ volatile("sdot %0.4s, %1.16b, %2.16b" : "+w"(a##i) : "w"(x), "w"(y));
 #define SUM(i) sum = vaddq_s32(sum, a##i);
     EACH_CHAIN(START)
     for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
