@@ -114,6 +114,15 @@ class Training(unittest.TestCase):
         session.forward(tokens)
         session.close()
 
+    def test_muon(self) -> None:
+        trainer = self.trainer(optimizer="muon", learning_rate=1e-3, muon_scale=10.0)
+        first = trainer.step(BATCH).loss
+        for _ in range(6):
+            trainer.step(BATCH)
+        self.assertLess(trainer.evaluate(BATCH).loss, first - 0.1)
+        with self.assertRaises(tfm.TfmError):
+            self.trainer(optimizer="muon", muon_momentum=1.0)
+
     def test_errors(self) -> None:
         trainer = self.trainer()
         with self.assertRaises(tfm.TfmError):

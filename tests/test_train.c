@@ -21,10 +21,10 @@
 
 #define HALF_STEP 1e-4 /* of the first learning rate, 2e-4 */
 
-static tfm_trainer *start(const char *path, tfm_model **model) {
+static tfm_trainer *start(const char *path, const tfm_trainer_options *options, tfm_model **model) {
     tfm_error error = TFM_ERROR_INIT;
     tfm_trainer *trainer = NULL;
-    if (tfm_model_load(path, NULL, model, &error) || tfm_trainer_create(*model, NULL, &trainer, &error))
+    if (tfm_model_load(path, NULL, model, &error) || tfm_trainer_create(*model, options, &trainer, &error))
         fail_msg("%s", error.message);
     return trainer;
 }
@@ -119,13 +119,14 @@ static void compare_all(const golden *g, const tfm_trainer *trainer, const char 
 }
 
 /* all: every tensor is kept. */
-static void check_golden(const char *name, const char *model_path, const char *path, bool all) {
+static void check_golden(const char *name, const char *model_path, const char *path,
+                         const tfm_trainer_options *options, bool all) {
     golden g;
     tfm_error error = TFM_ERROR_INIT;
     tfm_model *model;
     size_t count, steps, rows, length;
     golden_open(&g, path);
-    tfm_trainer *trainer = start(model_path, &model);
+    tfm_trainer *trainer = start(model_path, options, &model);
     size_t least = all ? tfm_trainer_tensor_count(trainer) : 5;
     const tfm__tensor *batches = golden_tensor(&g, "batches");
     const tfm_token *ids = (const tfm_token *)(const void *)batches->data;
@@ -167,8 +168,17 @@ static void short_runs(void **state) {
         char model[600], path[600];
         snprintf(model, sizeof model, "%s/golden/%s", TFM_TEST_DATA, families[i]);
         snprintf(path, sizeof path, "%s/train/%s.safetensors", TFM_TEST_DATA, families[i]);
-        check_golden(families[i], model, path, false);
+        check_golden(families[i], model, path, NULL, false);
     }
+}
+
+/* Muon, with torch.optim.Muon in float32: matrices of layers that are tall, wide and square. */
+static void muon_run(void **state) {
+    tfm_trainer_options options = TFM_TRAINER_OPTIONS_INIT;
+    (void)state;
+    options.optimizer = TFM_OPTIMIZER_MUON;
+    check_golden("muon", TFM_TEST_DATA "/golden/qwen3", TFM_TEST_DATA "/train/muon.safetensors", &options,
+                 false);
 }
 
 static void long_runs(void **state) {
@@ -180,7 +190,7 @@ static void long_runs(void **state) {
         snprintf(model, sizeof model, "%s/golden/train/%s/start", TFM_SHARED, families[i]);
         snprintf(path, sizeof path, "%s/golden/train/%s/train.safetensors", TFM_SHARED, families[i]);
         if (!golden_exists(path)) continue;
-        check_golden(families[i], model, path, true);
+        check_golden(families[i], model, path, NULL, true);
         compared++;
     }
     if (compared == 0) {
@@ -220,14 +230,17 @@ static const char *const kinds[] = {"llama", "gpt2", "gemma3"};
 /* Three batches with 1, 2 and 3 threads, on each instruction set that there is. */
 static void same_bits(void **state) {
     (void)state;
-    for (size_t k = 0; k < TFM__COUNT(kinds); k++) {
-        tiny_spec spec = {.family = kinds[k], .type = TFM__F32, .seed = 7};
+    for (size_t k = 0; k < 2 * TFM__COUNT(kinds); k++) {
+        int32_t optimizer = k < TFM__COUNT(kinds) ? TFM_OPTIMIZER_ADAMW : TFM_OPTIMIZER_MUON;
+        tfm_trainer_options alone = TFM_TRAINER_OPTIONS_INIT;
+        tiny_spec spec = {.family = kinds[k % TFM__COUNT(kinds)], .type = TFM__F32, .seed = 7};
         tiny file = tiny_open(&spec, NULL), portable;
         tfm_error error = TFM_ERROR_INIT;
         tfm_model_options plain = TFM_MODEL_OPTIONS_INIT;
         plain.isa = TFM_ISA_PORTABLE;
         portable = tiny_open(&spec, &plain);
-        tfm_trainer *first = trainer_of(file.model, NULL);
+        alone.optimizer = optimizer;
+        tfm_trainer *first = trainer_of(file.model, &alone);
         for (uint32_t threads = 1; threads <= 4; threads++) { /* 4: one thread on the reference kernels */
             tfm_pool_options pool_options = TFM_POOL_OPTIONS_INIT;
             tfm_trainer_options options = TFM_TRAINER_OPTIONS_INIT;
@@ -235,6 +248,7 @@ static void same_bits(void **state) {
             pool_options.threads = threads % 4 + (threads == 4);
             assert_int_equal(tfm_pool_create(&pool_options, &pool, &error), TFM_OK);
             options.pool = pool;
+            options.optimizer = optimizer;
             tfm_trainer *other = trainer_of(threads == 4 ? portable.model : file.model, &options);
             for (uint64_t s = 0; s < 3; s++) {
                 tfm_token tokens[3 * 50];
@@ -489,9 +503,9 @@ static void schedules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_runs),      cmocka_unit_test(long_runs),         cmocka_unit_test(same_bits),
-        cmocka_unit_test(loss_of_forward), cmocka_unit_test(accumulation),      cmocka_unit_test(bad_input),
-        cmocka_unit_test(schedules),       cmocka_unit_test(model_in_training),
+        cmocka_unit_test(short_runs), cmocka_unit_test(muon_run),        cmocka_unit_test(long_runs),
+        cmocka_unit_test(same_bits),  cmocka_unit_test(loss_of_forward), cmocka_unit_test(accumulation),
+        cmocka_unit_test(bad_input),  cmocka_unit_test(schedules),       cmocka_unit_test(model_in_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,7 +96,7 @@ static void same_weights(const tfm_trainer *a, const tfm_trainer *b) {
 /* Six steps at once; three, a checkpoint, and three of another trainer with other threads. */
 static void resume(void **state) {
     (void)state;
-    for (int32_t optimizer = TFM_OPTIMIZER_ADAMW; optimizer <= TFM_OPTIMIZER_SGD; optimizer++) {
+    for (int32_t optimizer = TFM_OPTIMIZER_ADAMW; optimizer <= TFM_OPTIMIZER_MUON; optimizer++) {
         tfm_error error = TFM_ERROR_INIT;
         tfm_pool_options two = TFM_POOL_OPTIONS_INIT;
         tfm_pool *pool = NULL;

@@ -13,14 +13,15 @@ typedef struct train_options {
     arg_texts data, held_out;
     arg_u64 steps, warmup, decay_steps, batch, accumulate, seed, every;
     arg_u64 held_every, sample_every, sample_tokens;
-    arg_f64 rate, last_rate, weight_decay, beta1, beta2, epsilon, momentum, clip, held_share;
+    arg_f64 rate, last_rate, weight_decay, beta1, beta2, epsilon, momentum, clip, held_share, muon_momentum,
+        muon_scale;
     const char *from, *out, *curve, *sample_prompt;
     int schedule, optimizer; /* TFM_SCHEDULE_*, TFM_OPTIMIZER_*: the places in the names */
     int resume, json;
 } train_options;
 
 static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
-static const char *const optimizers[] = {"adamw", "sgd", NULL};
+static const char *const optimizers[] = {"adamw", "sgd", "muon", NULL};
 
 /* A run. */
 typedef struct run {
@@ -49,6 +50,8 @@ static int make_trainer(run *r) {
     if (o->beta2.given) how.beta2 = o->beta2.value;
     if (o->epsilon.given) how.epsilon = o->epsilon.value;
     if (o->momentum.given) how.momentum = o->momentum.value;
+    how.muon_momentum = o->muon_momentum.value;
+    how.muon_scale = o->muon_scale.value;
     if (o->weight_decay.given) how.weight_decay = o->weight_decay.value;
     if (o->clip.given) how.clip = o->clip.value;
     how.steps = r->steps;
@@ -333,12 +336,15 @@ int cmd_train(int argc, char **argv) {
         {0, "warmup", ARG_U64, &o.warmup, "N", "steps in which the rate rises (default 0)", 0, 1e15, NULL},
         {0, "decay", ARG_U64, &o.decay_steps, "N", "wsd: steps in which it falls (default: a fifth)", 0, 1e15,
          NULL},
-        {0, "optimizer", ARG_CHOICE, &o.optimizer, "NAME", "adamw or sgd", 0, 0, optimizers},
+        {0, "optimizer", ARG_CHOICE, &o.optimizer, "NAME", "adamw, sgd or muon", 0, 0, optimizers},
         {0, "weight-decay", ARG_F64, &o.weight_decay, "X", "of matrices (default 0.1)", 0, 1000, NULL},
         {0, "beta1", ARG_F64, &o.beta1, "X", "adamw (default 0.9)", 0, 1, NULL},
         {0, "beta2", ARG_F64, &o.beta2, "X", "adamw (default 0.95)", 0, 1, NULL},
         {0, "eps", ARG_F64, &o.epsilon, "X", "adamw (default 1e-8)", 0, 1, NULL},
         {0, "momentum", ARG_F64, &o.momentum, "X", "sgd (default 0.9)", 0, 1, NULL},
+        {0, "muon-momentum", ARG_F64, &o.muon_momentum, "X", "muon (default 0.95)", 0, 1, NULL},
+        {0, "muon-scale", ARG_F64, &o.muon_scale, "X",
+         "muon: of the learning rate, for the matrices of layers (default 20)", 0, 1000, NULL},
         {0, "clip", ARG_F64, &o.clip, "X", "most norm of the gradient (default 1; 0: any)", 0, 1e9, NULL},
         {0, "seed", ARG_U64, &o.seed, "N", "of the order of rows (default 0)", 0, 18446744073709549568.0,
          NULL},

@@ -50,6 +50,8 @@ typedef struct tfm_trainer tfm_trainer;
 
 #define TFM_OPTIMIZER_ADAMW 0 /* Adam with decoupled weight decay (Loshchilov and Hutter 2019) */
 #define TFM_OPTIMIZER_SGD 1   /* gradient descent with momentum, and the same decay */
+#define TFM_OPTIMIZER_MUON 2  /* Muon (Jordan and others 2024) for the matrices of layers: their momentum, made nearly
+                                 orthogonal; AdamW for embeddings, output, routers, vectors and stacked experts */
 
 /* How the learning rate goes on after the warm-up, which rises from 0 in equal steps and reaches it at its last. */
 #define TFM_SCHEDULE_CONSTANT 0
@@ -75,10 +77,13 @@ typedef struct tfm_trainer_options {
     tfm_pool *pool;       /* NULL: the model's. Must outlive the trainer */
     const tfm_allocator *allocator; /* NULL: the C library's */
     uint64_t byte_budget; /* most bytes that the trainer holds; 0: no bound */
+    double muon_momentum; /* Muon: [0, 1), looking ahead (Nesterov); 0: 0.95 */
+    double muon_scale;    /* Muon: its matrices learn at learning_rate * this * sqrt(max(1, outputs / inputs)) and decay at
+                             learning_rate * this * weight_decay; 0: 20 */
 } tfm_trainer_options;
 #define TFM_TRAINER_OPTIONS_INIT \
     { sizeof(tfm_trainer_options), TFM_OPTIMIZER_ADAMW, TFM_SCHEDULE_CONSTANT, 3e-4, 0.0, 0.9, 0.95, 1e-8, 0.9, 0.1, \
-      0.0, 1.0, 0, 0, 0, NULL, NULL, 0 }
+      0.0, 1.0, 0, 0, 0, NULL, NULL, 0, 0.0, 0.0 }
 
 /* Makes a trainer with copies of a decoder's weights, which must be F32, F16 or BF16.
  *   model     retained until the trainer is destroyed (its description and names are used); unchanged

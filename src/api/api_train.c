@@ -18,12 +18,14 @@ static int32_t check_options(const tfm_trainer_options *o, tfm_error *error) {
                   {"momentum", o->momentum, 0, 1},
                   {"weight_decay", o->weight_decay, 0, 1e6},
                   {"vector_decay", o->vector_decay, 0, 1e6},
+                  {"muon_momentum", o->muon_momentum, 0, 1},
+                  {"muon_scale", o->muon_scale, 0, 1e6},
                   {"clip", o->clip, 0, (double)INFINITY}};
     for (size_t i = 0; i < TFM__COUNT(ranges); i++)
         if (!within(ranges[i].value, ranges[i].least, ranges[i].end))
             return tfm__fail(error, TFM_E_ARGUMENT, "tfm_trainer_options: %s is %g, not from %g to below %g",
                              ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].end);
-    if (o->optimizer < TFM_OPTIMIZER_ADAMW || o->optimizer > TFM_OPTIMIZER_SGD ||
+    if (o->optimizer < TFM_OPTIMIZER_ADAMW || o->optimizer > TFM_OPTIMIZER_MUON ||
         o->schedule < TFM_SCHEDULE_CONSTANT || o->schedule > TFM_SCHEDULE_WSD)
         return tfm__fail(error, TFM_E_ARGUMENT, "tfm_trainer_options: optimizer is %d, schedule is %d",
                          (int)o->optimizer, (int)o->schedule);
@@ -60,6 +62,8 @@ int32_t tfm_trainer_create(tfm_model *model, const tfm_trainer_options *options,
     tfm__heap_init(&t->model.heap, given.allocator, given.byte_budget);
     t->options = given;
     t->options.allocator = NULL; /* the heap has it */
+    if (given.muon_momentum == 0) t->options.muon_momentum = 0.95;
+    if (given.muon_scale == 0) t->options.muon_scale = 20;
     t->rate = -1.0;
     tfm_model_retain(model);
     t->source = model;

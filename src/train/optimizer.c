@@ -1,6 +1,6 @@
 /* optimizer.c - from gradients to weights: learning rates, the gradient's norm, AdamW (Loshchilov and Hutter
- * 2019) and gradient descent with momentum. Each weight is computed by itself; the norm is added up in double
- * precision, piece after piece of TFM__OPTIMIZER_PIECE values. */
+ * 2019) and gradient descent with momentum; Muon has a file of its own. Each weight is computed by itself;
+ * the norm is added up in double precision, piece after piece of TFM__OPTIMIZER_PIECE values. */
 #include <math.h>
 
 #include "base/elementary.h"
@@ -85,7 +85,7 @@ static void sgd_piece(void *arg, size_t i) {
 
 void tfm__optimize(tfm_trainer *t, double rate, double factor) {
     const tfm_trainer_options *o = &t->options;
-    bool adamw = o->optimizer == TFM_OPTIMIZER_ADAMW;
+    bool adamw = o->optimizer != TFM_OPTIMIZER_SGD, muon = o->optimizer == TFM_OPTIMIZER_MUON;
     double made = (double)(t->step + 1);
     double correction1 = o->beta1 > 0 ? 1.0 - tfm__pow_real(o->beta1, made) : 1.0;
     double correction2 = o->beta2 > 0 ? 1.0 - tfm__pow_real(o->beta2, made) : 1.0;
@@ -101,6 +101,10 @@ void tfm__optimize(tfm_trainer *t, double rate, double factor) {
     for (size_t i = 0; i < t->parameter_count; i++) {
         job.parameter = &t->parameters[i];
         double decay = job.parameter->tensor->dims >= 2 ? o->weight_decay : o->vector_decay;
+        if (muon && job.parameter->hidden) {
+            tfm__muon_step(t, job.parameter, rate * o->muon_scale, factor, decay);
+            continue;
+        }
         job.keep = (float)(1.0 - rate * decay);
         tfm__parallel(t->model.pool, (job.parameter->count + TFM__OPTIMIZER_PIECE - 1) / TFM__OPTIMIZER_PIECE,
                       adamw ? adamw_piece : sgd_piece, &job);

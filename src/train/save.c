@@ -1,8 +1,8 @@
 /* save.c - what training gives: a Hugging Face folder, and checkpoints.
  *
- * A checkpoint is a safetensors file: for each trained tensor NAME, "weight.NAME", "first.NAME" and (AdamW)
- * "second.NAME", F32 in the tensor's shape; and "state", I64 [4]: version of this layout, optimizer, steps
- * made, number of tensors. */
+ * A checkpoint is a safetensors file: for each trained tensor NAME, "weight.NAME", "first.NAME" and (not with
+ * gradient descent) "second.NAME", F32 in the tensor's shape; and "state", I64 [4]: version of this layout,
+ * optimizer, steps made, number of tensors. */
 #include <stdio.h>
 
 #include "train/trainer.h"

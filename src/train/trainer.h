@@ -14,6 +14,8 @@
 typedef struct tfm__parameter {
     const tfm__tensor *tensor; /* of the trainer's model: name, shape */
     size_t first, count;       /* in the blocks */
+    bool hidden;               /* a matrix of a layer, which Muon takes */
+    bool transposed;           /* stored [inputs, outputs] */
 } tfm__parameter;
 
 struct tfm_trainer {
@@ -29,6 +31,10 @@ struct tfm_trainer {
     float *weights, *gradients, *first_mean, *second_mean; /* [count] */
     size_t count;
     double *sums; /* [of the gradient's pieces] */
+    struct {
+        float *x, *product, *gram, *square;
+        double *sums;
+    } muon; /* what one matrix needs, made for the largest */
 
     /* what a batch needs, made for the largest so far */
     size_t tokens, rows, pages;
@@ -68,6 +74,13 @@ double tfm__gradient_norm(tfm_trainer *trainer);
 void tfm__optimize(tfm_trainer *trainer, double rate, double factor);
 /* Values of the blocks that one piece of the optimizer's work has. */
 #define TFM__OPTIMIZER_PIECE 16384
+
+/* muon.c: room for the steps of hidden matrices, undone by _drop also after an error; and the step of one of
+ * them, gradients counting times factor. */
+int32_t tfm__muon_make(tfm_trainer *trainer, tfm_error *error);
+void tfm__muon_drop(tfm_trainer *trainer);
+void tfm__muon_step(tfm_trainer *trainer, const tfm__parameter *parameter, double rate, double factor,
+                    double decay);
 
 /* save.c: a folder for others, and checkpoints. */
 int32_t tfm__trainer_save(tfm_trainer *trainer, const char *folder, tfm_error *error);

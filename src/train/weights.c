@@ -45,12 +45,12 @@ static int32_t copy_tensors(tfm_trainer *t, tfm_error *error) {
     t->weights = tfm__alloc_array(&t->model.heap, count, sizeof(float));
     t->gradients = tfm__alloc_array(&t->model.heap, count, sizeof(float));
     t->first_mean = tfm__alloc_array(&t->model.heap, count, sizeof(float));
-    if (t->options.optimizer == TFM_OPTIMIZER_ADAMW)
+    if (t->options.optimizer != TFM_OPTIMIZER_SGD)
         t->second_mean = tfm__alloc_array(&t->model.heap, count, sizeof(float));
     t->sums = tfm__alloc_array(&t->model.heap, count / TFM__OPTIMIZER_PIECE + from->tensor_count + 1,
                                sizeof(double));
     if (!to->tensors || !t->parameters || !t->weights || !t->gradients || !t->first_mean || !t->sums ||
-        (t->options.optimizer == TFM_OPTIMIZER_ADAMW && !t->second_mean))
+        (t->options.optimizer != TFM_OPTIMIZER_SGD && !t->second_mean))
         return tfm__fail_memory(error, &t->model.heap, bytes);
     t->count = count;
     for (size_t i = 0, at = 0; i < from->tensor_count; i++) {
@@ -70,26 +70,35 @@ static int32_t copy_tensors(tfm_trainer *t, tfm_error *error) {
 /* ---- What is trained ---- */
 
 /* Marks the tensor that holds a weight; count is used as the mark until all are known. */
-static void mark(tfm_trainer *t, const void *weight) {
+static tfm__parameter *mark(tfm_trainer *t, const void *weight) {
     const tfm__container *container = &t->model.container;
     const uint8_t *at = weight;
     for (const tfm__shifted *s = t->model.shifted; s && at; s = s->next)
         if ((const float *)weight >= s->bound && (const float *)weight < s->bound + s->count)
             at = (const uint8_t *)s->weight;
-    if (!at || at < (const uint8_t *)t->weights || at >= (const uint8_t *)(t->weights + t->count)) return;
+    if (!at || at < (const uint8_t *)t->weights || at >= (const uint8_t *)(t->weights + t->count))
+        return NULL;
     for (size_t i = 0; i < container->tensor_count; i++) {
         const tfm__tensor *tensor = &container->tensors[i];
-        if (at >= tensor->data && at < tensor->data + tensor->bytes) t->parameters[i].tensor = tensor;
+        if (at < tensor->data || at >= tensor->data + tensor->bytes) continue;
+        t->parameters[i].tensor = tensor;
+        return &t->parameters[i];
     }
+    return NULL;
 }
 
-static int32_t mark_view(tfm_trainer *t, const tfm__view *view, tfm_error *error) {
+static int32_t mark_view(tfm_trainer *t, const tfm__view *view, bool hidden, tfm_error *error) {
     if (!view->data) return TFM_OK;
     if (view->type != TFM__F32)
         return tfm__fail(error, TFM_E_UNSUPPORTED,
                          "weights of type %s cannot be trained: only F32, F16 and BF16",
                          tfm__dtype_of(view->type)->name);
-    mark(t, view->data);
+    tfm__parameter *parameter = mark(t, view->data);
+    if (parameter && hidden && parameter->tensor->dims == 2 && parameter->tensor->shape[0] > 1 &&
+        parameter->tensor->shape[1] > 1) {
+        parameter->hidden = true;
+        parameter->transposed = view->transposed;
+    }
     mark(t, view->bias);
     return TFM_OK;
 }
@@ -100,18 +109,19 @@ static void mark_norm(tfm_trainer *t, const tfm__norm *norm) {
 }
 
 static int32_t mark_expert(tfm_trainer *t, const tfm__expert *expert, tfm_error *error) {
-    int32_t status = mark_view(t, &expert->gate, error);
-    if (!status) status = mark_view(t, &expert->up, error);
-    return status ? status : mark_view(t, &expert->down, error);
+    int32_t status = mark_view(t, &expert->gate, true, error);
+    if (!status) status = mark_view(t, &expert->up, true, error);
+    return status ? status : mark_view(t, &expert->down, true, error);
 }
 
 static int32_t mark_layer(tfm_trainer *t, const tfm__layer *l, tfm_error *error) {
-    const tfm__view *const views[] = {&l->q,    &l->k,  &l->v,    &l->qkv,    &l->out,
-                                      &l->gate, &l->up, &l->down, &l->router, &l->shared_switch};
+    const tfm__view *const views[] = {&l->q, &l->k, &l->v, &l->qkv, &l->out, &l->gate, &l->up, &l->down};
     const tfm__norm *const norms[] = {&l->attn_norm,      &l->q_norm,   &l->k_norm,
                                       &l->attn_post_norm, &l->ffn_norm, &l->ffn_post_norm};
     int32_t status = mark_expert(t, &l->shared, error);
-    for (size_t i = 0; i < TFM__COUNT(views) && !status; i++) status = mark_view(t, views[i], error);
+    for (size_t i = 0; i < TFM__COUNT(views) && !status; i++) status = mark_view(t, views[i], true, error);
+    if (!status) status = mark_view(t, &l->router, false, error);
+    if (!status) status = mark_view(t, &l->shared_switch, false, error);
     for (size_t i = 0; i < TFM__COUNT(norms); i++) mark_norm(t, norms[i]);
     for (uint32_t e = 0; l->router.data && e < t->model.config.experts.count && !status; e++)
         status = mark_expert(t, &l->experts[e], error);
@@ -120,9 +130,9 @@ static int32_t mark_layer(tfm_trainer *t, const tfm__layer *l, tfm_error *error)
 
 static int32_t list_parameters(tfm_trainer *t, tfm_error *error) {
     const tfm_model *m = &t->model;
-    int32_t status = mark_view(t, &m->embedding, error);
-    if (!status) status = mark_view(t, &m->positions, error);
-    if (!status) status = mark_view(t, &m->output, error);
+    int32_t status = mark_view(t, &m->embedding, false, error);
+    if (!status) status = mark_view(t, &m->positions, false, error);
+    if (!status) status = mark_view(t, &m->output, false, error);
     mark_norm(t, &m->embed_norm);
     mark_norm(t, &m->output_norm);
     for (uint32_t i = 0; i < m->config.layers && !status; i++) status = mark_layer(t, &m->layers[i], error);
@@ -132,7 +142,8 @@ static int32_t list_parameters(tfm_trainer *t, tfm_error *error) {
         if (!tensor) continue;
         size_t first = (size_t)((const float *)(const void *)tensor->data - t->weights);
         t->parameters[t->parameter_count++] =
-            (tfm__parameter){tensor, first, (size_t)(tensor->bytes / sizeof(float))};
+            (tfm__parameter){tensor, first, (size_t)(tensor->bytes / sizeof(float)), t->parameters[i].hidden,
+                             t->parameters[i].transposed};
     }
     return TFM_OK;
 }
@@ -159,7 +170,8 @@ int32_t tfm__weights_make(tfm_trainer *t, tfm_error *error) {
     m->cache_type = TFM__F32;
     memcpy(m->frequencies, from->frequencies, sizeof m->frequencies);
     t->gradients_of = (tfm__gradients){t->weights, t->gradients, t->count, m->shifted};
-    return list_parameters(t, error);
+    status = list_parameters(t, error);
+    return status || t->options.optimizer != TFM_OPTIMIZER_MUON ? status : tfm__muon_make(t, error);
 }
 
 void tfm__weights_drop(tfm_trainer *t) {
@@ -167,6 +179,7 @@ void tfm__weights_drop(tfm_trainer *t) {
     if (t->model.container.arena.heap) tfm__arena_free(&t->model.container.arena);
     if (t->model.layers) tfm__free(&t->model.heap, t->model.layers);
     if (t->model.weights_change) tfm__free(&t->model.heap, t->model.container.tensors);
+    tfm__muon_drop(t);
     tfm__free(&t->model.heap, t->parameters);
     tfm__free(&t->model.heap, t->weights);
     tfm__free(&t->model.heap, t->gradients);

@@ -722,6 +722,8 @@ class TrainerOptions(Sized):
         ("pool", c_void_p),
         ("allocator", c_void_p),
         ("byte_budget", c_uint64),
+        ("muon_momentum", c_double),
+        ("muon_scale", c_double),
     ]
 
 

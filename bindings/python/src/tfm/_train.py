@@ -16,7 +16,7 @@ from ._pool import Pool
 if TYPE_CHECKING:
     from ._model import Model
 
-_OPTIMIZERS = {"adamw": 0, "sgd": 1}
+_OPTIMIZERS = {"adamw": 0, "sgd": 1, "muon": 2}
 _SCHEDULES = {"constant": 0, "linear": 1, "cosine": 2, "wsd": 3}
 _WEIGHT, _GRADIENT = 0, 1
 
@@ -109,6 +109,8 @@ class Trainer(Owner):
         weight_decay: float = 0.1,
         vector_decay: float = 0.0,
         clip: float = 1.0,
+        muon_momentum: float = 0.95,
+        muon_scale: float = 20.0,
         steps: int = 0,
         warmup: int = 0,
         decay: int = 0,
@@ -127,6 +129,8 @@ class Trainer(Owner):
             weight_decay=weight_decay,
             vector_decay=vector_decay,
             clip=clip,
+            muon_momentum=muon_momentum,
+            muon_scale=muon_scale,
             steps=steps,
             warmup=warmup,
             decay=decay,
