@@ -18,7 +18,7 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval train quantize imatrix attention lens plan info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval train quantize imatrix attention neighbours lens plan info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -273,6 +273,11 @@ for bad in "--n-best 2" "--beams 2 --n-best 3" "--beams 2 --temp 0" "--beams 2 -
 done
 expect 1 run "$model" --tokens 99999999 --beams 2
 expect 2 translate "$model" -p "$text" --json
+transliterator=$data/../ctranslate2/v6-f32
+for search in "--beams 1" "--beams 3"; do
+    # shellcheck disable=SC2086
+    expect 0 translate "$transliterator" -p "$(head -n 1 "$transliterator/source_vocabulary.txt" 2>/dev/null || echo a)" -n 6 $search
+done
 
 # ---- train-tokenizer -------------------------------------------------------------------------------------------------
 
@@ -322,6 +327,36 @@ holds "nothing half-written is left" test -z "$(find "$work" -name '*.part')"
 checks=$((checks + 1))
 "$tfm" logits "$model" --tokens "$full" -o /dev/stdout 2>"$err" | cmp -s - "$work/a.safetensors" ||
     complain "logits into a pipe"
+
+# ---- neighbours ------------------------------------------------------------------------------------------------------
+
+expect 0 neighbours "$model" --tokens "$full" -k 4 --json
+cp "$out" "$work/neighbours.json"
+expect 0 info "$model" --tensors
+python "neighbours: nearest first, in both directions of the cosine" '
+import json, sys
+asked = json.load(open(sys.argv[1]))
+assert [a["id"] for a in asked] == [int(x) for x in sys.argv[2].split(",")]
+for a in asked:
+    cosines = [n["cosine"] for n in a["neighbours"]]
+    assert len(cosines) == 4 and cosines == sorted(cosines, reverse=True) and -1.0001 < cosines[-1] and cosines[0] < 1.0001
+    assert a["norm"] > 0 and a["id"] not in [n["id"] for n in a["neighbours"]]
+' "$work/neighbours.json" "$full"
+first=$(python3 -c 'import json,sys; a=json.load(open(sys.argv[1]))[0]; print(a["id"], a["neighbours"][0]["id"])' "$work/neighbours.json")
+# shellcheck disable=SC2086
+set -- $first
+expect 0 neighbours "$model" --tokens "$2" -k 1000 --json
+python "neighbours: the cosine is the same from the other side" '
+import json, sys
+a, b = (json.load(open(p))[0] for p in sys.argv[1:])
+back = [n["cosine"] for n in b["neighbours"] if n["id"] == a["id"]]
+assert len(back) == 1 and abs(back[0] - a["neighbours"][0]["cosine"]) < 1e-12
+' "$work/neighbours.json" "$out"
+expect 0 neighbours "$model" --tokens "$full" --output
+expect 2 neighbours "$model"
+expect 2 neighbours "$model" --tokens 1 -k 0
+expect 1 neighbours "$model" --tokens 2147483647
+expect 1 neighbours "$model" -p ""
 
 # ---- hidden, embed ----------------------------------------------------------------------------------------------------
 

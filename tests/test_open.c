@@ -256,6 +256,66 @@ static void test_no_tokenizer(void **state) {
     free(file.data);
 }
 
+/* The same numbers whole, in pieces cut anywhere, and as rows of tokens; for types with and without blocks.
+ */
+static void test_tensor_read(void **state) {
+    static const uint32_t types[] = {TFM__F32, TFM__F16, TFM__Q8_0};
+    (void)state;
+    for (size_t k = 0; k < TFM__COUNT(types); k++) {
+        tiny t = tiny_open(&(tiny_spec){.type = types[k]}, NULL);
+        tfm_tensor_info tensor = TFM_TENSOR_INFO_INIT;
+        tfm_error error = TFM_ERROR_INIT;
+        size_t embedding = SIZE_MAX, output = SIZE_MAX, width = 0;
+        for (size_t i = 0; i < tfm_model_tensor_count(t.model); i++) {
+            assert_int_equal(tfm_model_tensor(t.model, i, &tensor, &error), TFM_OK);
+            if (!strcmp(tensor.name, "token_embd.weight")) embedding = i;
+            if (!strcmp(tensor.name, "output.weight")) output = i;
+        }
+        assert_true(embedding != SIZE_MAX && output != SIZE_MAX);
+        static float whole[TINY_VOCAB * 32], piece[TINY_VOCAB * 32], row[33];
+        const size_t every = TINY_VOCAB * 32;
+        assert_int_equal(tfm_model_tensor_read(t.model, embedding, 0, every, whole, &error), TFM_OK);
+        bool varied = false;
+        for (size_t i = 1; i < every; i++) varied = varied || whole[i] != whole[0];
+        assert_true(varied);
+        for (size_t first = 0; first < 70; first++) {
+            assert_int_equal(tfm_model_tensor_read(t.model, embedding, first, 101, piece, &error), TFM_OK);
+            assert_memory_equal(piece, whole + first, 101 * sizeof(float));
+        }
+        assert_int_equal(tfm_model_tensor_read(t.model, embedding, every, 0, piece, &error), TFM_OK);
+        for (int32_t token = 0; token < TINY_VOCAB; token++) {
+            row[32] = 7;
+            assert_int_equal(
+                tfm_token_embedding(t.model, token, TFM_EMBEDDING_INPUT, row, 32, &width, &error), TFM_OK);
+            assert_int_equal(width, 32);
+            assert_memory_equal(row, whole + token * 32, 32 * sizeof(float));
+            assert_true(row[32] == 7);
+        }
+        assert_int_equal(tfm_model_tensor_read(t.model, output, 32, 32, piece, &error), TFM_OK);
+        assert_int_equal(tfm_token_embedding(t.model, 1, TFM_EMBEDDING_OUTPUT, row, 32, NULL, &error),
+                         TFM_OK);
+        assert_memory_equal(row, piece, 32 * sizeof(float));
+
+        assert_int_equal(tfm_token_embedding(t.model, 1, TFM_EMBEDDING_INPUT, row, 31, &width, &error),
+                         TFM_E_BUFFER);
+        assert_int_equal(tfm_token_embedding(t.model, -1, TFM_EMBEDDING_INPUT, row, 32, NULL, &error),
+                         TFM_E_ARGUMENT);
+        assert_int_equal(tfm_token_embedding(t.model, TINY_VOCAB, TFM_EMBEDDING_INPUT, row, 32, NULL, &error),
+                         TFM_E_ARGUMENT);
+        assert_int_equal(tfm_token_embedding(t.model, 1, 2, row, 32, NULL, &error), TFM_E_ARGUMENT);
+        assert_int_equal(tfm_token_embedding(NULL, 1, TFM_EMBEDDING_INPUT, row, 32, NULL, &error),
+                         TFM_E_ARGUMENT);
+        assert_int_equal(tfm_model_tensor_read(t.model, embedding, every, 1, piece, &error), TFM_E_ARGUMENT);
+        assert_non_null(strstr(error.tensor, "token_embd.weight"));
+        assert_int_equal(tfm_model_tensor_read(t.model, embedding, UINT64_MAX, 2, piece, &error),
+                         TFM_E_ARGUMENT);
+        assert_int_equal(tfm_model_tensor_read(t.model, SIZE_MAX, 0, 1, piece, &error), TFM_E_ARGUMENT);
+        assert_int_equal(tfm_model_tensor_read(t.model, embedding, 0, 1, NULL, &error), TFM_E_ARGUMENT);
+        assert_int_equal(tfm_model_tensor_read(NULL, 0, 0, 1, piece, &error), TFM_E_ARGUMENT);
+        tiny_close(&t);
+    }
+}
+
 static void test_info(void **state) {
     (void)state;
     tiny t = tiny_open(&(tiny_spec){.type = TFM__F16}, NULL);
@@ -351,8 +411,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unaligned),     cmocka_unit_test(test_sources),
         cmocka_unit_test(test_source_errors), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_no_tokenizer),  cmocka_unit_test(test_info),
-        cmocka_unit_test(test_struct_sizes),
+        cmocka_unit_test(test_no_tokenizer),  cmocka_unit_test(test_tensor_read),
+        cmocka_unit_test(test_info),          cmocka_unit_test(test_struct_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

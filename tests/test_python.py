@@ -312,6 +312,16 @@ class Sessions(Small):
         self.assertGreater(self.model.bytes, 0)
         tensors = self.model.tensors
         self.assertTrue(tensors and all(tensor.name and tensor.shape for tensor in tensors))
+        embedding = next(tensor for tensor in tensors if tensor.name == "token_embd.weight")
+        values = self.model.tensor(embedding.name)
+        self.assertEqual(values.shape, embedding.shape)
+        row = self.model.embedding(7)
+        self.assertEqual([values[7, column] for column in range(len(row))], list(row))
+        self.assertEqual(len(self.model.embedding(7, output=True)), info.width)
+        with self.assertRaises(KeyError):
+            self.model.tensor("nobody")
+        with self.assertRaises(tfm.TfmError):
+            self.model.embedding(info.vocab_size)
 
     def test_forward_many(self) -> None:
         ids = self.tokenizer.encode(PROMPT)

@@ -25,6 +25,7 @@ int cmd_embed(int argc, char **argv);
 int cmd_translate(int argc, char **argv);
 int cmd_attention(int argc, char **argv);
 int cmd_lens(int argc, char **argv);
+int cmd_neighbours(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_perceptron(int argc, char **argv);

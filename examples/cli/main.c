@@ -25,6 +25,7 @@ static const cli_command commands[] = {
     {"eval", cmd_eval, "the perplexity of a text"},
     {"train", cmd_train, "train a model further"},
     {"attention", cmd_attention, "where each token of a text looks"},
+    {"neighbours", cmd_neighbours, "tokens whose vectors point the same way"},
     {"lens", cmd_lens, "what each layer would say next"},
     {"quantize", cmd_quantize, "write a model with smaller weights"},
     {"plan", cmd_plan, "what a model of a shape takes, without its weights"},

@@ -149,6 +149,28 @@ TFM_API size_t tfm_model_tensor_count(const tfm_model *model);
 /* Fills info for one tensor. Any thread. Allocates nothing. Errors: TFM_E_ARGUMENT. Since 0.1. */
 TFM_API int32_t tfm_model_tensor(const tfm_model *model, size_t index, tfm_tensor_info *info, tfm_error *error);
 
+/* Reads numbers of one tensor of the file as f32, whatever its type: quantised ones as they are multiplied with.
+ *   first, count   elements, row by row: element (r, c) of a matrix [rows, columns] is r * columns + c
+ *   values         [count]; written only on success
+ * Any thread; not while a trainer steps on the model. Allocates nothing. Errors: TFM_E_ARGUMENT (no such tensor or
+ * elements), TFM_E_UNSUPPORTED (a tensor of whole numbers). Since 0.2. */
+TFM_API int32_t tfm_model_tensor_read(const tfm_model *model, size_t index, uint64_t first, size_t count, float *values,
+                                      tfm_error *error);
+
+/* Which matrix has a row for each token. */
+#define TFM_EMBEDDING_INPUT 0  /* what a token begins with, before scales, positions and norms */
+#define TFM_EMBEDDING_OUTPUT 1 /* what a logit is the product with; the same matrix where the two are tied. Not in encoders */
+
+/* Reads the row of a token.
+ *   matrix     TFM_EMBEDDING_*
+ *   values     [width of the model's info], or what the matrix has: see `capacity`
+ *   capacity   floats that values has room for
+ *   count      receives the row's length; may be NULL
+ * Any thread; not while a trainer steps on the model. Allocates nothing. Errors: TFM_E_ARGUMENT (a token outside the
+ * vocabulary, no such matrix), TFM_E_BUFFER (count is set). Since 0.2. */
+TFM_API int32_t tfm_token_embedding(const tfm_model *model, int32_t token, int32_t matrix, float *values,
+                                    size_t capacity, size_t *count, tfm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

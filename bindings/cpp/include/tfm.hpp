@@ -606,6 +606,8 @@ class model {
         return info;
     }
     tokenizer_ref tokenizer() const noexcept { return tokenizer_ref(tfm_tokenizer_of(get())); }
+    // Of what an encoder-decoder's encoder reads; the same one where the files hold one vocabulary.
+    tokenizer_ref source_tokenizer() const noexcept { return tokenizer_ref(tfm_source_tokenizer_of(get())); }
     std::uint64_t bytes() const noexcept { return tfm_model_bytes(get()); }
 
     result<encoded> encode(const tfm_encode_row *rows, std::size_t count,

@@ -819,6 +819,8 @@ _SIGNATURES: List[Any] = [
     ("tfm_model_bytes", c_uint64, [c_void_p]),
     ("tfm_model_tensor_count", c_size_t, [c_void_p]),
     ("tfm_model_tensor", c_int32, [c_void_p, c_size_t, POINTER(TensorInfo), _error]),
+    ("tfm_model_tensor_read", c_int32, [c_void_p, c_size_t, c_uint64, c_size_t, c_void_p, _error]),
+    ("tfm_token_embedding", c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_size_t, _size_out, _error]),
     ("tfm_session_create", c_int32, [c_void_p, POINTER(SessionOptions), _out, _error]),
     ("tfm_session_destroy", None, [c_void_p]),
     ("tfm_forward_many", c_int32, [POINTER(ForwardPart), c_size_t, POINTER(ForwardOptions), _error]),

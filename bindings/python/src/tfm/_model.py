@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from ctypes import byref, c_void_p
+import math
+from array import array
+from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._callbacks import Cancel, Carrier, Log, Progress
 from ._convert import ISAS, Path, Text, number_of, path_of
 from ._encode import Encoded, Input, classify, embed, encode, label
-from ._errors import E_STATE, TfmError, call, text_of
+from ._errors import E_BUFFER, E_STATE, TfmError, call, text_of
 from ._generation import Generation, Token
 from ._handles import Handle, Owner
 from ._library import ModelInfo as RawInfo, ModelOptions, TensorInfo as RawTensor, lib
@@ -164,6 +166,28 @@ class Model(Owner):
             shape = tuple(raw.shape[: raw.dims])
             listed.append(TensorInfo(text_of(raw.name), text_of(raw.type), shape, raw.bytes))
         return listed
+
+    def tensor(self, name: str) -> "memoryview[float]":
+        """The numbers of one tensor of the file as f32, whatever its type, in its shape: a copy, to keep.
+        numpy.asarray(model.tensor(name)) makes an array of it."""
+        for index, info in enumerate(self.tensors):
+            if info.name == name:
+                values = array("f", bytes(4 * math.prod(info.shape)))
+                call(lib.tfm_model_tensor_read, self._pointer, index, 0, len(values), values.buffer_info()[0])
+                flat = memoryview(values).cast("B")
+                return flat.cast("f", list(info.shape)) if info.shape and len(values) else flat.cast("f")
+        raise KeyError(name)
+
+    def embedding(self, token: int, output: bool = False) -> "array[float]":
+        """The row of a token: what it begins with, before positions and layers; output: the row that its logit is the
+        product with. A copy."""
+        count = c_size_t()
+        arguments = (self._pointer, token, int(output))
+        if lib.tfm_token_embedding(*arguments, None, 0, byref(count), None) not in (0, E_BUFFER):
+            call(lib.tfm_token_embedding, *arguments, None, 0, None)
+        values = array("f", bytes(4 * count.value))
+        call(lib.tfm_token_embedding, *arguments, values.buffer_info()[0], len(values), None)
+        return values
 
     @property
     def bytes(self) -> int:
