@@ -450,9 +450,11 @@ int32_t tfm__perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
     int32_t status = tfm__cache_type(options->cache_type, model->cache_type, &cache_type, error);
     if (!status) status = tfm__session_new(model, (uint32_t)e.context, 512, cache_type, &e.session, error);
     if (status) return status;
+    status = tfm__session_adapt(e.session, options->adapters, options->adapter_count, error);
     e.window = tfm__alloc_array(&model->heap, e.context, sizeof *e.window);
     e.scores = tfm__alloc_array(&model->heap, e.context, sizeof *e.scores);
-    if (!e.window || !e.scores) status = tfm__fail_memory(error, &model->heap, e.context * sizeof *e.scores);
+    if (!status && (!e.window || !e.scores))
+        status = tfm__fail_memory(error, &model->heap, e.context * sizeof *e.scores);
     if (!status) status = halves ? read_halves(&e, tokens, count) : read_sliding(&e, tokens, count);
     if (!status) finish(&e);
     if (!status) (void)tfm__watch_poll(&e.watch, count, count, NULL);

@@ -134,6 +134,138 @@ static void test_other_order(void **state) {
     assert_int_equal(rmdir(folder), 0);
 }
 
+/* ---- Merging ---- */
+
+static void compare_merged(tfm_model *model, const char *file, const char *tensor,
+                           const tfm_adapter_use *uses, size_t count) {
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *merged = NULL;
+    if (tfm_adapter_merge(model, uses, count, &merged, &error)) fail_msg("%s", error.message);
+    compare_golden(merged, file, tensor, NULL, 0);
+    tfm_model_release(merged);
+}
+
+static void test_merge(void **state) {
+    (void)state;
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *model = load(GOLDEN "qwen3"), *merged = NULL;
+    tfm_adapter_use uses[2] = {{open_adapter(model, "qwen3-a"), 1.0f, 0},
+                               {open_adapter(model, "qwen3-b"), 1.0f, 0}};
+    compare_merged(model, "qwen3", "a", uses, 1);
+    compare_merged(model, "qwen3", "b", uses + 1, 1);
+    uses[0].scale = 0.5f;
+    uses[1].scale = -1.5f;
+    compare_merged(model, "qwen3", "both", uses, 2);
+    /* the copy outlives everything that it was made of, and the model is as it was */
+    const tfm_token ids[5] = {9, 8, 7, 30, 31};
+    tfm_session *before = new_session(model, NULL, 0);
+    if (tfm_adapter_merge(model, uses, 2, &merged, &error)) fail_msg("%s", error.message);
+    tfm_session *after = new_session(model, NULL, 0), *copy = new_session(merged, NULL, 0);
+    assert_int_equal(tfm_session_adapt(copy, uses, 1, &error), TFM_E_ARGUMENT); /* another model's */
+    for (size_t i = 0; i < 2; i++) tfm_adapter_release(uses[i].adapter);
+    tfm_model_release(model);
+    tfm_model_release(merged);
+    read_all(before, ids, 5);
+    read_all(after, ids, 5);
+    for (size_t i = 0; i < 5; i++) {
+        size_t vocab;
+        const float *a = logits_at(before, i, &vocab);
+        assert_memory_equal(a, logits_at(after, i, NULL), vocab * sizeof *a);
+    }
+    tfm_session_destroy(before);
+    tfm_session_destroy(after);
+    read_all(copy, ids, 5);
+    tfm_session_destroy(copy);
+    model = load(GOLDEN "gpt2"); /* stored the other way round, and fused */
+    uses[0] = (tfm_adapter_use){open_adapter(model, "gpt2-a"), 1.0f, 0};
+    compare_merged(model, "gpt2", "a", uses, 1);
+    assert_int_equal(tfm_adapter_merge(NULL, uses, 1, &merged, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_adapter_merge(model, uses, 1, NULL, NULL), TFM_E_ARGUMENT);
+    assert_int_equal(tfm_adapter_merge(model, NULL, 1, &merged, NULL), TFM_E_ARGUMENT);
+    uses[0].scale = (float)NAN;
+    assert_int_equal(tfm_adapter_merge(model, uses, 1, &merged, NULL), TFM_E_ARGUMENT);
+    tfm_adapter_release(uses[0].adapter);
+    tfm_model_release(model);
+}
+
+/* Halves are rounded once; what is quantised is refused by name. */
+static void test_merge_types(void **state) {
+    static const char *const types[] = {"F16", "BF16", "Q8_0"};
+    char folder[] = "/tmp/tfm-adapter-XXXXXX", path[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/m.gguf", folder);
+    for (size_t t = 0; t < TFM__COUNT(types); t++) {
+        tfm_quantize_options options = TFM_QUANTIZE_OPTIONS_INIT;
+        tfm_error error = TFM_ERROR_INIT;
+        tfm_model *merged = NULL;
+        tfm_token ids[9];
+        options.tokenizer = TFM_NO;
+        options.pure = 1;
+        if (tfm_quantize(GOLDEN "qwen3", path, types[t], &options, NULL, &error))
+            fail_msg("%s", error.message);
+        tfm_model *model = load(path);
+        tfm_adapter_use use = {open_adapter(model, "qwen3-a"), 1.0f, 0};
+        tfm_session *session = new_session(model, &use, 1);
+        for (size_t i = 0; i < TFM__COUNT(ids); i++) ids[i] = (tfm_token)(9 * i + 6);
+        read_all(session, ids, TFM__COUNT(ids));
+        int32_t status = tfm_adapter_merge(model, &use, 1, &merged, &error);
+        if (t == 2) {
+            assert_int_equal(status, TFM_E_UNSUPPORTED);
+            assert_non_null(strstr(error.message, "Q8_0"));
+            assert_non_null(strstr(error.message, "blk."));
+            assert_null(merged);
+        } else {
+            if (status) fail_msg("%s", error.message);
+            tfm_session *other = new_session(merged, NULL, 0);
+            read_all(other, ids, TFM__COUNT(ids));
+            double off = 0, largest = 0;
+            for (size_t i = 0; i < TFM__COUNT(ids); i++) {
+                size_t vocab;
+                const float *a = logits_at(session, i, &vocab), *b = logits_at(other, i, NULL);
+                for (size_t v = 0; v < vocab; v++) {
+                    off = fmax(off, fabs((double)a[v] - (double)b[v]));
+                    largest = fmax(largest, fabs((double)a[v]));
+                }
+            }
+            if (!(off < (t == 0 ? 0.01 : 0.05) * largest) || off == 0)
+                fail_msg("%s: off by %g of %g", types[t], off, largest);
+            tfm_session_destroy(other);
+        }
+        tfm_session_destroy(session);
+        tfm_adapter_release(use.adapter);
+        tfm_model_release(merged);
+        tfm_model_release(model);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_perplexity(void **state) {
+    (void)state;
+    tfm_error error = TFM_ERROR_INIT;
+    tfm_model *model = load(GOLDEN "qwen3"), *merged = NULL;
+    tfm_perplexity_options options = TFM_PERPLEXITY_OPTIONS_INIT;
+    tfm_perplexity_result plain = TFM_PERPLEXITY_RESULT_INIT, adapted = plain, other = plain;
+    tfm_adapter_use use = {open_adapter(model, "qwen3-a"), 1.0f, 0};
+    tfm_token ids[64];
+    for (size_t i = 0; i < 64; i++) ids[i] = (tfm_token)(4 + i * i % 90);
+    options.context = 16;
+    if (tfm_perplexity(model, ids, 64, &options, &plain, &error) ||
+        tfm_adapter_merge(model, &use, 1, &merged, &error) ||
+        tfm_perplexity(merged, ids, 64, &options, &other, &error))
+        fail_msg("%s", error.message);
+    options.adapters = &use;
+    options.adapter_count = 1;
+    if (tfm_perplexity(model, ids, 64, &options, &adapted, &error)) fail_msg("%s", error.message);
+    assert_true(fabs(adapted.log_probability - other.log_probability) < 1e-3);
+    assert_true(fabs(adapted.log_probability - plain.log_probability) > 0.1);
+    assert_int_equal(tfm_perplexity(merged, ids, 64, &options, &other, &error), TFM_E_ARGUMENT);
+    tfm_adapter_release(use.adapter);
+    tfm_model_release(merged);
+    tfm_model_release(model);
+}
+
 /* ---- Every family ---- */
 
 #define RANK 3
@@ -625,6 +757,7 @@ static void test_memory(void **state) {
     memory.left = SIZE_MAX;
     tfm_model *model = load_with(GOLDEN "qwen3", &options);
     tfm_session *session = new_session(model, NULL, 0), *fork = NULL;
+    tfm_model *merged = NULL;
     size_t before = memory.out, n = 0;
     for (bool done = false; !done; n++) {
         tfm_error error = TFM_ERROR_INIT;
@@ -634,11 +767,14 @@ static void test_memory(void **state) {
         const tfm_adapter_use use = {adapter, 1, 0};
         if (!status) status = tfm_session_adapt(session, &use, 1, &error);
         if (!status) status = tfm_session_fork(session, &fork, &error);
+        if (!status) status = tfm_adapter_merge(model, &use, 1, &merged, &error);
         done = status == TFM_OK;
         assert_true(done || status == TFM_E_MEMORY);
         memory.left = SIZE_MAX;
         tfm_session_destroy(fork);
         fork = NULL;
+        tfm_model_release(merged);
+        merged = NULL;
         assert_int_equal(tfm_session_adapt(session, NULL, 0, &error), TFM_OK);
         tfm_adapter_release(adapter);
         assert_int_equal(memory.out, before);
@@ -651,10 +787,12 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden),    cmocka_unit_test(test_other_order),
-        cmocka_unit_test(test_families),  cmocka_unit_test(test_bits),
-        cmocka_unit_test(test_output),    cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_bad_calls), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_merge),       cmocka_unit_test(test_merge_types),
+        cmocka_unit_test(test_perplexity),  cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_other_order), cmocka_unit_test(test_families),
+        cmocka_unit_test(test_bits),        cmocka_unit_test(test_output),
+        cmocka_unit_test(test_bad_files),   cmocka_unit_test(test_bad_calls),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

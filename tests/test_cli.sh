@@ -822,4 +822,24 @@ assert lens["layers"][0]["candidates"] != last
 expect 0 lens "$model" -p "$text"
 holds "lens: a row for each layer" test "$(grep -c '^ *[0-9]' "$out")" -ge 4
 
+# Adapters: PEFT's logits; several; what is no number belongs to the path.
+lora=$data/../adapter
+expect 0 top "$data/../golden/qwen3" --tokens 5,6,7 --json
+cp "$out" "$work/plain"
+expect 0 top "$data/../golden/qwen3" --tokens 5,6,7 --json --lora "$lora/qwen3-a"
+holds "top: --lora changes the table" sh -c '! cmp -s "$0" "$1"' "$work/plain" "$out"
+cp "$out" "$work/one"
+expect 0 top "$data/../golden/qwen3" --tokens 5,6,7 --json --lora "$lora/qwen3-a.gguf=1"
+holds "top: --lora reads both layouts" cmp "$work/one" "$out"
+expect 0 top "$data/../golden/qwen3" --tokens 5,6,7 --json --lora "$lora/qwen3-a=0" --lora "$lora/qwen3-b=0.0"
+holds "top: --lora PATH=0 changes nothing" cmp "$work/plain" "$out"
+expect 1 top "$data/../golden/qwen3" --tokens 5,6,7 --lora "$lora/qwen3-a=x"
+holds "top: --lora names the path" grep -q 'qwen3-a=x' "$err"
+expect 1 run "$data/../golden/qwen3" --tokens 5,6,7 --lora "$lora/mistral-a"
+expect 0 eval "$data/../golden/qwen3" --tokens 5,6,7,8,9,10,11,12 --context 8 --json
+cp "$out" "$work/plain"
+expect 0 eval "$data/../golden/qwen3" --tokens 5,6,7,8,9,10,11,12 --context 8 --json --lora "$lora/qwen3-a"
+holds "eval: --lora changes the perplexity" sh -c '! cmp -s "$0" "$1"' "$work/plain" "$out"
+expect 0 logits "$data/../golden/qwen3" --tokens 5,6,7 -o "$work/adapted.safetensors" --lora "$lora/qwen3-b"
+
 [ $failures -eq 0 ]

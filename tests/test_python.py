@@ -145,6 +145,47 @@ class Encoders(unittest.TestCase):
             self.assertEqual([score for _, score in ranked], sorted((row[0] for row in scores.tolist()), reverse=True))
 
 
+class Adapters(unittest.TestCase):
+    DATA = ROOT / "tests" / "data"
+
+    def test_adapters(self) -> None:
+        ids = [5, 6, 7, 40]
+        with tfm.Model(self.DATA / "golden" / "qwen3") as model:
+            a = tfm.Adapter(model, self.DATA / "adapter" / "qwen3-a")
+            b = tfm.Adapter(model, self.DATA / "adapter" / "qwen3-b")
+            self.assertEqual((a.info.format, a.info.rank), ("peft", 4))
+            with model.session() as plain, model.session() as session:
+                plain.forward(ids)
+                session.adapters = [(a, 0.5), b]
+                self.assertEqual(session.adapters, [(a, 0.5), (b, 1.0)])
+                session.forward(ids)
+                adapted = session.logits()
+                self.assertNotEqual(adapted, plain.logits())
+                with session.fork() as fork:
+                    self.assertEqual(len(fork.adapters), 2)
+                    fork.rewind(3)
+                    fork.forward(ids[3:])
+                    self.assertEqual(fork.logits(), adapted)
+                with model.merge([(a, 0.5), b]) as merged, merged.session() as other:
+                    other.forward(ids)
+                    self.assertLess(max(abs(x - y) for x, y in zip(other.logits(), adapted)), 1e-3)
+                    with self.assertRaises(tfm.TfmError):
+                        other.adapters = a
+                session.adapters = []
+                session.rewind()
+                session.forward(ids)
+                self.assertEqual(session.logits(), plain.logits())
+                session.adapters = a
+                a.close()
+                session.rewind()
+                session.forward(ids)
+            text = [(i * i) % 90 + 4 for i in range(32)]
+            changed = model.perplexity(text, context=16, adapters=b)
+            self.assertNotEqual(changed, model.perplexity(text, context=16))
+            with self.assertRaises(tfm.TfmError):
+                tfm.Adapter(model, self.DATA / "adapter" / "mistral-a")
+
+
 class Training(unittest.TestCase):
     TEXTS = ["the cat sat on the mat\n", "and the dog sat on the cat\n", "zwölf Boxkämpfer\n"] * 50
 

@@ -63,8 +63,9 @@ void cli_progress_clear(cli_progress *progress);
 typedef struct cli_open_options {
     arg_u64 threads;
     arg_u64 context;
-    int isa; /* TFM_ISA_*: the place in cli_isa_names */
-    int kv;  /* TFM_CACHE_*: the place in cli_kv_names */
+    int isa;        /* TFM_ISA_*: the place in cli_isa_names */
+    int kv;         /* TFM_CACHE_*: the place in cli_kv_names */
+    arg_texts lora; /* PATH or PATH=SCALE */
 } cli_open_options;
 extern const char *const cli_isa_names[];
 extern const char *const cli_kv_names[];
@@ -85,6 +86,11 @@ extern const char *const cli_kv_names[];
         0, "kv", ARG_CHOICE, &(open)->kv, "TYPE",                                                            \
             "keys and values kept as default, f32, f16, bf16, q8_0 or q4_0", 0, 0, cli_kv_names              \
     }
+#define CLI_OPTION_LORA(open)                                                                                \
+    {                                                                                                        \
+        0, "lora", ARG_TEXTS, &(open)->lora, "PATH[=SCALE]",                                                 \
+            "an adapter, and how strongly it acts (default 1); may be repeated", 0, 0, NULL                  \
+    }
 #define CLI_OPTION_CONTEXT(open)                                                                             \
     {                                                                                                        \
         0, "context", ARG_U64, &(open)->context, "N",                                                        \
@@ -97,11 +103,14 @@ typedef struct cli_host {
     tfm_pool *pool;
     tfm_model *model;
     tfm_session *session;
+    tfm_adapter_use adapters[ARG_TEXTS_MAX]; /* [adapter_count] of --lora */
+    size_t adapter_count;
     cli_progress progress;
     tfm_error error;
 } cli_host;
 
-/* Starts catching Ctrl-C. All three give 0, or the exit status after the error was said. */
+/* Starts catching Ctrl-C. All three give 0, or the exit status after the error was said. Adapters are opened
+ * with the model; its session goes through them. */
 int cli_open(cli_host *host, const char *command);
 int cli_open_model(cli_host *host, const char *path, const cli_open_options *options);
 int cli_open_session(cli_host *host, const cli_open_options *options);
@@ -178,15 +187,15 @@ int cli_prompt_read(cli_prompt *prompt, const char *command, int may_be_empty);
  */
 int cli_tokenize(cli_host *host, const tfm_tokenizer *tokenizer, cli_prompt *prompt, int no_special);
 
-/* How a command on a text begins: the prompt is read, the host and the model are opened, the text is cut into tokens.
- * no_special as above. 0, or the exit status; cli_close belongs behind it in either case. */
-int cli_open_on_prompt(cli_host *host, const char *command, const char *model, const cli_open_options *options,
-                       cli_prompt *prompt, int no_special);
+/* How a command on a text begins: the prompt is read, the host and the model are opened, the text is cut into
+ * tokens. no_special as above. 0, or the exit status; cli_close belongs behind it in either case. */
+int cli_open_on_prompt(cli_host *host, const char *command, const char *model,
+                       const cli_open_options *options, cli_prompt *prompt, int no_special);
 
 void cli_prompt_free(cli_prompt *prompt);
 
-/* What each token of a prompt stands for; "" without a tokenizer. Free the array; the bytes are the model's. 0, or the
- * exit status. */
+/* What each token of a prompt stands for; "" without a tokenizer. Free the array; the bytes are the model's.
+ * 0, or the exit status. */
 typedef struct cli_piece {
     const char *bytes;
     size_t length;

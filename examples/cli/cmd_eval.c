@@ -57,6 +57,8 @@ static int evaluate(cli_host *host, eval_options *options) {
     how.windows = options->windows;
     how.add_bos = options->no_bos ? TFM_NO : TFM_DEFAULT;
     how.cache_type = options->open.kv;
+    how.adapters = host->adapters;
+    how.adapter_count = host->adapter_count;
     how.progress = cli_progress_report;
     how.progress_user = &host->progress;
     how.cancel = host->cancel;
@@ -145,6 +147,7 @@ int cmd_eval(int argc, char **argv) {
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
         CLI_OPTION_KV(&o.open),
+        CLI_OPTION_LORA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "one object of JSON", 0, 0, NULL},
     };
     const arg_command command = {

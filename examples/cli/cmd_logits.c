@@ -129,6 +129,7 @@ int cmd_logits(int argc, char **argv) {
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
         CLI_OPTION_KV(&o.open),
+        CLI_OPTION_LORA(&o.open),
     };
     const arg_command command = {
         "logits", "MODEL",

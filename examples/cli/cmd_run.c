@@ -194,6 +194,7 @@ int cmd_run(int argc, char **argv) {
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
         CLI_OPTION_KV(&o.open),
+        CLI_OPTION_LORA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "a line of JSON per token, or with --beams per text", 0, 0,
          NULL},
         {0, "stats", ARG_FLAG, &o.stats, NULL, "say on stderr how long it took", 0, 0, NULL},

@@ -89,6 +89,7 @@ int cmd_top(int argc, char **argv) {
         CLI_OPTION_THREADS(&o.open),
         CLI_OPTION_ISA(&o.open),
         CLI_OPTION_KV(&o.open),
+        CLI_OPTION_LORA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "an array of JSON instead of a table", 0, 0, NULL},
     };
     const arg_command command = {"top", "MODEL",

@@ -45,6 +45,28 @@ int cli_open(cli_host *host, const char *command) {
     return CLI_OK;
 }
 
+/* "PATH" or "PATH=SCALE": what follows the last = counts as a scale if it is a number. */
+static int open_adapter(cli_host *host, const char *text) {
+    tfm_adapter_use *use = &host->adapters[host->adapter_count];
+    const char *mark = strrchr(text, '=');
+    size_t length = strlen(text);
+    char *end = NULL;
+    double scale = mark ? strtod(mark + 1, &end) : 1.0;
+    if (mark && end != mark + 1 && *end == 0)
+        length = (size_t)(mark - text);
+    else
+        scale = 1.0;
+    char *path = calloc(length + 1, 1);
+    if (!path) return cli_error(host->command, "out of memory");
+    memcpy(path, text, length);
+    use->scale = (float)scale;
+    int32_t status = tfm_adapter_load(host->model, path, &use->adapter, &host->error);
+    free(path);
+    if (status) return cli_fail(host);
+    host->adapter_count++;
+    return CLI_OK;
+}
+
 int cli_open_model(cli_host *host, const char *path, const cli_open_options *options) {
     tfm_pool_options pool = TFM_POOL_OPTIONS_INIT;
     tfm_model_options model = TFM_MODEL_OPTIONS_INIT;
@@ -60,7 +82,10 @@ int cli_open_model(cli_host *host, const char *path, const cli_open_options *opt
     model.cancel = host->cancel;
     if (tfm_model_load(path, &model, &host->model, &host->error)) return cli_fail(host);
     cli_progress_clear(&host->progress);
-    return CLI_OK;
+    int status = CLI_OK;
+    for (size_t i = 0; i < options->lora.count && !status; i++)
+        status = open_adapter(host, options->lora.items[i]);
+    return status;
 }
 
 int cli_open_session(cli_host *host, const cli_open_options *options) {
@@ -68,6 +93,9 @@ int cli_open_session(cli_host *host, const cli_open_options *options) {
     session.context = (uint32_t)options->context.value;
     session.cache_type = options->kv;
     if (tfm_session_create(host->model, &session, &host->session, &host->error)) return cli_fail(host);
+    if (host->adapter_count &&
+        tfm_session_adapt(host->session, host->adapters, host->adapter_count, &host->error))
+        return cli_fail(host);
     return CLI_OK;
 }
 
@@ -84,6 +112,7 @@ int cli_open_tokenizer(cli_host *host, const char *path, const cli_tokenizer_opt
 
 int cli_close(cli_host *host, int status) {
     tfm_session_destroy(host->session);
+    for (size_t i = 0; i < host->adapter_count; i++) tfm_adapter_release(host->adapters[i].adapter);
     tfm_model_release(host->model);
     tfm_pool_destroy(host->pool);
     cli_catch_signals(NULL);

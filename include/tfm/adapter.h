@@ -104,6 +104,18 @@ typedef struct tfm_adapter_use {
  * TFM_E_MEMORY, TFM_E_BUDGET. One thread at a time. Since 0.2. */
 TFM_API int32_t tfm_session_adapt(tfm_session *session, const tfm_adapter_use *uses, size_t count, tfm_error *error);
 
+/* Makes a copy of a model with adapters in its weights: W becomes W + scale * (alpha / rank) * B A, rounded to the type
+ * that it has. The copy runs as fast as the model itself and gives what a session with the adapters gives, but for
+ * rounding.
+ *   model   its changed matrices must be F32, F16 or BF16. It is not changed; the copy holds a reference to it and uses
+ *           its files for everything else, so it takes memory for the changed tensors only
+ *   uses    [count], as in tfm_session_adapt; they are not needed afterwards
+ *   out     receives the copy; let go of it with tfm_model_release. It has the pool, allocator and budget of the model
+ * Allocates. Errors: TFM_E_ARGUMENT, TFM_E_UNSUPPORTED (a quantised matrix, named; the output of a model that shares it
+ * with its embedding), TFM_E_MEMORY, TFM_E_BUDGET. Any thread. Since 0.2. */
+TFM_API int32_t tfm_adapter_merge(tfm_model *model, const tfm_adapter_use *uses, size_t count, tfm_model **out,
+                                  tfm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -31,6 +31,7 @@
 #define TFM_SCORE_H
 
 #include "tfm/base.h"
+#include "tfm/adapter.h"
 #include "tfm/session.h"
 
 #ifdef __cplusplus
@@ -147,8 +148,10 @@ typedef struct tfm_perplexity_options {
     const tfm_cancel *cancel; /* NULL: none */
     int32_t cache_type;       /* TFM_CACHE_*: how keys and values are kept (tfm/session.h) */
     int32_t reserved;         /* 0 */
+    const tfm_adapter_use *adapters; /* [adapter_count] as in tfm_session_adapt (tfm/adapter.h); NULL: none */
+    size_t adapter_count;
 } tfm_perplexity_options;
-#define TFM_PERPLEXITY_OPTIONS_INIT { sizeof(tfm_perplexity_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0 }
+#define TFM_PERPLEXITY_OPTIONS_INIT { sizeof(tfm_perplexity_options), 0, 0, 0, 0, NULL, NULL, NULL, 0, 0, NULL, 0 }
 
 typedef struct tfm_perplexity_result {
     size_t struct_size;

@@ -1,5 +1,4 @@
 /* api_adapter.c - the exported functions of tfm/adapter.h. */
-#include <math.h>
 #include <stdio.h>
 
 #include "model/state.h"
@@ -64,22 +63,36 @@ int32_t tfm_adapter_get_info(const tfm_adapter *adapter, tfm_adapter_info *info,
 }
 
 int32_t tfm_session_adapt(tfm_session *session, const tfm_adapter_use *uses, size_t count, tfm_error *error) {
-    if (!session || (!uses && count))
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_adapt: session or uses is NULL");
-    if (count > TFM__MOST_ADAPTERS)
-        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_adapt: %zu adapters, at most %d", count,
-                         TFM__MOST_ADAPTERS);
+    if (!session) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_adapt: session is NULL");
     if (session->inspection.inside)
         return tfm__fail(error, TFM_E_STATE, "an inspector cannot adapt the session that it looks into");
-    for (size_t i = 0; i < count; i++) {
-        if (!uses[i].adapter || uses[i].reserved != 0 || !isfinite(uses[i].scale))
-            return tfm__fail(
-                error, TFM_E_ARGUMENT, "tfm_session_adapt: use %zu has %s, scale %g, reserved %u", i,
-                uses[i].adapter ? "an adapter" : "no adapter", (double)uses[i].scale, uses[i].reserved);
-        if (uses[i].adapter->model != session->model)
-            return tfm__fail(error, TFM_E_ARGUMENT, "tfm_session_adapt: adapter %zu is another model's", i);
-    }
-    int32_t status = tfm__session_adapt(session, uses, count, error);
+    int32_t status = tfm__adapters_check(session->model, uses, count, error);
+    if (status) return status;
+    status = tfm__session_adapt(session, uses, count, error);
     if (!status) session->logits_count = 0;
     return status;
+}
+
+int32_t tfm_adapter_merge(tfm_model *model, const tfm_adapter_use *uses, size_t count, tfm_model **out,
+                          tfm_error *error) {
+    tfm__heap heap;
+    if (out) *out = NULL;
+    if (!model || !out) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_adapter_merge: model or out is NULL");
+    if (model->config.encoder || model->encoder)
+        return tfm__fail(error, TFM_E_UNSUPPORTED, "adapters are for decoders; %s is none",
+                         model->config.family->name);
+    int32_t status = tfm__adapters_check(model, uses, count, error);
+    if (status) return status;
+    tfm__heap_init(&heap, &model->heap.allocator, 0);
+    tfm_model *copy = tfm__alloc_zero(&heap, sizeof *copy);
+    if (!copy) return tfm__fail_memory(error, &heap, sizeof *copy);
+    tfm__heap_init(&copy->heap, &model->heap.allocator, model->heap.budget);
+    status = tfm__adapter_merge(model, uses, count, copy, error);
+    if (status) {
+        copy->references = 1;
+        tfm_model_release(copy);
+        return status;
+    }
+    *out = copy;
+    return TFM_OK;
 }

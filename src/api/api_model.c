@@ -36,9 +36,11 @@ static int32_t open_source(tfm_model *model, const void *what, size_t size, cons
 
 static void free_model(tfm_model *model) {
     tfm__heap heap;
+    tfm_model *base = model->base;
     tfm__model_close(model);
     tfm__heap_init(&heap, &model->heap.allocator, 0);
     tfm__free(&heap, model);
+    tfm_model_release(base);
 }
 
 static int32_t load(open_store_fn open, const void *what, size_t size, const tfm_model_options *options,

@@ -100,6 +100,8 @@ int32_t tfm_perplexity(tfm_model *model, const tfm_token *tokens, size_t count,
         if (tokens[i] < 0 || (uint32_t)tokens[i] >= c->vocab)
             return tfm__fail(error, TFM_E_TOKEN, "token %zu is %d, the vocabulary has %u", i, (int)tokens[i],
                              c->vocab);
+    status = tfm__adapters_check(model, given.adapters, given.adapter_count, error);
+    if (status) return status;
     status = tfm__perplexity(model, tokens, count, &given, &full, error);
     return status ? status : tfm__give_struct(result, &full, sizeof full, "tfm_perplexity_result", error);
 }

@@ -75,6 +75,15 @@ void tfm__adapter_free(tfm_adapter *adapter);
 /* Lets go of a reference inside the library's own work, where the model has another owner. */
 void tfm__adapter_drop(tfm_adapter *adapter);
 
+/* Checks what a caller says that a session or a copy of the model shall use. */
+int32_t tfm__adapters_check(const tfm_model *model, const tfm_adapter_use *uses, size_t count,
+                            tfm_error *error);
+
+/* Makes a zeroed model with a heap into a copy of another one with these adapters in its weights
+ * (adapter_merge.c); undone by tfm__model_close, also after an error. */
+int32_t tfm__adapter_merge(tfm_model *base, const tfm_adapter_use *uses, size_t count, tfm_model *model,
+                           tfm_error *error);
+
 /* What an adapter adds to a matrix, or NULL. */
 const tfm__patch *tfm__adapter_patch(const tfm_adapter *adapter, const tfm__view *view);
 

@@ -1,4 +1,6 @@
 /* adapters.c - the adapters of one session: a list with scales, and what blocks/adapt.c works in. */
+#include <math.h>
+
 #include "model/state.h"
 
 void tfm__session_unadapt(tfm_session *session) {
@@ -8,6 +10,21 @@ void tfm__session_unadapt(tfm_session *session) {
     tfm__free(&session->model->heap, a->down);
     tfm__free(&session->model->heap, a->up);
     *a = (tfm__adapted){0};
+}
+
+int32_t tfm__adapters_check(const tfm_model *model, const tfm_adapter_use *uses, size_t count,
+                            tfm_error *error) {
+    if (!uses && count) return tfm__fail(error, TFM_E_ARGUMENT, "%zu adapters at NULL", count);
+    if (count > TFM__MOST_ADAPTERS)
+        return tfm__fail(error, TFM_E_ARGUMENT, "%zu adapters, at most %d", count, TFM__MOST_ADAPTERS);
+    for (size_t i = 0; i < count; i++) {
+        if (!uses[i].adapter || uses[i].reserved != 0 || !isfinite(uses[i].scale))
+            return tfm__fail(error, TFM_E_ARGUMENT, "adapter %zu is %s, its scale %g, reserved %u", i,
+                             uses[i].adapter ? "there" : "NULL", (double)uses[i].scale, uses[i].reserved);
+        if (uses[i].adapter->model != model)
+            return tfm__fail(error, TFM_E_ARGUMENT, "adapter %zu is another model's", i);
+    }
+    return TFM_OK;
 }
 
 int32_t tfm__session_adapt(tfm_session *session, const tfm_adapter_use *uses, size_t count,

@@ -57,6 +57,12 @@ int32_t tfm__model_open(tfm_model *model, tfm_error *error) {
 
 void tfm__model_close(tfm_model *model) {
     tfm__crowd_free(model, atomic_exchange(&model->crowd, NULL));
+    if (model->base) { /* the rest is the base's */
+        tfm__free(&model->heap, model->layers);
+        tfm__free(&model->heap, model->container.tensors);
+        tfm__arena_free(&model->container.arena);
+        return;
+    }
     tfm__tokenizer_free(model->tokenizer);
     tfm__tokenizer_free(model->source_tokenizer);
     for (size_t i = 0; i < model->embedder.step_count; i++)

@@ -148,6 +148,9 @@ struct tfm_model {
     _Atomic(struct tfm__crowd *)
         crowd; /* what the last pass over several sessions worked in, for the next one */
 
+    struct tfm_model *base; /* retained: what this one was made of (tfm_adapter_merge), whose files, names and
+                               tokenizers it uses; NULL: it has its own */
+
     bool weights_change;   /* the weights are a trainer's, all F32: vectors are bound where they lie */
     tfm__shifted *shifted; /* and these follow them */
 };

@@ -10,6 +10,7 @@ A thin layer over the C library libtfm (ctypes): objects, iterators and exceptio
 any call; what a callback raises comes out where the call was made; errors of the library are TfmError.
 """
 
+from ._adapter import Adapter, AdapterInfo
 from ._beam import Hypothesis
 from ._callbacks import Cancel, Log, Progress
 from ._encode import Encoded
@@ -44,6 +45,8 @@ def capability(name: str) -> bool:
 
 
 __all__ = [
+    "Adapter",
+    "AdapterInfo",
     "Cancel",
     "Candidate",
     "Decoder",

@@ -294,6 +294,20 @@ class ForwardPart(ctypes.Structure):
     ]
 
 
+class AdapterUse(ctypes.Structure):
+    _fields_ = [("adapter", c_void_p), ("scale", c_float), ("reserved", c_uint32)]
+
+
+class AdapterInfo(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("format", c_char * 32),
+        ("parameters", c_uint64),
+        ("matrices", c_uint32),
+        ("rank", c_uint32),
+    ]
+
+
 class InspectOptions(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -518,6 +532,8 @@ class PerplexityOptions(Sized):
         ("cancel", c_void_p),
         ("cache_type", c_int32),
         ("reserved", c_int32),
+        ("adapters", POINTER(AdapterUse)),
+        ("adapter_count", c_size_t),
     ]
 
 
@@ -832,6 +848,11 @@ _SIGNATURES: List[Any] = [
     ("tfm_session_context", c_size_t, [c_void_p]),
     ("tfm_session_rewind", c_int32, [c_void_p, c_size_t, _error]),
     ("tfm_session_fork", c_int32, [c_void_p, _out, _error]),
+    ("tfm_adapter_load", c_int32, [c_void_p, c_char_p, _out, _error]),
+    ("tfm_adapter_release", None, [c_void_p]),
+    ("tfm_adapter_get_info", c_int32, [c_void_p, POINTER(AdapterInfo), _error]),
+    ("tfm_session_adapt", c_int32, [c_void_p, POINTER(AdapterUse), c_size_t, _error]),
+    ("tfm_adapter_merge", c_int32, [c_void_p, POINTER(AdapterUse), c_size_t, _out, _error]),
     ("tfm_inspect", c_int32, [c_void_p, POINTER(InspectOptions), InspectFn, c_void_p, _out, _error]),
     ("tfm_inspector_destroy", None, [c_void_p]),
     ("tfm_sampler_create", c_int32, [c_void_p, _out, _error]),

@@ -7,6 +7,7 @@ from array import array
 from ctypes import byref, c_size_t, c_void_p
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ._adapter import Uses, uses_of
 from ._callbacks import Cancel, Carrier, Log, Progress
 from ._convert import ISAS, Path, Text, number_of, path_of
 from ._encode import Encoded, Input, classify, embed, encode, label
@@ -223,6 +224,16 @@ class Model(Owner):
         dropped afterwards."""
         return Session._create(self._open, context, batch, cache, encoded, row)
 
+    def merge(self, adapters: Uses) -> "Model":
+        """A copy with adapters in its weights, which must be F32, F16 or BF16. adapters: as for session.adapters
+        (tfm_adapter_merge)."""
+        pairs, uses = uses_of(adapters)
+        out = c_void_p()
+        call(lib.tfm_adapter_merge, self._pointer, uses, len(pairs), byref(out))
+        merged = type(self).__new__(type(self))
+        merged._handle = Handle(out.value or 0, lib.tfm_model_release, (self._open,))
+        return merged
+
     def translate(
         self,
         text: Input,
@@ -332,13 +343,14 @@ class Model(Owner):
         windows: str = "halves",
         add_bos: Optional[bool] = None,
         cache: str = "default",
+        adapters: Uses = (),
         cancel: Optional[Cancel] = None,
         progress: Optional[Progress] = None,
     ) -> Perplexity:
         """The perplexity of a text, or of tokens. windows: "halves", as llama.cpp measures it, or "sliding", every token;
-        cache: how keys and values are kept, as in session() (tfm_perplexity)."""
+        cache: how keys and values are kept, as in session(); adapters: as for session.adapters (tfm_perplexity)."""
         tokens = self._text_tokens(text)
-        return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cache, cancel, progress)
+        return perplexity_of(self._pointer, tokens, context, stride, windows, add_bos, cache, adapters, cancel, progress)
 
     def generate(
         self,

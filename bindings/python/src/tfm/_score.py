@@ -5,6 +5,7 @@ from __future__ import annotations
 from ctypes import byref, c_void_p
 from typing import Iterable, NamedTuple, Optional, Tuple
 
+from ._adapter import Uses, uses_of
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, bytes_of, choice, ids_of, number_of
 from ._library import (
@@ -112,11 +113,13 @@ def perplexity_of(
     windows: str,
     add_bos: Optional[bool],
     cache: str,
+    adapters: Uses,
     cancel: Optional[Cancel],
     progress: Optional[Progress],
 ) -> Perplexity:
     carrier = Carrier()
     ids = ids_of(tokens)
+    pairs, uses = uses_of(adapters)
     options = PerplexityOptions.new(
         context=context,
         stride=stride,
@@ -125,6 +128,8 @@ def perplexity_of(
         progress=carrier.progress(progress),
         cancel=cancel._pointer if cancel else None,
         cache_type=number_of(CACHES, cache, "cache"),
+        adapters=uses,
+        adapter_count=len(pairs),
     )
     r = PerplexityResult.new()
     carrier.call(lib.tfm_perplexity, model, ids, len(ids), byref(options), byref(r))

@@ -8,6 +8,7 @@ from array import array
 from ctypes import POINTER, byref, c_double, c_float, c_int32, c_size_t, c_void_p, cast, string_at
 from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ._adapter import Use, Uses, uses_of
 from ._beam import Hypothesis, beam_search
 from ._callbacks import Cancel, Carrier, Progress
 from ._convert import Text, ids_of, number_of
@@ -50,6 +51,7 @@ class Session(Owner):
     def __init__(self, handle: Handle, model: Handle) -> None:
         self._handle = handle
         self._model = model
+        self._adapters: List[Use] = []
         self._inspectors: List[Inspector] = []
         self._raised: List[BaseException] = []  # by an inspector's function
         self._inspecting: List[None] = []  # not empty while one runs
@@ -313,7 +315,24 @@ class Session(Owner):
         """A second session with the same past, at the cost of references."""
         out = c_void_p()
         call(lib.tfm_session_fork, self._idle, byref(out))
-        return Session(Handle(out.value or 0, lib.tfm_session_destroy, (self._model,)), self._model)
+        fork = Session(Handle(out.value or 0, lib.tfm_session_destroy, (self._model,)), self._model)
+        fork._adapters = list(self._adapters)
+        return fork
+
+    @property
+    def adapters(self) -> List[Use]:
+        """The adapters that the session goes through, with their scales. May be set to an Adapter, or to several, each
+        alone or as (adapter, scale): from then on; what was read before keeps its keys and values, and there are no
+        logits (tfm_session_adapt)."""
+        return list(self._adapters)
+
+    @adapters.setter
+    def adapters(self, adapters: Uses) -> None:
+        pairs, uses = uses_of(adapters)
+        pointer = self._idle
+        self._forget_view()
+        call(lib.tfm_session_adapt, pointer, uses, len(pairs))
+        self._adapters = pairs
 
     # ---- The loop ----
 
