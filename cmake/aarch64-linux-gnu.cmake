@@ -1,5 +1,6 @@
 # Cross-compiling for 64-bit ARM Linux with Debian's compiler; programs run under qemu-user, also those of ctest.
-# Debian: dpkg --add-architecture arm64; gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user libcmocka-dev:arm64.
+# Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user (sh tools/install-deps.sh build arm); tests/arm64.sh runs what
+# needs no more. For all tests: dpkg --add-architecture arm64; libcmocka-dev:arm64.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

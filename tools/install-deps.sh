@@ -4,6 +4,7 @@
 #   sh tools/install-deps.sh build          compiler, CMake, PCRE2: to build the library and the examples
 #   sh tools/install-deps.sh build test     also cmocka, a C++ compiler and Python: to run every test
 #   sh tools/install-deps.sh build fuzz     also clang with libFuzzer
+#   sh tools/install-deps.sh build arm      also a compiler and an emulator for 64-bit ARM: tests/arm64.sh
 #
 # apt is called only when something is missing, through sudo when not root. Elsewhere it names what is missing.
 set -eu
@@ -44,14 +45,21 @@ need_fuzz() {
     fi
 }
 
+need_arm() {
+    have aarch64-linux-gnu-gcc || want gcc-aarch64-linux-gnu
+    have aarch64-linux-gnu-gcc && have_header aarch64-linux-gnu-gcc stdio.h || want libc6-dev-arm64-cross
+    have qemu-aarch64 || want qemu-user
+}
+
 [ $# -gt 0 ] || set -- build
 for part in "$@"; do
     case $part in
     build) need_build ;;
     test) need_test ;;
     fuzz) need_fuzz ;;
+    arm) need_arm ;;
     *)
-        echo "install-deps.sh: no such part: $part (build, test, fuzz)" >&2
+        echo "install-deps.sh: no such part: $part (build, test, fuzz, arm)" >&2
         exit 2
         ;;
     esac
