@@ -441,6 +441,22 @@ done
 expect 0 train --from "$work/small" --data "$work/cats" -o "$work/part" --steps 6 --context 16 --lr 1e-3 --seed 5 --resume
 holds "train: resumed, the same weights" cmp "$work/whole/model.safetensors" "$work/part/model.safetensors"
 expect 0 eval "$work/trained" -f "$work/cats" --context 32
+# a new model from its description
+mkdir "$work/tokenizer"
+cp "$work/small/tokenizer.json" "$work/tokenizer"
+expect 0 train --config "$work/small/config.json" --tokenizer "$work/tokenizer" --data "$work/cats" -o "$work/new" --steps 30 \
+    --context 16 --lr 3e-3 --seed 3 --checkpoint 15 --json
+python "train: a new model begins by guessing and learns" '
+import json, math, sys
+lines = [json.loads(l) for l in open(sys.argv[1])]
+vocab = json.load(open(sys.argv[2]))["vocab_size"]
+assert abs(lines[0]["loss"] - math.log(vocab)) < 0.3 and lines[-1]["loss"] < lines[0]["loss"] - 1' "$out" "$work/small/config.json"
+expect 0 run "$work/new" -p "the cat" -n 4
+cp -r "$work/new" "$work/halfway"
+expect 0 train --config "$work/small/config.json" --data "$work/cats" -o "$work/new" --steps 32 --context 16 --lr 3e-3 --seed 3 --resume
+expect 2 train --config "$work/small/config.json" --from "$work/small" --data "$work/cats" -o "$work/x"
+expect 2 train --from "$work/small" --tokenizer "$work/small" --data "$work/cats" -o "$work/x"
+expect 1 train --config "$work/cats" --data "$work/cats" -o "$work/x"
 # held-out loss, samples and the curve: they change nothing, and a resumed run goes on with its curve
 head -n 20 "$work/cats" >"$work/other"
 watch="--held-out $work/other --held-out-every 2 --sample-every 3 --sample-tokens 5 --curve $work/curve.csv"

@@ -59,7 +59,7 @@ class Library(unittest.TestCase):
             "tfm_net_data_options": "NetDataOptions", "tfm_net_data_view": "NetDataView", "tfm_net_options": "NetOptions",
             "tfm_net_info": "NetInfo", "tfm_net_layer": "NetLayerView", "tfm_net_train_options": "NetTrainOptions",
             "tfm_net_plane_options": "NetPlaneOptions", "tfm_net_svg_options": "NetSvgOptions",
-            "tfm_trainer_options": "TrainerOptions", "tfm_train_batch": "TrainBatch",
+            "tfm_trainer_options": "TrainerOptions", "tfm_new_model_options": "NewModelOptions", "tfm_train_batch": "TrainBatch",
             "tfm_train_result": "TrainResult", "tfm_trained_tensor": "TrainedTensor",
         }  # fmt: skip
         lines = []

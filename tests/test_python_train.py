@@ -123,6 +123,16 @@ class Training(unittest.TestCase):
         with self.assertRaises(tfm.TfmError):
             self.trainer(optimizer="muon", muon_momentum=1.0)
 
+    def test_a_new_model(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in (1, 1, 2):
+                tfm.write_new_model(MODEL / "config.json", Path(folder) / str(seed), seed=seed)
+            with tfm.Model(Path(folder) / "1") as one, tfm.Model(Path(folder) / "2") as two:
+                with tfm.Trainer(one) as first, tfm.Trainer(two) as second:
+                    loss = first.evaluate(BATCH).loss
+                    self.assertAlmostEqual(loss, math.log(one.info.vocab_size), delta=0.3)
+                    self.assertNotEqual(loss, second.evaluate(BATCH).loss)
+
     def test_errors(self) -> None:
         trainer = self.trainer()
         with self.assertRaises(tfm.TfmError):

@@ -15,7 +15,7 @@ typedef struct train_options {
     arg_u64 held_every, sample_every, sample_tokens;
     arg_f64 rate, last_rate, weight_decay, beta1, beta2, epsilon, momentum, clip, held_share, muon_momentum,
         muon_scale;
-    const char *from, *out, *curve, *sample_prompt;
+    const char *from, *config, *tokenizer, *out, *curve, *sample_prompt;
     int schedule, optimizer; /* TFM_SCHEDULE_*, TFM_OPTIMIZER_*: the places in the names */
     int resume, json;
 } train_options;
@@ -278,13 +278,24 @@ static int check_model(cli_host *host, const train_options *o, size_t *context) 
     return CLI_OK;
 }
 
+/* A new model in FOLDER; --resume finds it there, and what it has learned since in the checkpoint. */
+static int begin_new(cli_host *host, train_options *o) {
+    tfm_new_model_options how = TFM_NEW_MODEL_OPTIONS_INIT;
+    how.seed = o->seed.value;
+    how.tokenizer = o->tokenizer;
+    o->from = o->out;
+    if (o->resume) return CLI_OK;
+    return tfm_model_write_new(o->config, &how, o->out, &host->error) ? cli_fail(host) : CLI_OK;
+}
+
 static int train(train_options *o) {
     cli_host host;
     run r;
     size_t context = 0;
     memset(&r, 0, sizeof r);
-    if (!o->from || !o->out || !o->data.count)
-        return args_usage("train", "--from, --data and --out are needed");
+    if (!o->from == !o->config || !o->out || !o->data.count)
+        return args_usage("train", "--from or --config, --data and --out are needed");
+    if (o->tokenizer && !o->config) return args_usage("train", "--tokenizer goes with --config");
     if (o->held_out.count && o->held_share.given)
         return args_usage("train", "--held-out or --held-out-share, not both");
     if (o->held_every.given && !o->held_out.count && !o->held_share.given)
@@ -294,6 +305,7 @@ static int train(train_options *o) {
     r.host = &host;
     r.options = o;
     int status = cli_open(&host, "train");
+    if (!status && o->config) status = begin_new(&host, o);
     if (!status) status = cli_open_model(&host, o->from, &o->open);
     if (!status) status = check_model(&host, o, &context);
     if (!status)
@@ -319,6 +331,10 @@ int cmd_train(int argc, char **argv) {
     memset(&o, 0, sizeof o);
     const arg_option options[] = {
         {0, "from", ARG_TEXT, &o.from, "MODEL", "the model to begin with: a Hugging Face folder", 0, 0, NULL},
+        {0, "config", ARG_TEXT, &o.config, "FILE",
+         "instead: a config.json, for a new model that has learned nothing yet", 0, 0, NULL},
+        {0, "tokenizer", ARG_TEXT, &o.tokenizer, "FOLDER", "the new model's tokenizer: its files are copied",
+         0, 0, NULL},
         {'d', "data", ARG_TEXTS, &o.data, "FILE",
          "a text; may be repeated. Or a safetensors file with batches [steps, rows, tokens] and perhaps lr "
          "[steps]",
@@ -346,8 +362,9 @@ int cmd_train(int argc, char **argv) {
         {0, "muon-scale", ARG_F64, &o.muon_scale, "X",
          "muon: of the learning rate, for the matrices of layers (default 20)", 0, 1000, NULL},
         {0, "clip", ARG_F64, &o.clip, "X", "most norm of the gradient (default 1; 0: any)", 0, 1e9, NULL},
-        {0, "seed", ARG_U64, &o.seed, "N", "of the order of rows (default 0)", 0, 18446744073709549568.0,
-         NULL},
+        {0, "seed", ARG_U64, &o.seed, "N",
+         "of the order of rows, of a new model's weights and of samples (default 0)", 0,
+         18446744073709549568.0, NULL},
         {0, "checkpoint", ARG_U64, &o.every, "N", "steps between checkpoints in FOLDER (default: none)", 1,
          1e15, NULL},
         {0, "resume", ARG_FLAG, &o.resume, NULL, "go on from FOLDER's checkpoint", 0, 0, NULL},
@@ -369,11 +386,12 @@ int cmd_train(int argc, char **argv) {
         CLI_OPTION_ISA(&o.open),
         {0, "json", ARG_FLAG, &o.json, NULL, "each step is an object of JSON", 0, 0, NULL},
     };
-    const arg_command command = {
-        "train", NULL,
-        "Trains a model further, on texts or on given batches; its file stays as it is.\n"
-        "Ctrl-C keeps what was reached: --resume goes on, with the same bits.\n",
-        options, ARG_COUNT(options)};
+    const arg_command command = {"train", NULL,
+                                 "Trains a model further, or a new one, on texts or on given batches; the "
+                                 "file it begins with stays as "
+                                 "it is.\n"
+                                 "Ctrl-C keeps what was reached: --resume goes on, with the same bits.\n",
+                                 options, ARG_COUNT(options)};
     const char *none = NULL;
     int status = args_parse(&command, argc, argv, &none);
     return status == ARGS_GO ? train(&o) : status;

@@ -85,6 +85,27 @@ typedef struct tfm_trainer_options {
     { sizeof(tfm_trainer_options), TFM_OPTIMIZER_ADAMW, TFM_SCHEDULE_CONSTANT, 3e-4, 0.0, 0.9, 0.95, 1e-8, 0.9, 0.1, \
       0.0, 1.0, 0, 0, 0, NULL, NULL, 0, 0.0, 0.0 }
 
+typedef struct tfm_new_model_options {
+    size_t struct_size;
+    uint64_t seed;                  /* the same seed and description: the same weights, on any machine */
+    const char *tokenizer;          /* a folder whose tokenizer's files are copied, UTF-8; NULL: none */
+    const tfm_allocator *allocator; /* NULL: the C library's */
+    uint64_t byte_budget;           /* most bytes held meanwhile; 0: no bound */
+} tfm_new_model_options;
+#define TFM_NEW_MODEL_OPTIONS_INIT { sizeof(tfm_new_model_options), 0, NULL, NULL, 0 }
+
+/* Writes a model that has learned nothing yet as a Hugging Face folder, to be loaded and trained.
+ *   config    a config.json of any family of decoders that can be trained (or a folder with one), UTF-8
+ *   options   NULL: TFM_NEW_MODEL_OPTIONS_INIT
+ *   folder    where it goes, UTF-8; made if it is not there (not the folders above it)
+ * Weights are F32 and begin as in transformers: matrices and embeddings normal with the description's initializer_range
+ * (or init_std; 0.02 without), GPT-2's projections into the stream over sqrt(2 layers), norms 1, biases 0. All of them
+ * are in memory meanwhile. Each file is written as by tfm_trainer_save. Errors: TFM_E_UNSUPPORTED (a family that cannot
+ * be trained), TFM_E_NOT_FOUND, TFM_E_FORMAT, TFM_E_MISSING (no tokenizer in its folder), TFM_E_IO, TFM_E_ARGUMENT,
+ * TFM_E_MEMORY, TFM_E_BUDGET. Any thread. Since 0.2. */
+TFM_API int32_t tfm_model_write_new(const char *config, const tfm_new_model_options *options, const char *folder,
+                                    tfm_error *error);
+
 /* Makes a trainer with copies of a decoder's weights, which must be F32, F16 or BF16.
  *   model     retained until the trainer is destroyed (its description and names are used); unchanged
  *   options   NULL: TFM_TRAINER_OPTIONS_INIT. Copied.

@@ -35,6 +35,15 @@ static int32_t check_options(const tfm_trainer_options *o, tfm_error *error) {
     return TFM_OK;
 }
 
+int32_t tfm_model_write_new(const char *config, const tfm_new_model_options *options, const char *folder,
+                            tfm_error *error) {
+    tfm_new_model_options given;
+    if (!config || !folder || !*folder)
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_write_new: config or folder is NULL");
+    int32_t status = tfm__take_options(options, &given, sizeof given, "tfm_new_model_options", error);
+    return status ? status : tfm__model_new(config, &given, folder, error);
+}
+
 void tfm_trainer_destroy(tfm_trainer *t) {
     tfm__heap heap;
     if (!t) return;

@@ -12,10 +12,6 @@
 
 /* ---- Biases, for the formula --------------------------------------------------------------------------- */
 
-enum { BIAS_QKV = 1, BIAS_OUT = 2, BIAS_FEED = 4, BIAS_NORM = 8, BIAS_OUTPUT = 16, BIAS_QK_NORM = 32 };
-#define BIAS_ATTENTION (BIAS_QKV | BIAS_OUT)
-#define BIAS_MATRICES (BIAS_ATTENTION | BIAS_FEED)
-
 /* Bits that a family has; those of `by_key` and `by_second` only if config.json's key is true (or, with !,
  * false). */
 typedef struct shape_row {
@@ -34,67 +30,73 @@ typedef struct shape_row {
 static const shape_row rows[] = {
     {.family = "llama",
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .second = "mlp_bias",
-     .by_second = BIAS_FEED},
+     .by_second = TFM__BIAS_FEED},
     {.family = "granite",
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .second = "mlp_bias",
-     .by_second = BIAS_FEED},
+     .by_second = TFM__BIAS_FEED},
     {.family = "smollm3",
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .second = "mlp_bias",
-     .by_second = BIAS_FEED},
+     .by_second = TFM__BIAS_FEED},
     {.family = "arcee",
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .second = "mlp_bias",
-     .by_second = BIAS_FEED},
+     .by_second = TFM__BIAS_FEED},
     {.family = "nemotron",
-     .always = BIAS_NORM,
+     .always = TFM__BIAS_NORM,
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .second = "mlp_bias",
-     .by_second = BIAS_FEED},
-    {.family = "gemma", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "gemma2", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "gemma3", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "qwen2", .always = BIAS_QKV},
-    {.family = "qwen2moe", .key = "qkv_bias", .by_key = BIAS_QKV, .otherwise = true, .has_switch = true},
-    {.family = "qwen3", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "qwen3moe", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "olmo", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "olmo2", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "olmoe", .key = "attention_bias", .by_key = BIAS_ATTENTION},
-    {.family = "gpt-oss", .key = "attention_bias", .by_key = BIAS_ATTENTION, .otherwise = true},
-    {.family = "glm4", .key = "attention_bias", .by_key = BIAS_QKV},
-    {.family = "ernie4_5", .key = "use_bias", .by_key = BIAS_MATRICES},
-    {.family = "gpt2", .always = BIAS_MATRICES | BIAS_NORM},
+     .by_second = TFM__BIAS_FEED},
+    {.family = "gemma", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "gemma2", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "gemma3", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "qwen2", .always = TFM__BIAS_QKV},
+    {.family = "qwen2moe", .key = "qkv_bias", .by_key = TFM__BIAS_QKV, .otherwise = true, .has_switch = true},
+    {.family = "qwen3", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "qwen3moe", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "olmo", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "olmo2", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "olmoe", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION},
+    {.family = "gpt-oss", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION, .otherwise = true},
+    {.family = "glm4", .key = "attention_bias", .by_key = TFM__BIAS_QKV},
+    {.family = "ernie4_5", .key = "use_bias", .by_key = TFM__BIAS_MATRICES},
+    {.family = "gpt2", .always = TFM__BIAS_MATRICES | TFM__BIAS_NORM},
     {.family = "gpt-neox",
-     .always = BIAS_FEED | BIAS_NORM,
+     .always = TFM__BIAS_FEED | TFM__BIAS_NORM,
      .key = "attention_bias",
-     .by_key = BIAS_ATTENTION,
+     .by_key = TFM__BIAS_ATTENTION,
      .otherwise = true},
-    {.family = "gpt-j", .always = BIAS_FEED | BIAS_NORM | BIAS_OUTPUT, .one_norm = true},
-    {.family = "gpt-neo", .always = BIAS_OUT | BIAS_FEED | BIAS_NORM},
-    {.family = "opt", .always = BIAS_NORM, .key = "enable_bias", .by_key = BIAS_MATRICES, .otherwise = true},
-    {.family = "bloom", .always = BIAS_MATRICES | BIAS_NORM},
+    {.family = "gpt-j", .always = TFM__BIAS_FEED | TFM__BIAS_NORM | TFM__BIAS_OUTPUT, .one_norm = true},
+    {.family = "gpt-neo", .always = TFM__BIAS_OUT | TFM__BIAS_FEED | TFM__BIAS_NORM},
+    {.family = "opt",
+     .always = TFM__BIAS_NORM,
+     .key = "enable_bias",
+     .by_key = TFM__BIAS_MATRICES,
+     .otherwise = true},
+    {.family = "bloom", .always = TFM__BIAS_MATRICES | TFM__BIAS_NORM},
     {.family = "falcon",
-     .always = BIAS_NORM,
+     .always = TFM__BIAS_NORM,
      .key = "bias",
-     .by_key = BIAS_MATRICES,
+     .by_key = TFM__BIAS_MATRICES,
      .two_norms_if = "new_decoder_architecture"},
-    {.family = "phi", .always = BIAS_MATRICES | BIAS_NORM | BIAS_OUTPUT | BIAS_QK_NORM, .one_norm = true},
+    {.family = "phi",
+     .always = TFM__BIAS_MATRICES | TFM__BIAS_NORM | TFM__BIAS_OUTPUT | TFM__BIAS_QK_NORM,
+     .one_norm = true},
     {.family = "starcoder2",
-     .always = BIAS_NORM,
+     .always = TFM__BIAS_NORM,
      .key = "use_bias",
-     .by_key = BIAS_MATRICES,
+     .by_key = TFM__BIAS_MATRICES,
      .otherwise = true},
-    {.family = "stablelm", .always = BIAS_NORM, .key = "use_qkv_bias", .by_key = BIAS_QKV},
-    {.family = "cohere", .key = "attention_bias", .by_key = BIAS_ATTENTION, .one_norm = true},
-    {.family = "cohere2", .key = "attention_bias", .by_key = BIAS_ATTENTION, .one_norm = true},
+    {.family = "stablelm", .always = TFM__BIAS_NORM, .key = "use_qkv_bias", .by_key = TFM__BIAS_QKV},
+    {.family = "cohere", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION, .one_norm = true},
+    {.family = "cohere2", .key = "attention_bias", .by_key = TFM__BIAS_ATTENTION, .one_norm = true},
 };
 
 #define MOST_PARAMETERS ((uint64_t)1 << 60)
@@ -135,6 +137,12 @@ static bool two_norms(const counting *n) {
     if (!flag_of(json, n->row->two_norms_if, false)) return false;
     tfm__json_value value = tfm__json_get(json, tfm__json_root(json), "num_ln_in_parallel_attn");
     return !tfm__json_i64(json, value, &number) || number != 1;
+}
+
+tfm__shape_extras tfm__shape_extras_of(tfm_model *model) {
+    counting n = {.binder = {.model = model}, .c = &model->config};
+    find_row(&n);
+    return (tfm__shape_extras){n.biases, two_norms(&n), n.row->has_switch};
 }
 
 /* ---- One role ------------------------------------------------------------------------------------------ */
@@ -185,7 +193,7 @@ static amount matrix(const counting *n, uint64_t rows_, uint64_t columns, int bi
 }
 static amount norm(const counting *n, uint64_t size) {
     if (n->c->family->norm_free) return (amount){0, 0};
-    return (amount){size, n->biases & BIAS_NORM ? size : 0};
+    return (amount){size, n->biases & TFM__BIAS_NORM ? size : 0};
 }
 
 static amount qk_norm(const counting *n, uint64_t heads) {
@@ -194,7 +202,7 @@ static amount qk_norm(const counting *n, uint64_t heads) {
                         ? heads * c->head_dim
                         : c->head_dim;
     if (c->qk_norm == TFM__QK_NORM_NONE) return (amount){0, 0};
-    return (amount){size, n->biases & BIAS_QK_NORM ? size : 0};
+    return (amount){size, n->biases & TFM__BIAS_QK_NORM ? size : 0};
 }
 
 /* As the description has it. Queries, keys and values all count as those of Q, gate and up as UP. */
@@ -216,7 +224,7 @@ static amount formula(const counting *n, int role, uint32_t layer) {
     case TFM__ROLE_OUTPUT_NORM:
         return norm(n, c->width);
     case TFM__ROLE_OUTPUT:
-        return c->tied ? none : matrix(n, c->vocab, c->width, BIAS_OUTPUT);
+        return c->tied ? none : matrix(n, c->vocab, c->width, TFM__BIAS_OUTPUT);
     case TFM__ROLE_ATTN_NORM:
         return before ? norm(n, c->width) : none;
     case TFM__ROLE_FFN_NORM:
@@ -227,15 +235,16 @@ static amount formula(const counting *n, int role, uint32_t layer) {
     case TFM__ROLE_Q:
         if (c->latent_kv)
             return c->latent_q ? none : matrix(n, (uint64_t)c->heads * c->head_dim, c->width, 0);
-        return matrix(n, qkv, c->width, BIAS_QKV);
+        return matrix(n, qkv, c->width, TFM__BIAS_QKV);
     case TFM__ROLE_Q_A:
-        return c->latent_q ? matrix(n, c->latent_q, c->width, BIAS_QKV) : none;
+        return c->latent_q ? matrix(n, c->latent_q, c->width, TFM__BIAS_QKV) : none;
     case TFM__ROLE_Q_A_NORM:
         return c->latent_q ? norm(n, c->latent_q) : none;
     case TFM__ROLE_Q_B:
         return c->latent_q ? matrix(n, (uint64_t)c->heads * c->head_dim, c->latent_q, 0) : none;
     case TFM__ROLE_KV_A:
-        return c->latent_kv ? matrix(n, (uint64_t)c->latent_kv + c->rotary_dim, c->width, BIAS_QKV) : none;
+        return c->latent_kv ? matrix(n, (uint64_t)c->latent_kv + c->rotary_dim, c->width, TFM__BIAS_QKV)
+                            : none;
     case TFM__ROLE_KV_A_NORM:
         return c->latent_kv ? norm(n, c->latent_kv) : none;
     case TFM__ROLE_KV_B:
@@ -243,15 +252,16 @@ static amount formula(const counting *n, int role, uint32_t layer) {
                                      c->latent_kv, 0)
                             : none;
     case TFM__ROLE_ATTN_OUT:
-        return matrix(n, c->width, (uint64_t)c->heads * c->value_dim, BIAS_OUT);
+        return matrix(n, c->width, (uint64_t)c->heads * c->value_dim, TFM__BIAS_OUT);
     case TFM__ROLE_Q_NORM:
         return qk_norm(n, c->heads);
     case TFM__ROLE_K_NORM:
         return qk_norm(n, c->kv_heads);
     case TFM__ROLE_UP:
-        return sparse ? none : matrix(n, (c->gated ? 2 : 1) * (uint64_t)c->feed_forward, c->width, BIAS_FEED);
+        return sparse ? none
+                      : matrix(n, (c->gated ? 2 : 1) * (uint64_t)c->feed_forward, c->width, TFM__BIAS_FEED);
     case TFM__ROLE_DOWN:
-        return sparse ? none : matrix(n, c->width, c->feed_forward, BIAS_FEED);
+        return sparse ? none : matrix(n, c->width, c->feed_forward, TFM__BIAS_FEED);
     case TFM__ROLE_SINKS:
         return (amount){0, c->family->sinks ? c->heads : 0};
     case TFM__ROLE_ROUTER:

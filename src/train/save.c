@@ -10,21 +10,21 @@
 #define VERSION 1
 
 /* folder/name, in the heap. */
-static char *join(tfm_trainer *t, const char *folder, const char *name) {
+char *tfm__folder_path(tfm__heap *heap, const char *folder, const char *name) {
     size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = tfm__alloc(&t->model.heap, size);
+    char *path = tfm__alloc(heap, size);
     if (path) snprintf(path, size, "%s/%s", folder, name);
     return path;
 }
 
 /* ---- A folder ---- */
 
-static int32_t write_file(tfm_trainer *t, const char *folder, const char *name, const tfm__text *parts,
+int32_t tfm__folder_write(tfm__heap *heap, const char *folder, const char *name, const tfm__text *parts,
                           size_t count, tfm_error *error) {
     tfm__writer writer;
-    char *path = join(t, folder, name);
-    if (!path) return tfm__fail_memory(error, &t->model.heap, strlen(folder));
-    int32_t status = tfm__writer_open(&writer, &t->model.heap, path, error);
+    char *path = tfm__folder_path(heap, folder, name);
+    if (!path) return tfm__fail_memory(error, heap, strlen(folder));
+    int32_t status = tfm__writer_open(&writer, heap, path, error);
     if (!status) {
         for (size_t i = 0; i < count && !status; i++)
             status = tfm__writer_write(&writer, parts[i].data, parts[i].size, error);
@@ -33,7 +33,7 @@ static int32_t write_file(tfm_trainer *t, const char *folder, const char *name, 
         else
             status = tfm__writer_finish(&writer, error);
     }
-    tfm__free(&t->model.heap, path);
+    tfm__free(heap, path);
     return status;
 }
 
@@ -64,11 +64,12 @@ static int32_t write_config(tfm_trainer *t, const char *folder, tfm_error *error
         at = first + found[i].size;
     }
     parts[part++] = (tfm__text){json->text + at, json->size - at};
-    return write_file(t, folder, "config.json", parts, part, error);
+    return tfm__folder_write(&t->model.heap, folder, "config.json", parts, part, error);
 }
 
 /* The tokenizer's files, as far as there are any. */
-static int32_t copy_files(tfm_trainer *t, const char *folder, tfm_error *error) {
+int32_t tfm__folder_copy_tokenizer(tfm__heap *heap, tfm__store *store, const char *folder, size_t *copied,
+                                   tfm_error *error) {
     static const char *const names[] = {"tokenizer.json",
                                         "tokenizer_config.json",
                                         "tokenizer.model",
@@ -81,20 +82,21 @@ static int32_t copy_files(tfm_trainer *t, const char *folder, tfm_error *error) 
     for (size_t i = 0; i < TFM__COUNT(names); i++) {
         tfm__blob blob;
         tfm_error ours = TFM_ERROR_INIT;
-        int32_t status = tfm__store_sibling(&t->source->store, names[i], &blob, &ours);
+        int32_t status = tfm__store_sibling(store, names[i], &blob, &ours);
         if (status == TFM_E_NOT_FOUND) continue;
         if (status) return tfm__fail(error, status, "%s", ours.message);
         const tfm__text whole = {(const char *)blob.data, (size_t)blob.size};
-        status = write_file(t, folder, names[i], &whole, 1, error);
+        status = tfm__folder_write(heap, folder, names[i], &whole, 1, error);
         tfm__blob_release(&blob);
         if (status) return status;
+        ++*copied;
     }
     return TFM_OK;
 }
 
 static int32_t write_weights(tfm_trainer *t, const char *folder, tfm_error *error) {
     const tfm__container *container = &t->model.container;
-    char *path = join(t, folder, "model.safetensors");
+    char *path = tfm__folder_path(&t->model.heap, folder, "model.safetensors");
     tfm__save_tensor *tensors =
         tfm__alloc_array(&t->model.heap, container->tensor_count + 1, sizeof *tensors);
     int32_t status = path && tensors ? TFM_OK : tfm__fail_memory(error, &t->model.heap, sizeof *tensors);
@@ -115,8 +117,10 @@ int32_t tfm__trainer_save(tfm_trainer *t, const char *folder, tfm_error *error) 
     if (t->source->container.format != TFM__FORMAT_HF)
         return tfm__fail(error, TFM_E_UNSUPPORTED,
                          "only what came from a Hugging Face folder is saved as one; this model did not");
+    size_t copied = 0;
     int32_t status = tfm__folder_make(folder, error);
-    if (!status) status = copy_files(t, folder, error);
+    if (!status)
+        status = tfm__folder_copy_tokenizer(&t->model.heap, &t->source->store, folder, &copied, error);
     if (!status) status = write_config(t, folder, error);
     return status ? status : write_weights(t, folder, error);
 }

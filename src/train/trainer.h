@@ -82,6 +82,20 @@ void tfm__muon_drop(tfm_trainer *trainer);
 void tfm__muon_step(tfm_trainer *trainer, const tfm__parameter *parameter, double rate, double factor,
                     double decay);
 
+/* save.c: files of a model's folder. */
+/* folder/name, in the heap; NULL without memory. */
+char *tfm__folder_path(tfm__heap *heap, const char *folder, const char *name);
+/* A file of that name with the parts one behind the other, whole or not at all. */
+int32_t tfm__folder_write(tfm__heap *heap, const char *folder, const char *name, const tfm__text *parts,
+                          size_t count, tfm_error *error);
+/* The tokenizer's files of another folder, as far as there are any; adds their number to *copied. */
+int32_t tfm__folder_copy_tokenizer(tfm__heap *heap, tfm__store *store, const char *folder, size_t *copied,
+                                   tfm_error *error);
+
+/* new_model.c */
+int32_t tfm__model_new(const char *config, const tfm_new_model_options *options, const char *folder,
+                       tfm_error *error);
+
 /* save.c: a folder for others, and checkpoints. */
 int32_t tfm__trainer_save(tfm_trainer *trainer, const char *folder, tfm_error *error);
 int32_t tfm__trainer_checkpoint(tfm_trainer *trainer, const char *path, tfm_error *error);

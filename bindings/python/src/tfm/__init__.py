@@ -29,7 +29,7 @@ from ._session import Candidate, Session, forward_many
 from ._streams import Decoder, Encoder
 from ._tokenizer import Tokenizer, TokenizerInfo
 from ._tokenizer_train import save_tokenizer, tokenizer_bytes, train_tokenizer
-from ._train import Step, Trainer
+from ._train import Step, Trainer, write_new_model
 from ._version import __version__
 
 
@@ -93,4 +93,5 @@ __all__ = [
     "save_tokenizer",
     "tokenizer_bytes",
     "train_tokenizer",
+    "write_new_model",
 ]

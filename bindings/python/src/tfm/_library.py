@@ -743,6 +743,16 @@ class TrainerOptions(Sized):
     ]
 
 
+class NewModelOptions(Sized):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("seed", c_uint64),
+        ("tokenizer", c_char_p),
+        ("allocator", c_void_p),
+        ("byte_budget", c_uint64),
+    ]
+
+
 class TrainBatch(Sized):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -899,6 +909,7 @@ _SIGNATURES: List[Any] = [
      [c_void_p, c_char_p, c_size_t, POINTER(PhraseOptions), POINTER(PhraseResult), _error]),
     ("tfm_perplexity", c_int32,
      [c_void_p, _ids, c_size_t, POINTER(PerplexityOptions), POINTER(PerplexityResult), _error]),
+    ("tfm_model_write_new", c_int32, [c_char_p, POINTER(NewModelOptions), c_char_p, _error]),
     ("tfm_trainer_create", c_int32, [c_void_p, POINTER(TrainerOptions), _out, _error]),
     ("tfm_trainer_destroy", None, [c_void_p]),
     ("tfm_trainer_step", c_int32,

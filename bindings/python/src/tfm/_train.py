@@ -10,7 +10,7 @@ from ._convert import Path, number_of, path_of
 from ._encoding import _Lease, _numpy
 from ._errors import call
 from ._handles import Handle, Owner
-from ._library import TrainBatch, TrainedTensor, TrainerOptions, TrainResult, lib
+from ._library import NewModelOptions, TrainBatch, TrainedTensor, TrainerOptions, TrainResult, lib
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -47,6 +47,16 @@ def _rows(tokens: Any, what: str, kind: Any) -> Tuple[Any, int, int]:
     if any(len(row) != length for row in rows):
         raise ValueError(f"the rows of {what} differ in length")
     return (kind * (len(rows) * length))(*[value for row in rows for value in row]), len(rows), length
+
+
+def write_new_model(
+    config: Path, folder: Path, *, seed: int = 0, tokenizer: Optional[Path] = None, byte_budget: int = 0
+) -> None:
+    """Writes a model that has learned nothing yet as a Hugging Face folder: config is a config.json of a family that can be
+    trained, tokenizer a folder whose tokenizer's files are copied. The same seed gives the same weights."""
+    options = NewModelOptions.new(seed=seed, byte_budget=byte_budget)
+    options.tokenizer = path_of(tokenizer) if tokenizer is not None else None
+    call(lib.tfm_model_write_new, path_of(config), byref(options), path_of(folder))
 
 
 class _Tensors(Dict[str, Any]):
