@@ -858,4 +858,20 @@ expect 0 eval "$data/../golden/qwen3" --tokens 5,6,7,8,9,10,11,12 --context 8 --
 holds "eval: --lora changes the perplexity" sh -c '! cmp -s "$0" "$1"' "$work/plain" "$out"
 expect 0 logits "$data/../golden/qwen3" --tokens 5,6,7 -o "$work/adapted.safetensors" --lora "$lora/qwen3-b"
 
+# ---- Encoder-decoders --------------------------------------------------------------------------------------------------
+
+# Two vocabularies, French words to English ones; tests/data/ctranslate2/expected.txt has what CTranslate2 says.
+pair=$data/../ctranslate2/v6-f32
+expect 0 translate "$pair" -p "deux trois un" -n 6
+holds "translate: the words of CTranslate2" test "$(cat "$out")" = "two two two two two two"
+printf 'un\ndeux trois un\n' >"$work/lines"
+expect 0 translate "$pair" -f "$work/lines" -n 6
+holds "translate: a line for each line" test "$(cat "$out")" = "two two two two two two
+two two two two two two"
+expect 0 translate "$pair" -p "un" -n 6 --beams 2 --n-best 2 --json
+holds "translate: as many hypotheses as asked for" test "$(grep -c '"score"' "$out")" -eq 2
+expect 1 translate "$pair" -p "un" --to '<nowhere>'
+expect 1 translate "$model" -p "$text"
+holds "translate: a decoder is refused" grep -q 'no encoder-decoder' "$err"
+
 [ $failures -eq 0 ]

@@ -1,5 +1,5 @@
 // test_cpp.cc - tfm.hpp on a small model: every class, moved objects, errors, and, where they are switched
-// on, exceptions. Built twice, with and without exceptions: test_cpp MODEL
+// on, exceptions. Built twice, with and without exceptions: test_cpp MODEL CTRANSLATE2_FOLDER
 #include <tfm.hpp>
 
 #include <cmath>
@@ -222,8 +222,19 @@ static void test_encode(const tfm::model &model) {
     CHECK(model.classify({"床前明月光"}).error().code() == TFM_E_STATE);
 }
 
+// Two vocabularies in one folder: what the encoder reads is cut by its own.
+static void test_source_tokenizer(const tfm::model &one, const char *folder) {
+    CHECK(one.source_tokenizer().get() == one.tokenizer().get());
+    auto two = tfm::model::load(folder);
+    CHECK(bool(two));
+    if (!two) return;
+    CHECK(two->source_tokenizer().get() != two->tokenizer().get());
+    CHECK(two->source_tokenizer().find("trois") == 5 && two->tokenizer().find("trois") < 0);
+    CHECK(two->tokenizer().find("three") == 5 && two->source_tokenizer().find("three") < 0);
+}
+
 int main(int argc, char **argv) {
-    if (argc != 2) return 2;
+    if (argc != 3) return 2;
     test_errors();
     test_training();
     auto pool = tfm::pool::create();
@@ -244,6 +255,7 @@ int main(int argc, char **argv) {
         test_session(model);
         test_generate(copy);
         test_encode(model);
+        test_source_tokenizer(model, argv[2]);
     }
     std::printf("tfm %s, exceptions %s: %d failures\n", tfm::version(), TFM_HPP_EXCEPTIONS ? "on" : "off",
                 failures);
