@@ -18,7 +18,8 @@ expect 0 help
 holds "overview" grep -q 'tfm run' "$out"
 expect 2 nonsense
 expect 2 help nonsense
-for command in run top tokens detokenize train-tokenizer logits hidden embed score eval train quantize imatrix attention neighbours lens plan info bench; do
+for command in run top tokens detokenize train-tokenizer logits hidden embed score eval train quantize imatrix attention \
+    lens head neurons compare neighbours positions plan info bench; do
     expect 0 help $command
     holds "help $command" grep -q -- "^tfm $command" "$out"
     cp "$out" "$work/help"
@@ -873,5 +874,119 @@ holds "translate: as many hypotheses as asked for" test "$(grep -c '"score"' "$o
 expect 1 translate "$pair" -p "un" --to '<nowhere>'
 expect 1 translate "$model" -p "$text"
 holds "translate: a decoder is refused" grep -q 'no encoder-decoder' "$err"
+
+# ---- head, neurons, compare, positions ------------------------------------------------------------------------
+
+golden=$data/../golden
+expect 0 attention "$model" -p "$text" --layer 1 --head 3 --kv f32 --json
+cp "$out" "$work/attention.json"
+expect 0 head "$model" -p "$text" --layer 1 --head 3 --json
+python "head: each step follows from the one before, the last is what inspect gives" '
+import json, math, sys
+h, a = (json.load(open(p, encoding="utf-8")) for p in sys.argv[1:])
+assert h["tokens"] == a["tokens"] and h["kv_head"] == 0 and abs(h["scale"] - 32 ** -0.5) < 1e-7
+n = len(h["tokens"])
+for q in range(n):
+    for k in range(n):
+        assert abs(h["scaled"][q][k] - h["products"][q][k] * h["scale"]) < 1e-9
+        assert h["masked"][q][k] == (None if k > q else h["scaled"][q][k])
+    up = [0 if x is None else math.exp(x) for x in h["masked"][q]]
+    assert all(abs(s - u / sum(up)) < 1e-9 for s, u in zip(h["softmax"][q], up))
+    assert abs(sum(h["softmax"][q]) - 1) < 1e-9
+    assert all(abs(s - w) < 1e-6 for s, w in zip(h["softmax"][q], a["attention"][0]["weights"][q]))
+assert h["softmax_off"] < 1e-6 and h["value_sums_off"] < 1e-5
+' "$out" "$work/attention.json"
+for family in bert gpt2 mistral qwen3; do # looking both ways, learned positions, a window, norms of heads
+    expect 0 head "$golden/$family" --tokens 1,2,3,4,5,6,7,8,9,10 --layer 1 --head 1 --json
+    python "head: $family" '
+import json, sys
+h = json.load(open(sys.argv[1], encoding="utf-8"))
+assert h["softmax_off"] < 1e-6 and h["value_sums_off"] < 1e-5, h
+assert len(h["products"]) == 10 and all(abs(sum(row) - 1) < 1e-9 for row in h["softmax"])
+' "$out"
+done
+expect 0 head "$model" -p "$text" --query '#1'
+holds "head: what lies behind is masked" grep -q -- '-inf    0.000000' "$out"
+expect 1 head "$model" -p "$text" --layer 4
+holds "head: which layers there are" grep -q 'no layer 4' "$err"
+expect 1 head "$model" -p "$text" --head 8
+expect 1 head "$model" -p "$text" --query no-such-token
+
+expect 0 neurons "$model" -p "$text" -n 5 --json
+python "neurons: the strongest first, of the whole width" '
+import json, sys
+r = json.load(open(sys.argv[1], encoding="utf-8"))
+assert r["width"] == 512 and [t["text"] for t in r["tokens"][1:3]] == ["床", "前"]
+for t in r["tokens"]:
+    v = [abs(n["value"]) for n in t["neurons"]]
+    assert len(v) == 5 and v == sorted(v, reverse=True) and v[-1] > 0
+    assert len({(n["layer"], n["neuron"]) for n in t["neurons"]}) == 5
+    assert all(0 <= n["layer"] < 4 and 0 <= n["neuron"] < 512 for n in t["neurons"])
+' "$out"
+cp "$out" "$work/neurons.json"
+expect 0 neurons "$model" -p "$text" -n 2048 --layer 2 --json
+python "neurons: one layer holds what all show of it" '
+import json, sys
+one, every = (json.load(open(p, encoding="utf-8")) for p in sys.argv[1:])
+for a, b in zip(one["tokens"], every["tokens"]):
+    assert {n["layer"] for n in a["neurons"]} == {2}
+    held = {n["neuron"]: n["value"] for n in a["neurons"]}
+    assert all(held[n["neuron"]] == n["value"] for n in b["neurons"] if n["layer"] == 2)
+' "$out" "$work/neurons.json"
+expect 0 neurons "$golden/bert" --tokens 1,2,3
+expect 1 neurons "$model" -p "$text" --layer 4
+expect 2 neurons "$model" -p "$text" -n 0
+
+expect 0 compare "$model" -p 床前明月光 -p 举头望明月 --token 明月 --json
+python "compare: one row, two contexts" '
+import json, sys
+r = json.load(open(sys.argv[1], encoding="utf-8"))
+a, b = r["places"]
+assert a["token"] == b["token"] == "明月" and a["id"] == b["id"] and (a["index"], b["index"]) == (3, 4)
+first, query, placed, *layers = r["stages"]
+assert first["identical"] and query["identical"] and not placed["identical"]
+assert [s["layer"] for s in layers] == [0, 1, 2, 3] and all(0 < s["cosine"] < 0.99 for s in layers)
+assert r["verdict"].startswith("rotary positions")
+' "$out"
+expect 0 compare "$model" -p 床前明月 -p 床前明月光 --token 明月 --json
+python "compare: what comes behind changes nothing" '
+import json, sys
+assert all(s["identical"] for s in json.load(open(sys.argv[1], encoding="utf-8"))["stages"])' "$out"
+expect 0 compare "$golden/bert" -p "a b a" --token a --json
+python "compare: a position that is added" '
+import json, sys
+r = json.load(open(sys.argv[1], encoding="utf-8"))
+assert r["places"][0]["id"] == r["places"][1]["id"] and not r["stages"][0]["identical"]
+assert r["verdict"].endswith("after the position is added")' "$out"
+expect 0 compare "$model" -p 明月光，疑是明月 --token 明月
+holds "compare: two places of one text" grep -q '^second: token 6' "$out"
+expect 1 compare "$model" -p 床前明月光 --token 明月
+expect 1 compare "$model" -p 床前明月光 -p 举头望 --token 明月
+expect 2 compare "$model" -p a -p b -p c --token a
+expect 2 compare "$model" -p a -p b
+
+expect 0 positions "$model" --json
+python "positions: rotary frequencies as in the paper" '
+import json, math, sys
+r = json.load(open(sys.argv[1], encoding="utf-8"))
+assert r["kind"] == "rotary" and r["positions"] == 256 and len(r["frequencies"]) == 16
+for i, (f, w) in enumerate(zip(r["frequencies"], r["wavelengths"])):
+    assert abs(f / 10000 ** (-i / 16) - 1) < 1e-6 and abs(w * f / (2 * math.pi) - 1) < 1e-9' "$out"
+expect 0 positions "$golden/bert" -n 3 --json
+python "positions: rows that are added" '
+import json, sys
+r = json.load(open(sys.argv[1], encoding="utf-8"))
+assert r["kind"] == "added" and len(r["rows"]) == 3 and len(r["rows"][0]) == 48
+assert r["rows"][0] != r["rows"][1]' "$out"
+expect 0 positions "$model" -n 32 --svg "$work/rotary.svg"
+expect 0 positions "$golden/gpt2" -n 8 --svg "$work/added.svg"
+python "positions: the pictures are XML with a cell for each number" '
+import sys, xml.etree.ElementTree as tree
+for path, rows in ((sys.argv[1], 32), (sys.argv[2], 8)):
+    root = tree.parse(path).getroot()
+    cells = [e for e in root.iter() if e.tag.endswith("title") and "position " in "".join(e.itertext())]
+    assert len(cells) >= rows * 16, len(cells)' "$work/rotary.svg" "$work/added.svg"
+expect 1 positions "$model" --layer 4
+expect 1 positions "$model" --svg "$work/nowhere/x.svg"
 
 [ $failures -eq 0 ]

@@ -761,6 +761,25 @@ def numpy_or_none() -> Any:
 
 
 @unittest.skipUnless(FIXTURES.is_dir(), "the fixtures are not here")
+class Matrices(Small):
+    def test_matrix(self) -> None:
+        numpy = numpy_or_none()
+        if numpy is None:
+            self.skipTest("numpy is not here")
+        info = self.model.info
+        turns = self.model.matrix("rotation")
+        self.assertEqual(turns.shape, (info.layers, info.head_dim // 2))
+        self.assertTrue(numpy.allclose(turns[0], 10000.0 ** (-numpy.arange(16) / 16), rtol=1e-6))
+        self.assertTrue(numpy.allclose(self.model.matrix("scores"), [info.head_dim**-0.5, 0, 0]))
+        for name, first, count in (("positions", 0, None), ("scores", info.layers, 1)):
+            with self.assertRaises(tfm.TfmError):
+                self.model.matrix(name, first, count)
+        with self.assertRaises(ValueError):
+            self.model.matrix("nothing")
+        with self.assertRaises(ValueError):
+            self.model.matrix("scores", -1)
+
+
 class Inspecting(Small):
     def setUp(self) -> None:
         self.numpy = numpy_or_none()

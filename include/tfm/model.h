@@ -171,6 +171,24 @@ TFM_API int32_t tfm_model_tensor_read(const tfm_model *model, size_t index, uint
 TFM_API int32_t tfm_token_embedding(const tfm_model *model, int32_t token, int32_t matrix, float *values,
                                     size_t capacity, size_t *count, tfm_error *error);
 
+/* Tables of positions and scores that tfm_model_matrix reads. Rows lie one behind the other. */
+#define TFM_MATRIX_POSITIONS 1 /* [positions, width] what is added to the embedding: learned, or sines and cosines */
+#define TFM_MATRIX_ROTATION 2  /* [layers, pairs] radians by which one position turns each pair of a query or key; 0 in
+                                  layers that do not turn. Where the context is stretched: within its original length */
+#define TFM_MATRIX_SCORES 3    /* [layers, 3] what becomes of query times key: the factor; the soft cap, or 0; the window
+                                  in positions, or 0 */
+
+/* Reads rows of a matrix as f32. Of an encoder-decoder they are the decoder's.
+ *   matrix         TFM_MATRIX_*
+ *   first, count   the rows; their end must lie within the matrix
+ *   values         receives [count, columns], the caller's; NULL: only rows and columns are wanted, first and count are
+ *                  not looked at
+ *   rows, columns  receive the matrix's shape; each may be NULL
+ * Allocates nothing. Any thread. Errors: TFM_E_ARGUMENT (no such matrix, rows outside of it), TFM_E_MISSING (the model has
+ * no such positions), TFM_E_UNSUPPORTED (stored the other way round). Since 0.2. */
+TFM_API int32_t tfm_model_matrix(const tfm_model *model, int32_t matrix, size_t first, size_t count, float *values,
+                                 size_t *rows, size_t *columns, tfm_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -169,3 +169,56 @@ int32_t tfm_model_tensor(const tfm_model *model, size_t index, tfm_tensor_info *
     full.bytes = tensor->bytes;
     return tfm__give_struct(info, &full, sizeof full, "tfm_tensor_info", error);
 }
+
+/* ---- Matrices ----------------------------------------------------------------------------------------- */
+
+static void rotation_row(const tfm_model *model, size_t index, float *out, size_t pairs) {
+    const tfm__layer *layer = &model->layers[index];
+    const float *inverse = layer->rotates ? model->frequencies[layer->rope].inverse : NULL;
+    for (size_t i = 0; i < pairs; i++) out[i] = inverse ? inverse[i] : 0.0f;
+}
+
+static void scores_row(const tfm_model *model, size_t index, float *out) {
+    out[0] = model->layers[index].attn_scale;
+    out[1] = model->config.attn_soft_cap;
+    out[2] = (float)model->layers[index].window;
+}
+
+int32_t tfm_model_matrix(const tfm_model *model, int32_t matrix, size_t first, size_t count, float *values,
+                         size_t *rows, size_t *columns, tfm_error *error) {
+    if (!model) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: model is NULL");
+    const tfm__config *c = &model->config;
+    const tfm__view *view = &model->positions;
+    size_t skipped = c->position_offset, high, wide;
+    if (matrix == TFM_MATRIX_POSITIONS) {
+        if (!view->data) return tfm__fail(error, TFM_E_MISSING, "the model adds no positions");
+        if (view->transposed)
+            return tfm__fail(error, TFM_E_UNSUPPORTED, "the positions are stored the other way round");
+        high = view->rows - TFM__MIN(skipped, (size_t)view->rows);
+        wide = view->columns;
+    } else if (matrix == TFM_MATRIX_ROTATION || matrix == TFM_MATRIX_SCORES) {
+        if (matrix == TFM_MATRIX_ROTATION && c->positions != TFM__POSITIONS_ROTARY)
+            return tfm__fail(error, TFM_E_MISSING,
+                             "the model does not turn queries and keys by their positions");
+        high = c->layers;
+        wide = matrix == TFM_MATRIX_ROTATION ? c->rotary_dim / 2 : 3;
+    } else {
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: there is no matrix %d", (int)matrix);
+    }
+    if (values && (first > high || count > high - first))
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: rows %zu and %zu more, of %zu", first,
+                         count, high);
+    for (size_t i = 0; values && i < count; i++) {
+        float *out = values + i * wide;
+        if (matrix == TFM_MATRIX_ROTATION)
+            rotation_row(model, first + i, out, wide);
+        else if (matrix == TFM_MATRIX_SCORES)
+            scores_row(model, first + i, out);
+        else
+            model->kernels.weights[view->type].to_f32(view->data + (skipped + first + i) * view->row_stride,
+                                                      out, wide);
+    }
+    if (rows) *rows = high;
+    if (columns) *columns = wide;
+    return TFM_OK;
+}

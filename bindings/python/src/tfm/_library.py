@@ -844,6 +844,11 @@ _SIGNATURES: List[Any] = [
     ("tfm_source_tokenizer_of", c_void_p, [c_void_p]),
     ("tfm_model_bytes", c_uint64, [c_void_p]),
     ("tfm_model_tensor_count", c_size_t, [c_void_p]),
+    (
+        "tfm_model_matrix",
+        c_int32,
+        [c_void_p, c_int32, c_size_t, c_size_t, POINTER(c_float), POINTER(c_size_t), POINTER(c_size_t), _error],
+    ),
     ("tfm_model_tensor", c_int32, [c_void_p, c_size_t, POINTER(TensorInfo), _error]),
     ("tfm_model_tensor_read", c_int32, [c_void_p, c_size_t, c_uint64, c_size_t, c_void_p, _error]),
     ("tfm_token_embedding", c_int32, [c_void_p, c_int32, c_int32, c_void_p, c_size_t, _size_out, _error]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from ctypes import byref, c_size_t, c_void_p
+from ctypes import POINTER, byref, c_float, c_size_t, c_void_p, cast
 from typing import Any, Callable, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._adapter import Uses, uses_of
@@ -24,6 +24,7 @@ from ._tokenizer import Tokenizer
 from ._translate import translate
 
 
+MATRICES = {"positions": 1, "rotation": 2, "scores": 3}
 KINDS = {1: "decoder", 2: "encoder", 3: "encoder-decoder"}
 
 
@@ -189,6 +190,28 @@ class Model(Owner):
         values = array("f", bytes(4 * count.value))
         call(lib.tfm_token_embedding, *arguments, values.buffer_info()[0], len(values), None)
         return values
+
+    def matrix(self, name: str, first: int = 0, count: Optional[int] = None) -> Any:
+        """Rows of a table as a numpy array in float32 (tfm_model_matrix). name: "positions" has a row for
+        each position (what is added to the embedding), "rotation" one for each layer (radians per position), "scores" one
+        for each layer (factor, soft cap, window). count: None is all from first on."""
+        try:
+            import numpy
+        except ImportError:
+            raise ImportError("model.matrix needs numpy") from None
+        which = number_of(MATRICES, name, "matrix")
+        rows, columns = c_size_t(), c_size_t()
+        call(lib.tfm_model_matrix, self._pointer, which, 0, 0, None, byref(rows), byref(columns))
+        if first < 0 or (count is not None and count < 0):
+            raise ValueError("first and count must not be negative")
+        if count is None:
+            count = max(rows.value - first, 0)
+        if count > rows.value:
+            raise ValueError(f"{count} rows of {rows.value}")
+        made = numpy.zeros((count, columns.value), numpy.float32)
+        values = cast(made.ctypes.data, POINTER(c_float))
+        call(lib.tfm_model_matrix, self._pointer, which, first, count, values, None, None)
+        return made
 
     @property
     def bytes(self) -> int:
