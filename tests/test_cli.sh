@@ -274,11 +274,6 @@ for bad in "--n-best 2" "--beams 2 --n-best 3" "--beams 2 --temp 0" "--beams 2 -
 done
 expect 1 run "$model" --tokens 99999999 --beams 2
 expect 2 translate "$model" -p "$text" --json
-transliterator=$data/../ctranslate2/v6-f32
-for search in "--beams 1" "--beams 3"; do
-    # shellcheck disable=SC2086
-    expect 0 translate "$transliterator" -p "$(head -n 1 "$transliterator/source_vocabulary.txt" 2>/dev/null || echo a)" -n 6 $search
-done
 
 # ---- train-tokenizer -------------------------------------------------------------------------------------------------
 

@@ -89,14 +89,14 @@ static int translate_line(cli_host *host, const translate_options *options, cli_
     return status;
 }
 
-static int translate_all(cli_host *host, const translate_options *options) {
+static int translate_all(cli_host *host, translate_options *options) {
     tfm_model_info info = TFM_MODEL_INFO_INIT;
     if (tfm_model_get_info(host->model, &info, &host->error)) return cli_fail(host);
     if (info.kind != TFM_KIND_ENCODER_DECODER)
         return cli_error(host->command, "a model of the family %s is no encoder-decoder", info.family);
-    cli_prompt line = options->prompt;
-    if (!line.file) return translate_line(host, options, &line);
-    const char *at = line.bytes, *end = at + line.length;
+    cli_prompt *line = &options->prompt; /* its tokens are freed with it */
+    if (!line->file) return translate_line(host, options, line);
+    const char *at = line->bytes, *end = at + line->length;
     int status = CLI_OK;
     while (at < end && !status) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
@@ -104,7 +104,7 @@ static int translate_all(cli_host *host, const translate_options *options) {
         memset(&one, 0, sizeof one);
         one.bytes = at;
         one.length = (size_t)((stop ? stop : end) - at);
-        one.special = line.special;
+        one.special = line->special;
         if (one.length && at[one.length - 1] == '\r') one.length--;
         status = translate_line(host, options, &one);
         cli_prompt_free(&one);
