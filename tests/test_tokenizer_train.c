@@ -610,9 +610,14 @@ static void test_progress_and_stopping(void **state) {
     for (uint64_t stop_at = 1; stop_at <= r.calls; stop_at++) {
         report s = {0, 0, 0, stop_at};
         options.progress_user = &s;
-        assert_int_equal(tfm_tokenizer_train(files, 1, &options, &tokenizer, &error), TFM_E_CANCELLED);
+        int32_t status = tfm_tokenizer_train(files, 1, &options, &tokenizer, &error);
+        if (s.calls < stop_at) { /* reports come at intervals: a faster run has fewer */
+            assert_int_equal(status, TFM_OK);
+            tfm_tokenizer_release(tokenizer);
+            break;
+        }
+        assert_int_equal(status, TFM_E_CANCELLED);
         assert_null(tokenizer);
-        if (s.calls < stop_at) break;
     }
     options.progress = NULL;
     for (int stop_at = 1; stop_at < 50; stop_at += 7) {
