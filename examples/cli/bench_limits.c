@@ -89,6 +89,12 @@ READ_LOOPS(avx512, __attribute__((target("avx512f"))))
 
 typedef double (*peak_fn)(void); /* gives something, so that nothing is left out */
 
+/* The loop of a peak; START, STEP and SUM are defined in front of it. */
+#define PEAK_RUN                                                                                             \
+    EACH_CHAIN(START)                                                                                        \
+    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }                                       \
+    EACH_CHAIN(SUM)
+
 typedef float four __attribute__((vector_size(16)));
 static double multiply_add_plain(void) {
     four x = {0.999f, 0.999f, 0.999f, 0.999f}, y = {0.001f, 0.001f, 0.001f, 0.001f};
@@ -109,9 +115,7 @@ __attribute__((target("avx2,fma"))) static double multiply_add_avx2(void) {
 #define START(i) __m256 a##i = _mm256_set1_ps(i);
 #define STEP(i) a##i = _mm256_fmadd_ps(a##i, x, y);
 #define SUM(i) sum = _mm256_add_ps(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)_mm_cvtss_f32(_mm256_castps256_ps128(sum));
 #undef START
 #undef STEP
@@ -123,9 +127,7 @@ __attribute__((target("avx512f"))) static double multiply_add_avx512(void) {
 #define START(i) __m512 a##i = _mm512_set1_ps(i);
 #define STEP(i) a##i = _mm512_fmadd_ps(a##i, x, y);
 #define SUM(i) sum = _mm512_add_ps(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)_mm512_reduce_add_ps(sum);
 #undef START
 #undef STEP
@@ -141,9 +143,7 @@ __attribute__((target("avx2"))) static double int8_avx2(void) {
     __asm__ volatile("" : "+x"(x));                                                                          \
     a##i = _mm256_add_epi16(a##i, _mm256_maddubs_epi16(x, y));
 #define SUM(i) sum = _mm256_add_epi32(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)_mm256_extract_epi32(sum, 0);
 #undef START
 #undef STEP
@@ -157,9 +157,7 @@ __attribute__((target("avx512f,avx512vnni"))) static double int8_avx512(void) {
     __asm__ volatile("" : "+v"(x));                                                                          \
     a##i = _mm512_dpbusd_epi32(a##i, x, y);
 #define SUM(i) sum = _mm512_add_epi32(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)_mm512_reduce_add_epi32(sum);
 #undef START
 #undef STEP
@@ -171,9 +169,7 @@ static double multiply_add_neon(void) {
 #define START(i) float32x4_t a##i = vdupq_n_f32(i);
 #define STEP(i) a##i = vfmaq_f32(a##i, x, y);
 #define SUM(i) sum = vaddq_f32(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)vaddvq_f32(sum);
 #undef START
 #undef STEP
@@ -188,9 +184,7 @@ static double int8_neon(void) {
     __asm__ volatile("" : "+w"(x));                                                                          \
     a##i = vpadalq_s16(a##i, vmull_s8(x, y));
 #define SUM(i) sum = vaddq_s32(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)vaddvq_s32(sum);
 #undef START
 #undef STEP
@@ -209,9 +203,7 @@ int8_dotprod(void) {
 #define START(i) int32x4_t a##i = vdupq_n_s32(i);
 #define STEP(i) __asm__ volatile("sdot %0.4s, %1.16b, %2.16b" : "+w"(a##i) : "w"(x), "w"(y));
 #define SUM(i) sum = vaddq_s32(sum, a##i);
-    EACH_CHAIN(START)
-    for (int step = 0; step < PEAK_STEPS; step++) { EACH_CHAIN(STEP) }
-    EACH_CHAIN(SUM)
+    PEAK_RUN
     return (double)vaddvq_s32(sum);
 #undef START
 #undef STEP

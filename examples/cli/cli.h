@@ -198,13 +198,19 @@ int cli_open_on_prompt(cli_host *host, const char *command, const char *model,
 
 void cli_prompt_free(cli_prompt *prompt);
 
-/* What each token of a prompt stands for; "" without a tokenizer. Free the array; the bytes are the model's.
- * 0, or the exit status. */
+/* What a token stands for; "" without a tokenizer, and for an id that it does not know. The bytes are the
+ * model's. */
 typedef struct cli_piece {
     const char *bytes;
     size_t length;
 } cli_piece;
+cli_piece cli_piece_of(const cli_host *host, int32_t token);
+/* The same of each token of a prompt. Free the array. 0, or the exit status. */
 int cli_pieces(cli_host *host, const cli_prompt *prompt, cli_piece **pieces);
+
+/* Whether the model has a layer or a head of that number: 0, or the exit status after the error was said. */
+int cli_check_layer(cli_host *host, uint64_t layer, const tfm_model_info *info);
+int cli_check_head(cli_host *host, uint64_t head, const tfm_model_info *info);
 
 /* ---- os.c: the operating system
  * ---------------------------------------------------------------------------------- */

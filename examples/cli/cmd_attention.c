@@ -136,12 +136,9 @@ static int show(cli_host *host, const heads *h, const attention_options *options
 /* Which layers and heads, checked against the model. */
 static int choose(cli_host *host, heads *h, const attention_options *options, tfm_model_info *info) {
     if (tfm_model_get_info(host->model, info, &host->error)) return cli_fail(host);
-    if (options->layer.given && options->layer.value >= (uint64_t)info->layers)
-        return cli_error(host->command, "there is no layer %" PRIu64 ": the model has %" PRId32,
-                         options->layer.value, info->layers);
-    if (options->head.given && options->head.value >= (uint64_t)info->heads)
-        return cli_error(host->command, "there is no head %" PRIu64 ": the model has %" PRId32,
-                         options->head.value, info->heads);
+    int status = options->layer.given ? cli_check_layer(host, options->layer.value, info) : CLI_OK;
+    if (!status && options->head.given) status = cli_check_head(host, options->head.value, info);
+    if (status) return status;
     h->layer0 = (int)options->layer.value;
     h->layers = options->layer.given ? 1 : info->layers;
     h->head0 = (int)options->head.value;

@@ -142,12 +142,9 @@ static void print_row(const work *w, const head_options *o, const cli_piece *pie
 
 static int check(cli_host *host, const head_options *o, tfm_model_info *info) {
     if (tfm_model_get_info(host->model, info, &host->error)) return cli_fail(host);
-    if (o->layer.value >= (uint64_t)info->layers)
-        return cli_error("head", "there is no layer %" PRIu64 ": the model has %" PRId32, o->layer.value,
-                         info->layers);
-    if (o->head.value >= (uint64_t)info->heads)
-        return cli_error("head", "there is no head %" PRIu64 ": the model has %" PRId32, o->head.value,
-                         info->heads);
+    int status = cli_check_layer(host, o->layer.value, info);
+    if (!status) status = cli_check_head(host, o->head.value, info);
+    if (status) return status;
     if (o->prompt.count == 0) return cli_error("head", "the text is empty");
     if (o->prompt.count > 4096)
         return cli_error("head", "%zu tokens are too many to show: at most 4096", o->prompt.count);

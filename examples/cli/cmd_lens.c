@@ -85,17 +85,9 @@ static int compute(cli_host *host, lens *l, const cli_prompt *prompt) {
 
 /* ---- Output ---- */
 
-static cli_piece piece_of(cli_host *host, int32_t id) {
-    cli_piece piece = {"", 0};
-    const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
-    if (!tokenizer || tfm_token_bytes(tokenizer, id, &piece.bytes, &piece.length, NULL))
-        return (cli_piece){"", 0};
-    return piece;
-}
-
 static draw_label label_of(cli_host *host, int32_t id, int columns) {
     char number[24];
-    cli_piece piece = piece_of(host, id);
+    cli_piece piece = cli_piece_of(host, id);
     if (piece.length) return draw_label_of(piece.bytes, piece.length, columns);
     snprintf(number, sizeof number, "#%" PRId32, id); /* no text of its own */
     return draw_label_of(number, strlen(number), columns);
@@ -104,7 +96,7 @@ static draw_label label_of(cli_host *host, int32_t id, int columns) {
 static void print_json(cli_host *host, const lens *l, const int32_t *tokens) {
     printf("{\"tokens\":[");
     for (size_t i = 0; i < l->tokens; i++) {
-        cli_piece piece = piece_of(host, tokens[i]);
+        cli_piece piece = cli_piece_of(host, tokens[i]);
         printf("%s{\"id\":%" PRId32 ",\"text\":", i ? "," : "", tokens[i]);
         json_string(stdout, piece.bytes, piece.length);
         putchar('}');
@@ -114,7 +106,7 @@ static void print_json(cli_host *host, const lens *l, const int32_t *tokens) {
         const guess *g = guesses_at(l, layer, l->positions - 1);
         printf("%s{\"layer\":%d,\"candidates\":[", layer ? "," : "", layer);
         for (size_t i = 0; i < l->k; i++) {
-            cli_piece piece = piece_of(host, g[i].id);
+            cli_piece piece = cli_piece_of(host, g[i].id);
             printf("%s{\"id\":%" PRId32 ",\"text\":", i ? "," : "", g[i].id);
             json_string(stdout, piece.bytes, piece.length);
             printf(",\"probability\":");

@@ -72,12 +72,9 @@ static int scan(cli_host *host, search *s, int32_t vocab) {
 
 /* ---- Output ---- */
 
-static void put_text(cli_host *host, int32_t id) {
-    const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
-    const char *bytes = "";
-    size_t length = 0;
-    if (tokenizer && tfm_token_bytes(tokenizer, id, &bytes, &length, NULL)) length = 0;
-    json_string(stdout, length ? bytes : "", length);
+static void put_text(const cli_host *host, int32_t id) {
+    cli_piece piece = cli_piece_of(host, id);
+    json_string(stdout, piece.bytes, piece.length);
 }
 
 static void print_json(cli_host *host, const search *s) {

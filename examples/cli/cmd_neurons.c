@@ -83,9 +83,7 @@ static int neurons(const char *model, neurons_options *o) {
     size_t most = (size_t)o->most.value;
     int status = cli_open_on_prompt(&host, "neurons", model, &o->open, &o->prompt, 0);
     if (!status && tfm_model_get_info(host.model, &info, &host.error)) status = cli_fail(&host);
-    if (!status && o->layer.given && o->layer.value >= (uint64_t)info.layers)
-        status = cli_error("neurons", "there is no layer %" PRIu64 ": the model has %" PRId32, o->layer.value,
-                           info.layers);
+    if (!status && o->layer.given) status = cli_check_layer(&host, o->layer.value, &info);
     if (!status) status = cli_pieces(&host, &o->prompt, &pieces);
     if (!status) status = seen_run(&host, &o->open, o->prompt.tokens, o->prompt.count, &s, 1);
     if (!status && !s.values)

@@ -123,9 +123,8 @@ static int read_places(cli_host *host, const positions_options *o, places *p, co
                              "biased by distance",
                              info->family);
         p->rows = (size_t)info->context;
-        if (o->layer.value >= (uint64_t)info->layers)
-            return cli_error(host->command, "there is no layer %" PRIu64 ": the model has %" PRId32,
-                             o->layer.value, info->layers);
+        int status = cli_check_layer(host, o->layer.value, info);
+        if (status) return status;
     }
     p->shown = (size_t)o->most.value < p->rows ? (size_t)o->most.value : p->rows;
     p->values = malloc((p->turned ? 1 : p->shown) * p->columns * sizeof *p->values);

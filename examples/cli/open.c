@@ -1,6 +1,7 @@
 /* open.c - from a path and options to a model, a session and a prompt; and how errors are told. */
 #include "cli.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,15 +172,30 @@ void cli_prompt_free(cli_prompt *prompt) {
     free(prompt->tokens);
 }
 
-int cli_pieces(cli_host *host, const cli_prompt *prompt, cli_piece **pieces) {
+cli_piece cli_piece_of(const cli_host *host, int32_t token) {
     const tfm_tokenizer *tokenizer = tfm_tokenizer_of(host->model);
+    cli_piece piece = {"", 0};
+    if (tokenizer && tfm_token_bytes(tokenizer, token, &piece.bytes, &piece.length, NULL))
+        return (cli_piece){"", 0}; /* the model will say what is wrong with it */
+    return piece;
+}
+
+int cli_pieces(cli_host *host, const cli_prompt *prompt, cli_piece **pieces) {
     cli_piece *made = calloc(prompt->count + 1, sizeof *made);
     *pieces = made;
     if (!made) return cli_error(host->command, "out of memory");
-    for (size_t i = 0; i < prompt->count; i++) {
-        made[i] = (cli_piece){"", 0};
-        if (tokenizer && tfm_token_bytes(tokenizer, prompt->tokens[i], &made[i].bytes, &made[i].length, NULL))
-            made[i] = (cli_piece){"", 0}; /* the model will say what is wrong with it */
-    }
+    for (size_t i = 0; i < prompt->count; i++) made[i] = cli_piece_of(host, prompt->tokens[i]);
     return CLI_OK;
+}
+
+int cli_check_layer(cli_host *host, uint64_t layer, const tfm_model_info *info) {
+    if (layer < (uint64_t)info->layers) return CLI_OK;
+    return cli_error(host->command, "there is no layer %" PRIu64 ": the model has %" PRId32, layer,
+                     info->layers);
+}
+
+int cli_check_head(cli_host *host, uint64_t head, const tfm_model_info *info) {
+    if (head < (uint64_t)info->heads) return CLI_OK;
+    return cli_error(host->command, "there is no head %" PRIu64 ": the model has %" PRId32, head,
+                     info->heads);
 }

@@ -28,6 +28,18 @@ static void read_run(const tfm__weight_kernels *kernels, const tfm__dtype *type,
     }
 }
 
+/* Row `row` of a matrix: [columns]. */
+static void read_row(const tfm_model *model, const tfm__view *view, size_t row, float *values) {
+    const tfm__dtype *type = tfm__dtype_of(view->type);
+    const tfm__weight_kernels *kernels = &model->kernels.weights[view->type];
+    if (!view->transposed) {
+        read_run(kernels, type, view->data + row * view->row_stride, 0, view->columns, values);
+        return;
+    }
+    for (uint32_t i = 0; i < view->columns; i++) /* plain types only */
+        read_run(kernels, type, view->data + i * view->row_stride, row, 1, values + i);
+}
+
 int32_t tfm_model_tensor_read(const tfm_model *model, size_t index, uint64_t first, size_t count,
                               float *values, tfm_error *error) {
     uint64_t elements = 1;
@@ -65,13 +77,58 @@ int32_t tfm_token_embedding(const tfm_model *model, int32_t token, int32_t matri
     if (count) *count = view->columns;
     if (capacity < view->columns)
         return tfm__fail(error, TFM_E_BUFFER, "a row has %u values, room for %zu", view->columns, capacity);
-    const tfm__dtype *type = tfm__dtype_of(view->type);
-    const tfm__weight_kernels *kernels = &model->kernels.weights[view->type];
-    if (!view->transposed) {
-        read_run(kernels, type, view->data + (size_t)token * view->row_stride, 0, view->columns, values);
-        return TFM_OK;
+    read_row(model, view, (size_t)token, values);
+    return TFM_OK;
+}
+
+/* ---- Matrices ----------------------------------------------------------------------------------------- */
+
+static void rotation_row(const tfm_model *model, size_t index, float *out, size_t pairs) {
+    const tfm__layer *layer = &model->layers[index];
+    const float *inverse = layer->rotates ? model->frequencies[layer->rope].inverse : NULL;
+    for (size_t i = 0; i < pairs; i++) out[i] = inverse ? inverse[i] : 0.0f;
+}
+
+static void scores_row(const tfm_model *model, size_t index, float *out) {
+    out[0] = model->layers[index].attn_scale;
+    out[1] = model->config.attn_soft_cap;
+    out[2] = (float)model->layers[index].window;
+}
+
+int32_t tfm_model_matrix(const tfm_model *model, int32_t matrix, size_t first, size_t count, float *values,
+                         size_t *rows, size_t *columns, tfm_error *error) {
+    if (!model) return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: model is NULL");
+    const tfm__config *c = &model->config;
+    const tfm__view *view = &model->positions;
+    size_t skipped = c->position_offset, high, wide;
+    if (matrix == TFM_MATRIX_POSITIONS) {
+        if (!view->data) return tfm__fail(error, TFM_E_MISSING, "the model adds no positions");
+        if (view->transposed)
+            return tfm__fail(error, TFM_E_UNSUPPORTED, "the positions are stored the other way round");
+        high = view->rows - TFM__MIN(skipped, (size_t)view->rows);
+        wide = view->columns;
+    } else if (matrix == TFM_MATRIX_ROTATION || matrix == TFM_MATRIX_SCORES) {
+        if (matrix == TFM_MATRIX_ROTATION && c->positions != TFM__POSITIONS_ROTARY)
+            return tfm__fail(error, TFM_E_MISSING,
+                             "the model does not turn queries and keys by their positions");
+        high = c->layers;
+        wide = matrix == TFM_MATRIX_ROTATION ? c->rotary_dim / 2 : 3;
+    } else {
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: there is no matrix %d", (int)matrix);
     }
-    for (uint32_t i = 0; i < view->columns; i++) /* plain types only */
-        read_run(kernels, type, view->data + i * view->row_stride, (uint64_t)token, 1, values + i);
+    if (values && (first > high || count > high - first))
+        return tfm__fail(error, TFM_E_ARGUMENT, "tfm_model_matrix: rows %zu and %zu more, of %zu", first,
+                         count, high);
+    for (size_t i = 0; values && i < count; i++) {
+        float *out = values + i * wide;
+        if (matrix == TFM_MATRIX_ROTATION)
+            rotation_row(model, first + i, out, wide);
+        else if (matrix == TFM_MATRIX_SCORES)
+            scores_row(model, first + i, out);
+        else
+            read_row(model, view, skipped + first + i, out);
+    }
+    if (rows) *rows = high;
+    if (columns) *columns = wide;
     return TFM_OK;
 }

@@ -105,7 +105,7 @@ static void refuse(tfm__gguf_reader *r, const tfm__meta *meta, const char *only)
 
 /* Every value of the key means that nothing changes. */
 static bool is_idle(const tfm__config *config, const tfm__meta *meta, const tfm__config_key *row) {
-    bool window = row == &keys[0];
+    bool window = !strcmp(row->key, "attention.sliding_window");
     double number = 0;
     for (uint64_t i = 0; i < meta->count; i++) {
         if (!number_at(meta, i, &number)) return false;
